@@ -1,0 +1,83 @@
+#include "core/thread_pool.h"
+
+#include <algorithm>
+#include <exception>
+
+namespace temper {
+namespace {
+
+// True on a pool's worker and on a thread inside parallel_for: nested calls then run serially.
+thread_local bool inside_parallel = false;
+
+}  // namespace
+
+ThreadPool::ThreadPool(int threads) {
+  if (threads <= 0) threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+ThreadPool::~ThreadPool() {
+  {
+    std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  start_.notify_all();
+  for (std::thread& worker : workers_) worker.join();
+}
+
+void ThreadPool::parallel_for(int64_t n, int64_t grain,
+                              const std::function<void(int64_t, int64_t)>& body) {
+  if (n <= 0) return;
+  const int64_t most = std::max<int64_t>(1, n / std::max<int64_t>(1, grain));
+  const int parts = static_cast<int>(std::min<int64_t>(size(), most));
+  if (parts == 1 || inside_parallel) return body(0, n);
+  {
+    std::lock_guard lock(mutex_);
+    body_ = &body;
+    n_ = n;
+    parts_ = parts;
+    pending_ = static_cast<int>(workers_.size());
+    error_ = nullptr;
+    ++generation_;
+  }
+  start_.notify_all();
+  inside_parallel = true;
+  std::exception_ptr own_error;
+  try {
+    body(0, n / parts);
+  } catch (...) {
+    own_error = std::current_exception();
+  }
+  inside_parallel = false;
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return pending_ == 0; });
+  if (own_error) std::rethrow_exception(own_error);
+  if (error_) std::rethrow_exception(error_);
+}
+
+void ThreadPool::work(int index) {
+  inside_parallel = true;
+  uint64_t seen = 0;
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    start_.wait(lock, [&] { return stop_ || generation_ != seen; });
+    if (stop_) return;
+    seen = generation_;
+    if (index < parts_) {
+      const auto* body = body_;
+      const int64_t begin = n_ * index / parts_, end = n_ * (index + 1) / parts_;
+      lock.unlock();
+      std::exception_ptr error;
+      try {
+        (*body)(begin, end);
+      } catch (...) {
+        error = std::current_exception();
+      }
+      lock.lock();
+      if (error && !error_) error_ = error;
+    }
+    if (--pending_ == 0) done_.notify_one();
+  }
+}
+
+}  // namespace temper

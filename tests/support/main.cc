@@ -1,0 +1,9 @@
+// The main function of every test program.
+#ifdef TEMPER_CATCH2_V2
+#define CATCH_CONFIG_MAIN
+#include <catch2/catch.hpp>
+#else
+#include <catch2/catch_session.hpp>
+
+int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
+#endif
