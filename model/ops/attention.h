@@ -1,0 +1,38 @@
+// Causal attention over packed sequences (training and scoring).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace temper {
+
+// Row t of sequence s attends to rows cu_seqlens[s] .. t.
+// cu_seqlens [S+1], ascending, from 0 to T; host memory.
+struct AttentionShape {
+  std::span<const int32_t> cu_seqlens;
+  double scale = 1.0;
+};
+
+// o_t = sum_u softmax_u(scale * q_t.k_u) v_u;  lse_t = log sum_u exp(scale * q_t.k_u).
+// Shapes: o [T, H, Dv], lse [T, H] or empty, q [T, H, D], k [T, Hkv, D], v [T, Hkv, Dv];
+// H a multiple of Hkv: head h reads kv head h / (H/Hkv). All may be column slices.
+// Types: f32 or f64.
+void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
+                       const AttentionShape& shape);
+
+// Adds into: dq [T, H, D], dk [T, Hkv, D], dv [T, Hkv, Dv].
+// P = exp(scale q.k - lse); dv += P^T do; dS = P * (do.v^T - rowsum(do * o)) * scale;
+// dq += dS k; dk += dS^T q.  Source: Dao et al. 2022, appendix B.4.
+struct AttentionGrads {
+  Tensor dq, dk, dv;
+};
+struct AttentionSaved {
+  Tensor q, k, v, o, lse;
+};
+void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
+                        const AttentionSaved& saved, const AttentionShape& shape);
+
+}  // namespace temper

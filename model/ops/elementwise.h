@@ -1,0 +1,26 @@
+// Plain arithmetic on whole tensors.
+#pragma once
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace temper {
+
+// y = 0. Shapes: any, also strided.
+void fill_zero(Context& ctx, Tensor y);
+// y = x, converting the dtype (f32, f64, and bf16/f16 to either). Shapes: the same rows and columns.
+void copy(Context& ctx, Tensor y, Tensor x);
+// y += x. Shapes: the same rows and columns; both may be column slices.
+void add(Context& ctx, Tensor y, Tensor x);
+// out = a + b.
+void add(Context& ctx, Tensor out, Tensor a, Tensor b);
+// y *= factor.
+void scale(Context& ctx, Tensor y, double factor);
+// y_t = x_{t / repeat}: x [T, n] repeated for each of the `H` heads. Shapes: y [T, H, n], x [T, n].
+void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x);
+// dx += sum over heads of dy. Adds into: dx [T, n].
+void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy);
+// Sum of squares in f64, in an order that does not depend on the number of threads.
+double sum_of_squares(Context& ctx, Tensor x);
+
+}  // namespace temper

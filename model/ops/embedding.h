@@ -1,0 +1,16 @@
+// Token embedding.
+#pragma once
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace temper {
+
+// y_t = table[ids_t].  Shapes: y [T, d], table [V, d], ids [T] i32 in [0, V).
+// Throws: ContractError on an id outside the table.
+void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids);
+
+// dtable[ids_t] += dy_t, in order of t for each id. Adds into: dtable [V, d].
+void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids);
+
+}  // namespace temper

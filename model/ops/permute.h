@@ -1,0 +1,29 @@
+// Bringing tokens to their experts and back.
+#pragma once
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace temper {
+
+// Rows sorted by expert (stable in token order) for the T*K choices of `experts`.
+// Shapes: experts [T, K] i32; row_of [T, K] i32: the sorted row of each choice; token_of [T*K] i32:
+// the token of each sorted row; offsets [E+1] i32: the first row of each expert.
+struct ExpertPlan {
+  Tensor row_of, token_of, offsets;
+};
+void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts);
+
+// y_r = x_{index_r}.  Shapes: y [R, d], x [T, d], index [R] i32.
+void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
+// dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
+void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
+
+// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T, K].
+void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
+// dx_{row_of[t, k]} += weights[t, k] * dy_t;  dweights[t, k] += x_{row_of[t, k]} . dy_t.
+// Adds into: dx [R, d], dweights [T, K].
+void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x,
+                      Tensor weights, Tensor row_of);
+
+}  // namespace temper

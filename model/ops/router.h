@@ -1,0 +1,50 @@
+// The gate of DeepSeekMoE: scores, group-limited top-k, weights, and the sequence balance loss.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "core/context.h"
+#include "core/tensor.h"
+#include "model/config.h"
+
+namespace temper {
+
+struct RouterParams {
+  int64_t top_k = 1;
+  int64_t n_group = 1, topk_group = 1;
+  bool norm_topk_prob = true;
+  double routed_scaling_factor = 1.0;
+  ScoringFunc scoring_func = ScoringFunc::sigmoid;
+  bool group_limited = true;
+  bool has_correction_bias = true;  // groups by the sum of their top two (V3), else by max (V2)
+};
+RouterParams router_params(const ModelConfig& config);
+
+// scores = sigmoid(logits) or softmax(logits); experts = top-k of (scores + bias) within the best
+// groups (closed groups are -inf; ties go to the lower index); weights = scores of the chosen,
+// normalised by their sum if norm_topk_prob, times routed_scaling_factor.
+// Source: DeepSeek-V3 eq. 12-16; v3-engine 1.4. The bias selects and never weighs.
+// Shapes: experts [T, K] i32, weights [T, K], scores [T, E], logits [T, E], bias [E] f32 or empty.
+// Experts of a token are in ascending order of expert index.
+struct RouterOutputs {
+  Tensor experts, weights, scores;
+};
+void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
+                    const RouterParams& params);
+
+// Adds into: dlogits [T, E]; dweights [T, K]. Selection and bias get no gradient.
+void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+                     const RouterParams& params);
+
+// Returns the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of the
+// unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt.
+// Source: DeepSeek-V3 eq. 17-20 (the caller multiplies by alpha / number of sequences).
+double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
+                            const RouterParams& params);
+// Adds `coefficient` times the gradient of balance_loss_forward into dlogits. Counts f carry none.
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
+                           std::span<const int32_t> cu_seqlens, double coefficient,
+                           const RouterParams& params);
+
+}  // namespace temper
