@@ -1,0 +1,30 @@
+// TokenBatch: packed sequences as the decoder takes them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/arena.h"
+
+namespace temper {
+
+// One stream of T tokens; sequence s is rows cu_seqlens[s] .. cu_seqlens[s+1], and sequences never
+// see each other.
+struct TokenBatch {
+  std::vector<int32_t> cu_seqlens;  // [S+1] from 0 to T, on the host
+  Tensor ids;                       // [T] i32
+  Tensor positions;                 // [T] i32  0, 1, ... within each sequence
+  Tensor targets;                   // [T] i32  the next token of the same sequence, -1 at its end
+
+  int64_t tokens() const { return ids.numel(); }
+  int64_t sequences() const { return static_cast<int64_t>(cu_seqlens.size()) - 1; }
+};
+
+// Packs the sequences in order; every sequence has at least one token. The tensors lie in `arena`.
+TokenBatch make_batch(Arena& arena, std::span<const std::vector<int32_t>> sequences);
+
+// Targets of MTP module k: the token 2+k after each position, -1 where the sequence ends before.
+Tensor mtp_targets(Arena& arena, const TokenBatch& batch, int64_t module);
+
+}  // namespace temper

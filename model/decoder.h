@@ -1,0 +1,74 @@
+// THE model: embed -> blocks -> norm -> head, forward, backward and decode, for every
+// architecture that config.json can name. It knows no loss: a stage turns log-probabilities into
+// their gradient and hands that back.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/context.h"
+#include "model/batch.h"
+#include "model/layers/block.h"
+#include "model/layers/kv_cache.h"
+#include "model/layers/mtp.h"
+#include "model/weights.h"
+
+namespace temper {
+
+struct ForwardOptions {
+  bool recompute = false;  // keep only each block's input and run the block again in backward
+  bool mtp = false;        // run the MTP modules too
+};
+
+// What backward needs, and what a step reports. Tensors lie in the activations arena.
+struct DecoderSaved {
+  ForwardOptions options;
+  std::vector<BlockSaved> blocks;  // one a layer
+  Tensor last;                     // [T, d]  output of the last block, before the final norm
+  Tensor last_rstd;                // [T]
+  Tensor hidden;                   // [T, d]  after the final norm
+  std::vector<MtpSaved> mtp;       // one a module
+};
+
+// Returns hidden [T, d]: the residual stream after the final norm, ready for lm_head.
+// With saved == nullptr nothing is kept and the arena holds only the result. With options.mtp,
+// saved->mtp[k].hidden [T, d] is ready for the same head and predicts token t+2+k.
+Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
+                       const ModelWeights& weights, const ModelConfig& config,
+                       const TokenBatch& batch, const ForwardOptions& options);
+
+struct DecoderGrads {
+  Tensor dhidden;                   // [T, d]  gradient of hidden; used as scratch
+  std::vector<Tensor> dmtp_hidden;  // [T, d]  one a module; empty without MTP
+  // Times the gradient of the sequence balance loss, summed over layers and sequences: the caller
+  // passes alpha / (sequences in the global batch).
+  double balance_coefficient = 0.0;
+};
+// Adds into: every tensor of `weight_grads`.
+void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_grads,
+                      const DecoderGrads& grads, const DecoderSaved& saved,
+                      const ModelWeights& weights, const ModelConfig& config,
+                      const TokenBatch& batch);
+
+// Sum over layers and sequences of the sequence balance loss (before alpha); 0 without experts.
+double decoder_balance_loss(Context& ctx, const DecoderSaved& saved, const ModelConfig& config,
+                            const TokenBatch& batch);
+
+// Adds how many tokens chose each expert into load[MoE layer][expert]; MTP blocks come last.
+using ExpertLoad = std::vector<std::vector<int64_t>>;
+void add_expert_load(ExpertLoad& load, const DecoderSaved& saved);
+
+// New tokens of running sequences: each row is one token at its position; a prompt is several rows
+// of one sequence. The rows' cache entries are written first, then each row attends to the first
+// context_length entries of its sequence.
+struct DecodeBatch {
+  Tensor ids;        // [N] i32
+  Tensor positions;  // [N] i32
+  Tensor slots;      // [N] i32  block * block_size + offset of each row's own cache entry
+  PagedRows rows;
+};
+// Returns hidden [N, d] after the final norm, in `scratch`.
+Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
+                      const ModelConfig& config, const DecodeBatch& batch, KvCache& cache);
+
+}  // namespace temper

@@ -1,0 +1,26 @@
+// The paged cache of generation: one pool of blocks a layer, shared by all sequences.
+#pragma once
+
+#include <vector>
+
+#include "core/arena.h"
+#include "model/config.h"
+
+namespace temper {
+
+// layers[l]: [blocks, block_size, config.cache_width()]. Block b, offset o holds one token: for MLA
+// the latent after kv_a_layernorm and k_rope after RoPE (576 numbers for V3); for GQA k after RoPE
+// and v. Which sequence owns which block is the rollout's business (rollout/block_manager).
+struct KvCache {
+  int64_t blocks = 0, block_size = 0;
+  std::vector<Tensor> layers;
+  OwnedTensor storage;  // [layers, blocks, block_size, width]
+};
+
+KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t block_size,
+                          DType dtype, Device device = Device::cpu);
+
+// Copies block `from` to block `to` in every layer (a shared block that one sample writes on).
+void copy_cache_block(KvCache& cache, int32_t from, int32_t to);
+
+}  // namespace temper
