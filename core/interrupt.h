@@ -1,0 +1,20 @@
+// A request to stop, set by a signal handler or another thread and polled by long work.
+#pragma once
+
+#include <atomic>
+
+namespace temper {
+
+// Long stages poll requested() at each step boundary and, when it is true, commit the last whole
+// step and return. Setting it is safe inside a signal handler.
+class Interrupt {
+ public:
+  bool requested() const { return requested_.load(std::memory_order_relaxed); }
+  void request() { requested_.store(true, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> requested_{false};
+  static_assert(std::atomic<bool>::is_always_lock_free);
+};
+
+}  // namespace temper
