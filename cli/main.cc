@@ -1,1 +1,90 @@
-int main() { return 0; }
+// The binary: reads the command line, runs one subcommand, turns blame into an exit code.
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <exception>
+#include <iostream>
+
+#include "cli/command_line.h"
+#include "cli/help.h"
+#include "core/error.h"
+
+namespace temper {
+namespace {
+
+constexpr int kUserExit = 2, kSystemExit = 1, kContractExit = 70, kInterruptExit = 130;
+
+// A signal handler can reach nothing but static storage: the one such object of the program.
+Interrupt interrupt_flag;
+
+// The first signal asks for a stop after the present step; a second one ends the program at once.
+void on_signal(int signal) {
+  interrupt_flag.request();
+  std::signal(signal, SIG_DFL);
+}
+
+LogStyle stderr_style(bool quiet) {
+  LogStyle style{.terminal = isatty(STDERR_FILENO) == 1, .quiet = quiet};
+  winsize size{};
+  if (style.terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) {
+    style.width = size.ws_col;
+  }
+  return style;
+}
+
+int run(int argc, char** argv) {
+  Subcommands subcommands;
+  CommonOptions common;
+  add_all_subcommands(subcommands);
+  add_common_options(subcommands, common);
+  const Command command = read_command_line(argc, argv, subcommands);
+  switch (command.kind) {
+    case Command::Kind::version:
+      std::cout << version_text();
+      return 0;
+    case Command::Kind::help:
+      std::cout << (command.subcommand ? help_text(*command.subcommand)
+                                       : overview_text(subcommands, command.group));
+      return 0;
+    case Command::Kind::print_config:
+      std::cout << command.subcommand->options.to_toml();
+      return 0;
+    case Command::Kind::run:
+      break;
+  }
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  Logger log(std::cerr, stderr_style(common.quiet));
+  const std::string line = command_line_text(argc, argv);
+  Invocation invocation{command.subcommand->options, common, line, interrupt_flag, log, std::cout};
+  const int code = command.subcommand->run(invocation);
+  std::cout.flush();
+  if (!std::cout) throw SystemError("writing to stdout failed");
+  return code == 0 && interrupt_flag.requested() ? kInterruptExit : code;
+}
+
+int report(const char* kind, const std::exception& error, int code) {
+  std::cout.flush();
+  std::cerr << kind << error.what() << '\n';
+  return code;
+}
+
+}  // namespace
+}  // namespace temper
+
+int main(int argc, char** argv) {
+  using namespace temper;
+  try {
+    return run(argc, argv);
+  } catch (const UserError& error) {
+    return report("error: ", error, kUserExit);
+  } catch (const ContractError& error) {
+    return report("this is a bug in temper, please report it: ", error, kContractExit);
+  } catch (const std::bad_alloc&) {
+    std::cerr << "error: out of memory\n";
+    return kSystemExit;
+  } catch (const std::exception& error) {
+    return report("error: ", error, kSystemExit);
+  }
+}

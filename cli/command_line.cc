@@ -1,0 +1,200 @@
+#include "cli/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <deque>
+#include <map>
+
+#include "core/config_file.h"
+#include "core/error.h"
+#include "core/file.h"
+
+namespace temper {
+namespace {
+
+// Flags that every subcommand has besides its table.
+struct Builtins {
+  bool help = false, print_config = false;
+  std::vector<std::string> config = {};
+};
+
+void add_builtins(CLI::App& app, Builtins& builtins) {
+  app.set_help_flag();  // the help is ours: it knows defaults, units and ranges
+  app.allow_extras();   // unknown flags are ours too: we name the nearest
+  app.add_flag("-h,--help", builtins.help);
+  app.add_flag("--print-config", builtins.print_config);
+  app.add_option("--config", builtins.config)
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// CLI11 only splits the arguments; the texts are checked and converted by the table.
+struct BoundFlag {
+  Option* option;
+  CLI::Option* parsed;
+};
+
+CLI::Option* bind_flag(CLI::App& app, const Option& option) {
+  const std::string& flag = option.flag();
+  if (option.kind() == OptionKind::boolean) {
+    return app.add_flag("--" + flag + ",!--no-" + flag)
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  }
+  const std::string names = option.is_positional() ? flag + ",--" + flag : "--" + flag;
+  CLI::Option* parsed = app.add_option(names, [](const CLI::results_t&) { return true; });
+  return parsed->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// One CLI11 app a subcommand and a family ("model"), found by its full name.
+class Parser {
+ public:
+  explicit Parser(Subcommands& subcommands) : subcommands_(subcommands) {
+    app_.require_subcommand(0, 1);
+    add_builtins(app_, top_);
+    app_.add_flag("--version", version_);
+    for (Subcommand& subcommand : subcommands.all()) add(subcommand);
+  }
+
+  Command read(int argc, char** argv);
+
+ private:
+  void add(Subcommand& subcommand);
+  CLI::App& make(const std::string& name);
+  Subcommand* find(const std::string& name);
+  void check_extras(CLI::App& app, const Subcommand* subcommand) const;
+  void apply_file(const std::string& path, Subcommand& subcommand) const;
+
+  Subcommands& subcommands_;
+  CLI::App app_;
+  Builtins top_;
+  bool version_ = false;
+  std::map<std::string, CLI::App*> apps_;
+  std::map<std::string, Builtins> builtins_;
+  std::map<std::string, std::vector<BoundFlag>> flags_;
+};
+
+CLI::App& Parser::make(const std::string& name) {
+  if (const auto found = apps_.find(name); found != apps_.end()) return *found->second;
+  const size_t space = name.rfind(' ');
+  CLI::App& parent = space == std::string::npos ? app_ : make(name.substr(0, space));
+  CLI::App* app = parent.add_subcommand(space == std::string::npos ? name : name.substr(space + 1));
+  app->require_subcommand(0, 1);
+  add_builtins(*app, builtins_[name]);
+  apps_[name] = app;
+  return *app;
+}
+
+void Parser::add(Subcommand& subcommand) {
+  CLI::App& app = make(subcommand.name);
+  for (Option& option : subcommand.options.entries()) {
+    flags_[subcommand.name].push_back({&option, bind_flag(app, option)});
+  }
+}
+
+Subcommand* Parser::find(const std::string& name) {
+  for (Subcommand& subcommand : subcommands_.all()) {
+    if (subcommand.name == name) return &subcommand;
+  }
+  return nullptr;
+}
+
+// The first argument nobody took is the mistake to name.
+void Parser::check_extras(CLI::App& app, const Subcommand* subcommand) const {
+  const std::vector<std::string> extras = app.remaining();
+  if (extras.empty()) return;
+  const std::string& extra = extras.front();
+  std::vector<std::string> known;
+  std::string what = "unexpected argument", where = "temper", see = "temper --help";
+  if (subcommand != nullptr) {
+    where += " " + subcommand->name;
+    see = where + " --help";
+  }
+  if (extra.size() > 1 && extra[0] == '-') {
+    what = "unknown flag";
+    known = {"--help", "--version"};
+    if (subcommand != nullptr) {
+      known = {"--help", "--config", "--print-config"};
+      for (const std::string& flag : subcommand->options.flags()) known.push_back("--" + flag);
+    }
+  } else if (subcommand == nullptr) {
+    what = "unknown subcommand";
+    for (const Subcommand& other : subcommands_.all()) known.push_back(other.name);
+  }
+  const std::string name = extra.substr(0, extra.find('='));
+  const std::string near = nearest_name(name, known.data(), known.size());
+  throw UserError({what, where, "", "'" + name + "'",
+                   (near.empty() ? "" : "did you mean '" + near + "'? ") + ("see " + see)});
+}
+
+void Parser::apply_file(const std::string& path, Subcommand& subcommand) const {
+  std::vector<std::string> others;
+  for (const Subcommand& other : subcommands_.all()) {
+    if (other.name != subcommand.name) others.push_back(other.name);
+  }
+  apply_config(subcommand.options, parse_config(read_file(path), path), path, subcommand.name,
+               others);
+}
+
+Command Parser::read(int argc, char** argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    throw UserError({error.what(), "command line", "", "", "see temper --help"});
+  }
+  if (version_) return {.kind = Command::Kind::version};
+  std::string name;
+  CLI::App* app = &app_;
+  for (auto chosen = app_.get_subcommands(); !chosen.empty(); chosen = app->get_subcommands()) {
+    app = chosen.front();
+    name += (name.empty() ? "" : " ") + app->get_name();
+  }
+  const Builtins& builtins = name.empty() ? top_ : builtins_[name];
+  Subcommand* subcommand = find(name);
+  if (builtins.help) return {Command::Kind::help, subcommand, name};
+  check_extras(*app, subcommand);
+  if (subcommand == nullptr) return {Command::Kind::help, nullptr, name};
+  for (const std::string& path : builtins.config) apply_file(path, *subcommand);
+  for (const BoundFlag& flag : flags_[name]) {
+    if (flag.parsed->count() == 0) continue;
+    flag.option->set(flag.parsed->results(), "--" + flag.option->flag(), OptionOrigin::flag);
+  }
+  if (builtins.print_config) return {Command::Kind::print_config, subcommand, name};
+  subcommand->options.check_required();
+  return {Command::Kind::run, subcommand, name};
+}
+
+}  // namespace
+
+void add_common_options(Subcommands& subcommands, CommonOptions& common) {
+  for (Subcommand& subcommand : subcommands.all()) {
+    OptionsTable table;
+    table.group("General");
+    table.add("threads", &common.threads, "CPU threads; 0 takes one a core").range(0, 1024);
+    table.add("quiet", &common.quiet, "no progress on stderr, only warnings");
+    subcommand.options.include(std::move(table));
+  }
+}
+
+Command read_command_line(int argc, char** argv, Subcommands& subcommands) {
+  return Parser(subcommands).read(argc, argv);
+}
+
+std::string command_line_text(int argc, char** argv) {
+  std::string line;
+  for (int i = 0; i < argc; ++i) {
+    std::string word = argv[i];
+    const bool plain = !word.empty() && std::all_of(word.begin(), word.end(), [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) ||
+             std::string_view("-_=./,:+@%").find(c) != std::string_view::npos;
+    });
+    if (!plain) {
+      std::string quoted = "'";
+      for (const char c : word) quoted += c == '\'' ? "'\\''" : std::string(1, c);
+      word = quoted + "'";
+    }
+    line += (i == 0 ? "" : " ") + word;
+  }
+  return line;
+}
+
+}  // namespace temper

@@ -1,0 +1,18 @@
+#include "cli/subcommands.h"
+
+#include "core/error.h"
+
+namespace temper {
+
+void add_all_subcommands(Subcommands& list) {
+  add_doctor(list);
+}
+
+void Subcommands::add(Subcommand subcommand) {
+  for (const Subcommand& other : list_) {
+    require(other.name != subcommand.name, "two subcommands are called " + subcommand.name);
+  }
+  list_.push_back(std::move(subcommand));
+}
+
+}  // namespace temper
