@@ -1,0 +1,179 @@
+// The schema itself. A released migration is never edited: what comes later is a new one.
+// The comments inside the SQL are kept by SQLite: `.schema` in the sqlite3 shell shows them.
+#include <array>
+
+#include "data/migrations.h"
+
+namespace temper {
+namespace {
+
+constexpr std::string_view kTables = R"sql(
+CREATE TABLE runs (
+  id           INTEGER PRIMARY KEY,
+  kind         TEXT NOT NULL,     -- the subcommand: sft, grpo, rollout, eval, ...
+  status       TEXT NOT NULL CHECK (status IN ('running', 'done', 'failed', 'interrupted')),
+  started      REAL NOT NULL,     -- seconds since 1970 UTC
+  finished     REAL,              -- NULL while it runs or if it was killed
+  model        TEXT NOT NULL,     -- the model folder it started from
+  seed         INTEGER NOT NULL,  -- 64 bits; above 2^63 it shows as negative
+  code_version TEXT NOT NULL,
+  argv         TEXT NOT NULL,     -- JSON array
+  config       TEXT NOT NULL,     -- JSON object: every option as resolved
+  data_hashes  TEXT NOT NULL,     -- JSON object: file -> hash
+  environment  TEXT NOT NULL      -- JSON object: machine, threads, types
+);
+
+-- A row here is a step that is complete: its rows in all other tables committed with it.
+CREATE TABLE steps (
+  run_id           INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  kind             TEXT NOT NULL,     -- sft, grpo, rollout, eval
+  step             INTEGER NOT NULL,  -- from 1; an eval at 0 is one before training
+  policy_version   INTEGER NOT NULL,  -- optimiser updates the sampling weights had seen
+  started          REAL NOT NULL,
+  committed        REAL,              -- never NULL to a reader
+  wall_seconds     REAL,
+  trained_tokens   INTEGER,           -- tokens that carried loss
+  generated_tokens INTEGER,
+  PRIMARY KEY (run_id, kind, step)
+) WITHOUT ROWID;
+
+CREATE TABLE checkpoints (
+  id             INTEGER PRIMARY KEY,
+  run_id         INTEGER NOT NULL,
+  kind           TEXT NOT NULL,
+  step           INTEGER NOT NULL,  -- holds the weights after this step
+  path           TEXT NOT NULL,     -- relative to the run directory
+  policy_version INTEGER NOT NULL,
+  bytes          INTEGER NOT NULL,
+  saved          REAL NOT NULL,
+  removed        REAL,              -- when its folder was deleted to save space; else NULL
+  trainer_state  TEXT NOT NULL,     -- JSON object: what a resume needs besides the folder
+  UNIQUE (run_id, kind, step),
+  FOREIGN KEY (run_id, kind, step) REFERENCES steps(run_id, kind, step) ON DELETE CASCADE
+);
+
+CREATE TABLE prompts (
+  id        INTEGER PRIMARY KEY,
+  run_id    INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  key       TEXT NOT NULL,     -- which prompt, e.g. train.jsonl:17; once a run
+  text      TEXT NOT NULL,     -- as the model reads it, template included
+  ids       BLOB NOT NULL,     -- int32
+  reference TEXT,              -- the gold answer, if there is one
+  data      TEXT NOT NULL,     -- JSON object: the data row, for the rewards
+  UNIQUE (run_id, key)
+);
+
+CREATE TABLE samples (
+  id                     INTEGER PRIMARY KEY,
+  run_id                 INTEGER NOT NULL,
+  kind                   TEXT NOT NULL,
+  step                   INTEGER NOT NULL,
+  group_index            INTEGER NOT NULL,  -- the group in its step, from 0
+  sample_index           INTEGER NOT NULL,  -- the sample in its group, from 0
+  prompt_id              INTEGER NOT NULL REFERENCES prompts(id),
+  policy_version         INTEGER NOT NULL,
+  tokens                 INTEGER NOT NULL,  -- length of the completion
+  finish_reason          TEXT NOT NULL,     -- stop, length, ...
+  reward                 REAL,              -- weighted sum of its rows in rewards
+  advantage              REAL,
+  zero_signal            INTEGER NOT NULL,  -- 1: all rewards of the group were equal
+  truncated              INTEGER NOT NULL,  -- 1: cut off at the length limit
+  dropped                TEXT,              -- why the optimiser did not use it; NULL: it did
+  rollout_logprob        REAL,              -- sum over the completion, nats
+  trainer_logprob        REAL,
+  reference_logprob      REAL,
+  max_logprob_difference REAL,              -- max |rollout - trainer| over the masked-in tokens
+  queue_seconds          REAL,              -- waiting for a place in the batch
+  generate_seconds       REAL,              -- from its first to its last token
+  completion             TEXT NOT NULL,
+  ids                    BLOB NOT NULL,     -- int32, one a completion token
+  loss_mask              BLOB,              -- uint8: 1 carries loss; NULL: all do
+  rollout_logprobs       BLOB,              -- float32, as sampled
+  trainer_logprobs       BLOB,              -- float32, by the trainer before its first update
+  reference_logprobs     BLOB,              -- float32, by the reference model
+  UNIQUE (run_id, kind, step, group_index, sample_index),
+  FOREIGN KEY (run_id, kind, step) REFERENCES steps(run_id, kind, step) ON DELETE CASCADE
+);
+CREATE INDEX samples_by_prompt ON samples(prompt_id);
+
+CREATE TABLE rewards (
+  sample_id    INTEGER NOT NULL REFERENCES samples(id) ON DELETE CASCADE,
+  rule         TEXT NOT NULL,
+  value        REAL,              -- NULL: could not judge
+  weight       REAL NOT NULL,
+  status       TEXT NOT NULL
+    CHECK (status IN ('ok', 'wrong', 'no_answer', 'bad_gold', 'timeout', 'error')),
+  extracted    TEXT,              -- the answer the rule found
+  reason       TEXT,
+  microseconds INTEGER NOT NULL,
+  PRIMARY KEY (sample_id, rule)
+) WITHOUT ROWID;
+
+CREATE TABLE metrics (
+  run_id INTEGER NOT NULL,
+  kind   TEXT NOT NULL,
+  step   INTEGER NOT NULL,
+  name   TEXT NOT NULL,
+  value  REAL,              -- NULL: not a number
+  PRIMARY KEY (run_id, kind, step, name),
+  FOREIGN KEY (run_id, kind, step) REFERENCES steps(run_id, kind, step) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX metrics_by_name ON metrics(run_id, name, kind, step, value);
+
+CREATE TABLE evals (
+  run_id             INTEGER NOT NULL,
+  kind               TEXT NOT NULL,
+  step               INTEGER NOT NULL,
+  task               TEXT NOT NULL,
+  prompts            INTEGER NOT NULL,
+  samples_per_prompt INTEGER NOT NULL,
+  temperature        REAL NOT NULL,
+  top_p              REAL NOT NULL,
+  max_new_tokens     INTEGER NOT NULL,
+  pass_at_1          REAL,              -- mean correctness over prompts and samples, 0 to 1
+  standard_error     REAL,              -- of pass_at_1, over prompts
+  format_rate        REAL,
+  mean_tokens        REAL,
+  truncated_rate     REAL,
+  details            TEXT NOT NULL,     -- JSON object
+  PRIMARY KEY (run_id, kind, step, task),
+  FOREIGN KEY (run_id, kind, step) REFERENCES steps(run_id, kind, step) ON DELETE CASCADE
+) WITHOUT ROWID;
+
+CREATE TABLE events (
+  id     INTEGER PRIMARY KEY,
+  run_id INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  time   REAL NOT NULL,
+  level  TEXT NOT NULL CHECK (level IN ('info', 'warning', 'error')),
+  step   INTEGER,
+  text   TEXT NOT NULL,
+  data   TEXT NOT NULL     -- JSON object
+);
+)sql";
+
+constexpr std::string_view kViews = R"sql(
+CREATE VIEW sample_text AS
+SELECT s.id, s.run_id, s.kind, s.step, s.group_index, s.sample_index, s.reward, s.advantage,
+       s.tokens, s.finish_reason, s.truncated, s.zero_signal, s.dropped,
+       p.key AS prompt_key, p.text AS prompt, p.reference, s.completion
+FROM samples s JOIN prompts p ON p.id = s.prompt_id;
+
+CREATE VIEW sample_groups AS
+SELECT run_id, kind, step, group_index, min(prompt_id) AS prompt_id, count(*) AS samples,
+       avg(reward) AS mean_reward, min(reward) AS min_reward, max(reward) AS max_reward,
+       max(zero_signal) AS zero_signal, sum(truncated) AS truncated, avg(tokens) AS mean_tokens
+FROM samples GROUP BY run_id, kind, step, group_index;
+)sql";
+
+constexpr std::array kMigrations = {
+    Migration{1, "tables", kTables},
+    Migration{2, "views for reading", kViews},
+};
+
+}  // namespace
+
+std::span<const Migration> store_migrations() {
+  return kMigrations;
+}
+
+}  // namespace temper
