@@ -61,7 +61,7 @@ class Parser {
   void add(Subcommand& subcommand);
   CLI::App& make(const std::string& name);
   Subcommand* find(const std::string& name);
-  void check_extras(CLI::App& app, const Subcommand* subcommand) const;
+  void check_extras(CLI::App& app, const Subcommand* subcommand, const std::string& name) const;
   void apply_file(const std::string& path, Subcommand& subcommand) const;
 
   Subcommands& subcommands_;
@@ -98,40 +98,41 @@ Subcommand* Parser::find(const std::string& name) {
   return nullptr;
 }
 
-// The first argument nobody took is the mistake to name.
-void Parser::check_extras(CLI::App& app, const Subcommand* subcommand) const {
+// The first argument nobody took is the mistake to name; `name` is the subcommand's or family's.
+void Parser::check_extras(CLI::App& app, const Subcommand* subcommand,
+                          const std::string& name) const {
   const std::vector<std::string> extras = app.remaining();
   if (extras.empty()) return;
-  const std::string& extra = extras.front();
+  const std::string mistake = extras.front().substr(0, extras.front().find('='));
+  const std::string where = name.empty() ? "temper" : "temper " + name;
+  std::string what = "unexpected argument";
   std::vector<std::string> known;
-  std::string what = "unexpected argument", where = "temper", see = "temper --help";
-  if (subcommand != nullptr) {
-    where += " " + subcommand->name;
-    see = where + " --help";
-  }
-  if (extra.size() > 1 && extra[0] == '-') {
+  if (mistake.size() > 1 && mistake[0] == '-') {
     what = "unknown flag";
-    known = {"--help", "--version"};
+    known = {"--help", subcommand == nullptr ? "--version" : "--config"};
     if (subcommand != nullptr) {
-      known = {"--help", "--config", "--print-config"};
+      known.push_back("--print-config");
       for (const std::string& flag : subcommand->options.flags()) known.push_back("--" + flag);
     }
   } else if (subcommand == nullptr) {
     what = "unknown subcommand";
-    for (const Subcommand& other : subcommands_.all()) known.push_back(other.name);
+    const std::string family = name.empty() ? "" : name + " ";
+    for (const Subcommand& other : subcommands_.all()) {
+      if (other.name.rfind(family, 0) == 0) known.push_back(other.name.substr(family.size()));
+    }
   }
-  const std::string name = extra.substr(0, extra.find('='));
-  const std::string near = nearest_name(name, known.data(), known.size());
-  throw UserError({what, where, "", "'" + name + "'",
-                   (near.empty() ? "" : "did you mean '" + near + "'? ") + ("see " + see)});
+  const std::string near = nearest_name(mistake, known.data(), known.size());
+  throw UserError(
+      {what, where, "", "'" + mistake + "'",
+       (near.empty() ? "" : "did you mean '" + near + "'? ") + ("see " + where + " --help")});
 }
 
 void Parser::apply_file(const std::string& path, Subcommand& subcommand) const {
   std::vector<std::string> others;
   for (const Subcommand& other : subcommands_.all()) {
-    if (other.name != subcommand.name) others.push_back(other.name);
+    if (other.name != subcommand.name) others.push_back(other.section());
   }
-  apply_config(subcommand.options, parse_config(read_file(path), path), path, subcommand.name,
+  apply_config(subcommand.options, parse_config(read_file(path), path), path, subcommand.section(),
                others);
 }
 
@@ -151,7 +152,7 @@ Command Parser::read(int argc, char** argv) {
   const Builtins& builtins = name.empty() ? top_ : builtins_[name];
   Subcommand* subcommand = find(name);
   if (builtins.help) return {Command::Kind::help, subcommand, name};
-  check_extras(*app, subcommand);
+  check_extras(*app, subcommand, name);
   if (subcommand == nullptr) return {Command::Kind::help, nullptr, name};
   for (const std::string& path : builtins.config) apply_file(path, *subcommand);
   for (const BoundFlag& flag : flags_[name]) {

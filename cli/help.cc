@@ -131,7 +131,7 @@ std::string help_text(const Subcommand& subcommand) {
   out << "\nConfiguration\n";
   write_entry(out, "--config FILE.toml",
               "options by key (the flag with '_' for '-'), at the top or under [" +
-                  subcommand.name + "]; flags win over the file");
+                  subcommand.section() + "]; flags win over the file");
   write_entry(out, "--print-config", "print the options in force as such a file, and stop");
   write_entry(out, "-h, --help", "this text");
   if (!subcommand.examples.empty()) out << "\nExamples\n" << subcommand.examples << '\n';

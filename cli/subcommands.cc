@@ -1,11 +1,19 @@
 #include "cli/subcommands.h"
 
+#include <algorithm>
+
 #include "core/error.h"
 
 namespace temper {
 
 void add_all_subcommands(Subcommands& list) {
   add_doctor(list);
+}
+
+std::string Subcommand::section() const {
+  std::string text = name;
+  std::replace(text.begin(), text.end(), ' ', '.');
+  return text;
 }
 
 void Subcommands::add(Subcommand subcommand) {

@@ -53,6 +53,9 @@ struct Subcommand {
   std::string examples = {};  // shown at the end of its help, as they stand
   OptionsTable options = {};
   std::function<int(Invocation&)> run;  // the exit code; 0 is success
+
+  // Its section in a configuration file: the name with '.' for ' ' ([model.info]).
+  std::string section() const;
 };
 
 class Subcommands {

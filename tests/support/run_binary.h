@@ -1,0 +1,37 @@
+// Runs a program as a user would and keeps what it wrote.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace temper {
+
+struct ProgramResult {
+  int exit_code = -1;  // 128 + signal if it was killed by one
+  std::string out;
+  std::string err;
+};
+
+// Runs `program` with `arguments` in folder `where` (empty: here), without a shell, and waits.
+// Throws SystemError if it cannot be started.
+ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments,
+                          const std::filesystem::path& where = {});
+
+// A fresh folder under the system's temporary one, removed with all it holds at the end.
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  const std::filesystem::path& path() const { return path_; }
+  // Writes `content` to the file `name` in the folder and returns its path.
+  std::filesystem::path write(const std::string& name, const std::string& content) const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace temper
