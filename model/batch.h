@@ -10,7 +10,8 @@
 namespace temper {
 
 // One stream of T tokens; sequence s is rows cu_seqlens[s] .. cu_seqlens[s+1], and sequences never
-// see each other.
+// see each other. Targets are the model's view (the next token); which of them count in a loss is
+// the stage's business.
 struct TokenBatch {
   std::vector<int32_t> cu_seqlens;  // [S+1] from 0 to T, on the host
   Tensor ids;                       // [T] i32
@@ -23,8 +24,5 @@ struct TokenBatch {
 
 // Packs the sequences in order; every sequence has at least one token. The tensors lie in `arena`.
 TokenBatch make_batch(Arena& arena, std::span<const std::vector<int32_t>> sequences);
-
-// Targets of MTP module k: the token 2+k after each position, -1 where the sequence ends before.
-Tensor mtp_targets(Arena& arena, const TokenBatch& batch, int64_t module);
 
 }  // namespace temper

@@ -23,6 +23,7 @@ struct ForwardOptions {
 // What backward needs, and what a step reports. Tensors lie in the activations arena.
 struct DecoderSaved {
   ForwardOptions options;
+  Tensor cos, sin;                 // [T, rotary/2]
   std::vector<BlockSaved> blocks;  // one a layer
   Tensor last;                     // [T, d]  output of the last block, before the final norm
   Tensor last_rstd;                // [T]
@@ -32,14 +33,15 @@ struct DecoderSaved {
 
 // Returns hidden [T, d]: the residual stream after the final norm, ready for lm_head.
 // With saved == nullptr nothing is kept and the arena holds only the result. With options.mtp,
-// saved->mtp[k].hidden [T, d] is ready for the same head and predicts token t+2+k.
+// saved->mtp[k].hidden [T', d] is ready for the same head, with saved->mtp[k].stream.batch.targets.
+// Aliasing: if `activations` is ctx.scratch, the caller keeps its scope open.
 Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
                        const ModelWeights& weights, const ModelConfig& config,
                        const TokenBatch& batch, const ForwardOptions& options);
 
 struct DecoderGrads {
   Tensor dhidden;                   // [T, d]  gradient of hidden; used as scratch
-  std::vector<Tensor> dmtp_hidden;  // [T, d]  one a module; empty without MTP
+  std::vector<Tensor> dmtp_hidden;  // [T', d]  one a module; empty without MTP
   // Times the gradient of the sequence balance loss, summed over layers and sequences: the caller
   // passes alpha / (sequences in the global batch).
   double balance_coefficient = 0.0;

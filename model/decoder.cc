@@ -1,0 +1,209 @@
+#include "model/decoder.h"
+
+#include "model/layers/rope_env.h"
+#include "model/ops/elementwise.h"
+#include "model/ops/embedding.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/router.h"
+
+namespace temper {
+namespace {
+
+// Without saving, two tensors take turns as the residual stream.
+Tensor run_blocks_without_saving(const LayerEnv& env, Tensor x, const ModelWeights& weights) {
+  Tensor other = env.ctx.scratch.tensor("decoder.other", x.dtype, {x.rows(), x.cols()});
+  for (const BlockWeights& block : weights.layers) {
+    block_forward(env, other, nullptr, x, block);
+    std::swap(x, other);
+  }
+  return x;
+}
+
+// With recompute a block keeps its input and, for the reports, its route; backward runs it again.
+Tensor run_block_for_recompute(const LayerEnv& env, Tensor y, BlockSaved& saved, Tensor x,
+                               const BlockWeights& w) {
+  saved.x = x;
+  if (w.moe.gate.empty()) {
+    block_forward(env, y, nullptr, x, w);
+    return y;
+  }
+  Arena& arena = env.activations;
+  const int64_t tokens = x.rows();
+  Tensor experts =
+      arena.tensor("moe.experts", DType::i32, {tokens, env.config.num_experts_per_tok});
+  Tensor scores = arena.tensor("moe.scores", x.dtype, {tokens, w.moe.gate.dim(0)});
+  ArenaScope scope(arena);
+  BlockSaved full;
+  block_forward(env, y, &full, x, w);
+  copy(env.ctx, experts, full.moe.route.experts);
+  copy(env.ctx, scores, full.moe.route.scores);
+  saved.moe.route.experts = experts;
+  saved.moe.route.scores = scores;
+  return y;
+}
+
+Tensor run_blocks(const LayerEnv& env, DecoderSaved& saved, Tensor x, const ModelWeights& weights) {
+  saved.blocks.resize(weights.layers.size());
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    Tensor y = env.activations.tensor("decoder.x", x.dtype, {x.rows(), x.cols()});  // [T, d]
+    if (saved.options.recompute) {
+      run_block_for_recompute(env, y, saved.blocks[l], x, weights.layers[l]);
+    } else {
+      block_forward(env, y, &saved.blocks[l], x, weights.layers[l]);
+    }
+    x = y;
+  }
+  return x;
+}
+
+}  // namespace
+
+Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
+                       const ModelWeights& weights, const ModelConfig& config,
+                       const TokenBatch& batch, const ForwardOptions& options) {
+  const DType dtype = weights.embed_tokens.dtype;
+  const int64_t tokens = batch.tokens(), d = config.hidden_size;
+  Tensor hidden = activations.tensor("decoder.hidden", dtype, {tokens, d});  // [T, d]
+  ArenaScope scope(ctx.scratch);
+  Arena& arena = saved != nullptr ? activations : ctx.scratch;
+
+  Tensor cos, sin;
+  make_rope_env(ctx, arena, config, batch.positions, dtype, cos, sin);
+  const LayerEnv env{ctx, activations, config, batch.cu_seqlens, cos, sin};
+  Tensor x = arena.tensor("decoder.x", dtype, {tokens, d});  // [T, d]  the residual stream
+  embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
+  if (saved == nullptr) {
+    x = run_blocks_without_saving(env, x, weights);
+    rms_norm_forward(ctx, hidden, {}, x, weights.norm, config.rms_norm_eps);
+    return hidden;
+  }
+  *saved = DecoderSaved{};
+  saved->options = options;
+  saved->cos = cos;
+  saved->sin = sin;
+  saved->last = run_blocks(env, *saved, x, weights);
+  saved->last_rstd = activations.tensor("decoder.last_rstd", dtype, {tokens});
+  saved->hidden = hidden;
+  rms_norm_forward(ctx, hidden, saved->last_rstd, saved->last, weights.norm, config.rms_norm_eps);
+
+  if (options.mtp) saved->mtp.resize(weights.mtp.size());
+  Tensor before = hidden;
+  const TokenBatch* before_batch = &batch;
+  for (size_t k = 0; k < saved->mtp.size(); ++k) {
+    MtpSaved& module = saved->mtp[k];
+    mtp_forward(ctx, activations, config, module, before, *before_batch, weights.embed_tokens,
+                weights.mtp[k]);
+    before = module.output;
+    before_batch = &module.stream.batch;
+  }
+  return hidden;
+}
+
+namespace {
+
+// Modules from the last to the first: each hands its gradient to the stream before it.
+void backward_mtp(Context& ctx, Arena& activations, ModelWeights& weight_grads,
+                  const DecoderGrads& grads, const DecoderSaved& saved,
+                  const ModelWeights& weights, const ModelConfig& config) {
+  ArenaScope scope(ctx.scratch);
+  std::vector<Tensor> doutput;  // [T', d]  of each module
+  for (const MtpSaved& module : saved.mtp) {
+    doutput.push_back(ctx.scratch.tensor("mtp.doutput", module.output.dtype,
+                                         {module.output.rows(), module.output.cols()}));
+    fill_zero(ctx, doutput.back());
+  }
+  for (size_t k = saved.mtp.size(); k-- > 0;) {
+    const Tensor dbefore = k == 0 ? grads.dhidden : doutput[k - 1];
+    mtp_backward(ctx, activations, config,
+                 {dbefore, weight_grads.embed_tokens, grads.dmtp_hidden[k], doutput[k],
+                  grads.balance_coefficient},
+                 weight_grads.mtp[k], saved.mtp[k], weights.mtp[k]);
+  }
+}
+
+}  // namespace
+
+void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_grads,
+                      const DecoderGrads& grads, const DecoderSaved& saved,
+                      const ModelWeights& weights, const ModelConfig& config,
+                      const TokenBatch& batch) {
+  require(grads.dmtp_hidden.size() == saved.mtp.size(), "a gradient for each MTP module that ran");
+  backward_mtp(ctx, activations, weight_grads, grads, saved, weights, config);
+
+  ArenaScope scope(ctx.scratch);
+  const LayerEnv env{ctx, activations, config, batch.cu_seqlens, saved.cos, saved.sin};
+  Tensor dx =
+      ctx.scratch.tensor("decoder.dx", saved.hidden.dtype, {batch.tokens(), config.hidden_size});
+  fill_zero(ctx, dx);
+  rms_norm_backward(ctx, {dx, weight_grads.norm}, grads.dhidden, saved.last, weights.norm,
+                    saved.last_rstd);
+  for (size_t l = weights.layers.size(); l-- > 0;) {
+    ArenaScope recompute_scope(activations);
+    BlockSaved again;
+    const BlockSaved* block = &saved.blocks[l];
+    if (saved.options.recompute) {
+      Tensor y = activations.tensor("decoder.recomputed", dx.dtype, {dx.rows(), dx.cols()});
+      block_forward(env, y, &again, block->x, weights.layers[l]);
+      block = &again;
+    }
+    block_backward(env, dx, weight_grads.layers[l], *block, weights.layers[l],
+                   grads.balance_coefficient);
+  }
+  embedding_backward(ctx, weight_grads.embed_tokens, dx, batch.ids);
+}
+
+double decoder_balance_loss(Context& ctx, const DecoderSaved& saved, const ModelConfig& config,
+                            const TokenBatch& batch) {
+  if (config.n_routed_experts == 0) return 0.0;
+  const RouterParams params = router_params(config);
+  double sum = 0.0;
+  for (const BlockSaved& block : saved.blocks)
+    if (!block.moe.route.scores.empty())
+      sum += balance_loss_forward(ctx, block.moe.route.scores, batch.cu_seqlens, params);
+  for (const MtpSaved& module : saved.mtp)
+    if (!module.block.moe.route.scores.empty())
+      sum += balance_loss_forward(ctx, module.block.moe.route.scores,
+                                  module.stream.batch.cu_seqlens, params);
+  return sum;
+}
+
+namespace {
+
+void add_block_load(ExpertLoad& load, size_t& index, const RouterOutputs& route) {
+  if (route.experts.empty()) return;
+  if (load.size() <= index) load.resize(index + 1);
+  std::vector<int64_t>& counts = load[index++];
+  counts.resize(static_cast<size_t>(route.scores.cols()));
+  const int32_t* chosen = route.experts.get<int32_t>();
+  for (int64_t i = 0; i < route.experts.numel(); ++i) ++counts[static_cast<size_t>(chosen[i])];
+}
+
+}  // namespace
+
+void add_expert_load(ExpertLoad& load, const DecoderSaved& saved) {
+  size_t index = 0;
+  for (const BlockSaved& block : saved.blocks) add_block_load(load, index, block.moe.route);
+  for (const MtpSaved& module : saved.mtp) add_block_load(load, index, module.block.moe.route);
+}
+
+Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
+                      const ModelConfig& config, const DecodeBatch& batch, KvCache& cache) {
+  const DType dtype = weights.embed_tokens.dtype;
+  const int64_t rows = batch.ids.numel(), d = config.hidden_size;
+  Tensor hidden = scratch.tensor("decoder.hidden", dtype, {rows, d});  // [N, d]
+  ArenaScope scope(ctx.scratch);
+  Tensor cos, sin;
+  make_rope_env(ctx, ctx.scratch, config, batch.positions, dtype, cos, sin);
+  Tensor x = ctx.scratch.tensor("decoder.x", dtype, {rows, d});      // [N, d]
+  Tensor y = ctx.scratch.tensor("decoder.other", dtype, {rows, d});  // [N, d]
+  embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    const DecodeEnv env{ctx, config, cos, sin, batch.slots, batch.rows, cache.layers[l]};
+    block_decode(env, y, x, weights.layers[l]);
+    std::swap(x, y);
+  }
+  rms_norm_forward(ctx, hidden, {}, x, weights.norm, config.rms_norm_eps);
+  return hidden;
+}
+
+}  // namespace temper

@@ -1,0 +1,129 @@
+#include "model/layers/gqa.h"
+
+#include "model/ops/attention.h"
+#include "model/ops/elementwise.h"
+#include "model/ops/linear.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
+
+namespace temper {
+namespace {
+
+// One projection with its optional norm: raw = W x + b, out = norm(raw) (or raw itself).
+struct HeadProjection {
+  Tensor raw, rstd, out;  // [T, heads, D], [T*heads], [T, heads, D]
+};
+HeadProjection project_heads(Context& ctx, const ModelConfig& config, Arena& arena, Tensor x,
+                             int64_t heads, Tensor weight, Tensor bias, Tensor norm) {
+  const int64_t tokens = x.rows(), d = config.head_dim;
+  HeadProjection p;
+  p.raw = arena.tensor("gqa.proj", x.dtype, {tokens, heads, d});
+  linear_forward(ctx, p.raw.reshape({tokens, heads * d}), x, weight, bias);
+  p.out = p.raw;
+  if (norm.empty()) return p;
+  p.rstd = arena.tensor("gqa.rstd", x.dtype, {tokens * heads});
+  p.out = arena.tensor("gqa.normed", x.dtype, {tokens, heads, d});
+  rms_norm_forward(ctx, p.out, p.rstd, p.raw, norm, config.rms_norm_eps);
+  return p;
+}
+
+// q, k, v of the rows, q and k after RoPE.
+void project_qkv(Context& ctx, const ModelConfig& config, Arena& arena, GqaSaved& s,
+                 const GqaWeights& w, Tensor cos, Tensor sin) {
+  const int64_t heads = config.num_attention_heads, kv_heads = config.num_key_value_heads;
+  const HeadProjection q =
+      project_heads(ctx, config, arena, s.x, heads, w.q_proj, w.q_bias, w.q_norm);
+  const HeadProjection k =
+      project_heads(ctx, config, arena, s.x, kv_heads, w.k_proj, w.k_bias, w.k_norm);
+  s.v = project_heads(ctx, config, arena, s.x, kv_heads, w.v_proj, w.v_bias, {}).out;
+  rope_forward(ctx, q.out, cos, sin, RopeStyle::halves);
+  rope_forward(ctx, k.out, cos, sin, RopeStyle::halves);
+  s.q_raw = q.raw, s.q_rstd = q.rstd, s.q = q.out;
+  s.k_raw = k.raw, s.k_rstd = k.rstd, s.k = k.out;
+}
+
+// The way back of one projection: dout is the gradient after RoPE, used as scratch.
+struct ProjectionGrads {
+  Tensor dx, dweight, dbias, dnorm;
+};
+void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, Tensor dout,
+                            const HeadProjection& p, Tensor x, Tensor weight, Tensor norm) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const int64_t tokens = dout.dim(0), heads = dout.dim(1), d = dout.dim(2);
+  Tensor draw = dout;
+  if (!norm.empty()) {
+    draw = ctx.scratch.tensor("gqa.draw", dout.dtype, {tokens, heads, d});
+    fill_zero(ctx, draw);
+    rms_norm_backward(ctx, {draw, grads.dnorm}, dout, p.raw, norm, p.rstd);
+  }
+  linear_backward(ctx, {.dx = grads.dx, .dw = grads.dweight, .dbias = grads.dbias},
+                  draw.reshape({tokens, heads * d}), x, weight);
+}
+
+}  // namespace
+
+void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const GqaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  Arena& arena = env.arena(saved != nullptr);
+  const int64_t tokens = x.rows(), heads = env.config.num_attention_heads;
+  const int64_t d = env.config.head_dim;
+  GqaSaved s;
+  s.x = x;
+  project_qkv(ctx, env.config, arena, s, w, env.cos, env.sin);
+  s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});   // [T, H, D]
+  s.lse = arena.tensor("gqa.lse", x.dtype, {tokens, heads});  // [T, H]
+  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v,
+                    {env.cu_seqlens, env.config.softmax_scale()});
+  linear_forward(ctx, y, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
+  if (saved != nullptr) *saved = s;
+}
+
+void gqa_backward(const LayerEnv& env, Tensor dx, const GqaWeights& dw, Tensor dy,
+                  const GqaSaved& s, const GqaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const int64_t tokens = dy.rows(), heads = env.config.num_attention_heads;
+  const int64_t kv_heads = env.config.num_key_value_heads, d = env.config.head_dim;
+  const DType dtype = dy.dtype;
+  Tensor d_o = ctx.scratch.tensor("gqa.do", dtype, {tokens, heads, d});    // [T, H, D]
+  Tensor dq = ctx.scratch.tensor("gqa.dq", dtype, {tokens, heads, d});     // [T, H, D]
+  Tensor dk = ctx.scratch.tensor("gqa.dk", dtype, {tokens, kv_heads, d});  // [T, Hkv, D]
+  Tensor dv = ctx.scratch.tensor("gqa.dv", dtype, {tokens, kv_heads, d});  // [T, Hkv, D]
+  for (Tensor t : {d_o, dq, dk, dv}) fill_zero(ctx, t);
+
+  linear_backward(
+      ctx, {.dx = d_o.reshape({tokens, heads * d}), .dw = dw.o_proj, .dbias = dw.o_bias}, dy,
+      s.o.reshape({tokens, heads * d}), w.o_proj);
+  attention_backward(ctx, {dq, dk, dv}, d_o, {s.q, s.k, s.v, s.o, s.lse},
+                     {env.cu_seqlens, env.config.softmax_scale()});
+  rope_backward(ctx, dq, env.cos, env.sin, RopeStyle::halves);
+  rope_backward(ctx, dk, env.cos, env.sin, RopeStyle::halves);
+  project_heads_backward(env, {dx, dw.q_proj, dw.q_bias, dw.q_norm}, dq,
+                         {s.q_raw, s.q_rstd, s.q}, s.x, w.q_proj, w.q_norm);
+  project_heads_backward(env, {dx, dw.k_proj, dw.k_bias, dw.k_norm}, dk,
+                         {s.k_raw, s.k_rstd, s.k}, s.x, w.k_proj, w.k_norm);
+  project_heads_backward(env, {dx, dw.v_proj, dw.v_bias, {}}, dv, {s.v, {}, s.v}, s.x, w.v_proj,
+                         {});
+}
+
+void gqa_decode(const DecodeEnv& env, Tensor y, Tensor x, const GqaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const int64_t rows = x.rows(), heads = env.config.num_attention_heads;
+  const int64_t kv_heads = env.config.num_key_value_heads, d = env.config.head_dim;
+  GqaSaved s;
+  s.x = x;
+  project_qkv(ctx, env.config, ctx.scratch, s, w, env.cos, env.sin);
+  // One cache entry is all k heads, then all v heads.
+  Tensor entry = ctx.scratch.tensor("gqa.entry", x.dtype, {rows, 2 * kv_heads * d});
+  copy(ctx, entry.slice_cols(0, kv_heads * d), s.k.reshape({rows, kv_heads * d}));
+  copy(ctx, entry.slice_cols(kv_heads * d, kv_heads * d), s.v.reshape({rows, kv_heads * d}));
+  cache_write(ctx, env.cache, entry, env.slots);
+  Tensor o = ctx.scratch.tensor("gqa.o", x.dtype, {rows, heads, d});  // [N, H, D]
+  gqa_decode_attention(ctx, o, s.q, env.cache, env.rows, env.config.softmax_scale());
+  linear_forward(ctx, y, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
+}
+
+}  // namespace temper

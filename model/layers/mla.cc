@@ -1,0 +1,157 @@
+#include "model/layers/mla.h"
+
+#include "model/ops/attention.h"
+#include "model/ops/elementwise.h"
+#include "model/ops/linear.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
+
+namespace temper {
+namespace {
+
+// The head dimensions under short names.
+struct Dims {
+  int64_t heads, nope, rope, qk, v, latent, q_lora;
+  explicit Dims(const ModelConfig& c)
+      : heads(c.num_attention_heads), nope(c.qk_nope_head_dim), rope(c.qk_rope_head_dim),
+        qk(nope + rope), v(c.v_head_dim), latent(c.kv_lora_rank), q_lora(c.q_lora_rank) {}
+};
+
+// q before RoPE, through the low-rank pair if there is one.
+void project_q(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& s,
+               const MlaWeights& w) {
+  const Dims n(config);
+  const int64_t tokens = s.x.rows();
+  const DType dtype = s.x.dtype;
+  s.q = arena.tensor("mla.q", dtype, {tokens, n.heads, n.qk});  // [T, H, nope+rope]
+  Tensor q_flat = s.q.reshape({tokens, n.heads * n.qk});
+  if (n.q_lora == 0) return linear_forward(ctx, q_flat, s.x, w.q_proj);
+  s.q_a = arena.tensor("mla.q_a", dtype, {tokens, n.q_lora});                // [T, q_lora]
+  s.q_a_rstd = arena.tensor("mla.q_a_rstd", dtype, {tokens});                // [T]
+  s.q_a_normed = arena.tensor("mla.q_a_normed", dtype, {tokens, n.q_lora});  // [T, q_lora]
+  linear_forward(ctx, s.q_a, s.x, w.q_a_proj);
+  rms_norm_forward(ctx, s.q_a_normed, s.q_a_rstd, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
+  linear_forward(ctx, q_flat, s.q_a_normed, w.q_b_proj);
+}
+
+// The compressed keys and values, normed; k_rope stays as the last columns of kv_a, before RoPE.
+void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& s,
+                    const MlaWeights& w) {
+  const Dims n(config);
+  const int64_t tokens = s.x.rows();
+  s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, n.latent + n.rope});  // [T, R+rope]
+  s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", s.x.dtype, {tokens});           // [T]
+  s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});       // [T, R]
+  linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
+  rms_norm_forward(ctx, s.latent, s.kv_a_rstd, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
+                   config.latent_norm_eps);
+}
+
+}  // namespace
+
+void mla_forward(const LayerEnv& env, Tensor y, MlaSaved* saved, Tensor x, const MlaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  Arena& arena = env.arena(saved != nullptr);
+  const Dims n(env.config);
+  const int64_t tokens = x.rows();
+  MlaSaved s;
+  s.x = x;
+  project_q(ctx, env.config, arena, s, w);
+  project_latent(ctx, env.config, arena, s, w);
+  rope_forward(ctx, s.q.slice_cols(n.nope, n.rope), env.cos, env.sin, RopeStyle::interleaved);
+
+  // Expand the latent to per-head keys and values; every head's key ends in the same k_rope.
+  s.kv = arena.tensor("mla.kv", x.dtype, {tokens, n.heads, n.nope + n.v});  // [T, H, nope+v]
+  s.k = arena.tensor("mla.k", x.dtype, {tokens, n.heads, n.qk});            // [T, H, nope+rope]
+  linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
+  Tensor k_rope = ctx.scratch.tensor("mla.k_rope", x.dtype, {tokens, n.rope});  // [T, rope]
+  copy(ctx, k_rope, s.kv_a.slice_cols(n.latent, n.rope));
+  rope_forward(ctx, k_rope, env.cos, env.sin, RopeStyle::interleaved);
+  copy(ctx, s.k.slice_cols(0, n.nope), s.kv.slice_cols(0, n.nope));
+  broadcast_heads_forward(ctx, s.k.slice_cols(n.nope, n.rope), k_rope);
+
+  s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});  // [T, H, v]
+  s.lse = arena.tensor("mla.lse", x.dtype, {tokens, n.heads});   // [T, H]
+  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
+                    {env.cu_seqlens, env.config.softmax_scale()});
+  linear_forward(ctx, y, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
+  if (saved != nullptr) *saved = s;
+}
+
+void mla_backward(const LayerEnv& env, Tensor dx, const MlaWeights& dw, Tensor dy,
+                  const MlaSaved& s, const MlaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const Dims n(env.config);
+  const int64_t tokens = dy.rows();
+  const DType dtype = dy.dtype;
+  Tensor d_o = ctx.scratch.tensor("mla.do", dtype, {tokens, n.heads, n.v});              // [T,H,v]
+  Tensor dq = ctx.scratch.tensor("mla.dq", dtype, {tokens, n.heads, n.qk});              // [T,H,qk]
+  Tensor dk = ctx.scratch.tensor("mla.dk", dtype, {tokens, n.heads, n.qk});              // [T,H,qk]
+  Tensor dkv = ctx.scratch.tensor("mla.dkv", dtype, {tokens, n.heads, n.nope + n.v});
+  Tensor dkv_a = ctx.scratch.tensor("mla.dkv_a", dtype, {tokens, n.latent + n.rope});    // [T,R+rope]
+  Tensor dlatent = ctx.scratch.tensor("mla.dlatent", dtype, {tokens, n.latent});         // [T,R]
+  for (Tensor t : {d_o, dq, dk, dkv, dkv_a, dlatent}) fill_zero(ctx, t);
+
+  linear_backward(ctx, {.dx = d_o.reshape({tokens, n.heads * n.v}), .dw = dw.o_proj}, dy,
+                  s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
+  attention_backward(ctx, {dq, dk, dkv.slice_cols(n.nope, n.v)}, d_o,
+                     {s.q, s.k, s.kv.slice_cols(n.nope, n.v), s.o, s.lse},
+                     {env.cu_seqlens, env.config.softmax_scale()});
+
+  // Keys and values: back through the head-shared k_rope, kv_b_proj and the latent's norm.
+  Tensor dk_rope = dkv_a.slice_cols(n.latent, n.rope);  // [T, rope]
+  broadcast_heads_backward(ctx, dk_rope, dk.slice_cols(n.nope, n.rope));
+  rope_backward(ctx, dk_rope, env.cos, env.sin, RopeStyle::interleaved);
+  add(ctx, dkv.slice_cols(0, n.nope), dk.slice_cols(0, n.nope));
+  linear_backward(ctx, {.dx = dlatent, .dw = dw.kv_b_proj},
+                  dkv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
+  rms_norm_backward(ctx, {dkv_a.slice_cols(0, n.latent), dw.kv_a_layernorm}, dlatent,
+                    s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm, s.kv_a_rstd);
+  linear_backward(ctx, {.dx = dx, .dw = dw.kv_a_proj_with_mqa}, dkv_a, s.x, w.kv_a_proj_with_mqa);
+
+  // Queries.
+  rope_backward(ctx, dq.slice_cols(n.nope, n.rope), env.cos, env.sin, RopeStyle::interleaved);
+  Tensor dq_flat = dq.reshape({tokens, n.heads * n.qk});
+  if (n.q_lora == 0)
+    return linear_backward(ctx, {.dx = dx, .dw = dw.q_proj}, dq_flat, s.x, w.q_proj);
+  Tensor dq_normed = ctx.scratch.tensor("mla.dq_normed", dtype, {tokens, n.q_lora});
+  Tensor dq_a = ctx.scratch.tensor("mla.dq_a", dtype, {tokens, n.q_lora});
+  for (Tensor t : {dq_normed, dq_a}) fill_zero(ctx, t);
+  linear_backward(ctx, {.dx = dq_normed, .dw = dw.q_b_proj}, dq_flat, s.q_a_normed, w.q_b_proj);
+  rms_norm_backward(ctx, {dq_a, dw.q_a_layernorm}, dq_normed, s.q_a, w.q_a_layernorm, s.q_a_rstd);
+  linear_backward(ctx, {.dx = dx, .dw = dw.q_a_proj}, dq_a, s.x, w.q_a_proj);
+}
+
+void mla_decode(const DecodeEnv& env, Tensor y, Tensor x, const MlaWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const Dims n(env.config);
+  const int64_t rows = x.rows();
+  MlaSaved s;
+  s.x = x;
+  project_q(ctx, env.config, ctx.scratch, s, w);
+  project_latent(ctx, env.config, ctx.scratch, s, w);
+  Tensor q_rope = s.q.slice_cols(n.nope, n.rope);        // [N, H, rope]
+  Tensor k_rope = s.kv_a.slice_cols(n.latent, n.rope);   // [N, rope]
+  rope_forward(ctx, q_rope, env.cos, env.sin, RopeStyle::interleaved);
+  rope_forward(ctx, k_rope, env.cos, env.sin, RopeStyle::interleaved);
+  copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);   // kv_a is now the cache entry
+  cache_write(ctx, env.cache, s.kv_a, env.slots);
+
+  // kv_b_proj's rows of one head are W_UK_h [nope, R] above W_UV_h [v, R].
+  Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
+  Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);                   // [H, nope*R]
+  Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);      // [H, v*R]
+  Tensor q_latent = ctx.scratch.tensor("mla.q_latent", x.dtype, {rows, n.heads, n.latent});
+  Tensor o_latent = ctx.scratch.tensor("mla.o_latent", x.dtype, {rows, n.heads, n.latent});
+  Tensor o = ctx.scratch.tensor("mla.o", x.dtype, {rows, n.heads, n.v});  // [N, H, v]
+  head_linear_transposed_forward(ctx, q_latent, s.q.slice_cols(0, n.nope), w_uk);
+  mla_decode_attention(ctx, o_latent, q_latent, q_rope, env.cache, env.rows,
+                       env.config.softmax_scale());
+  head_linear_forward(ctx, o, o_latent, w_uv);
+  linear_forward(ctx, y, o.reshape({rows, n.heads * n.v}), w.o_proj);
+}
+
+}  // namespace temper

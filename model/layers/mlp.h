@@ -1,0 +1,23 @@
+// The dense feed-forward layer, also used for shared experts.
+#pragma once
+
+#include "model/layers/layer_env.h"
+#include "model/weights.h"
+
+namespace temper {
+
+struct MlpSaved {
+  Tensor x;         // [T, d]  the input
+  Tensor gate, up;  // [T, I]
+  Tensor act;       // [T, I]  silu(gate) * up
+};
+
+// y = down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
+// Shapes: y, x [T, d].
+void mlp_forward(const LayerEnv& env, Tensor y, MlpSaved* saved, Tensor x, const MlpWeights& w);
+
+// Adds into: dx [T, d] and the gradients `dw`.
+void mlp_backward(const LayerEnv& env, Tensor dx, const MlpWeights& dw, Tensor dy,
+                  const MlpSaved& saved, const MlpWeights& w);
+
+}  // namespace temper

@@ -1,0 +1,99 @@
+#include "model/layers/moe.h"
+
+#include "model/ops/elementwise.h"
+#include "model/ops/linear.h"
+#include "model/ops/swiglu.h"
+
+namespace temper {
+namespace {
+
+// The gate: which experts each token goes to, with what weight, and in what order rows are kept.
+void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeights& w) {
+  const int64_t tokens = s.x.rows(), experts = w.gate.dim(0);
+  const int64_t top_k = env.config.num_experts_per_tok;
+  const DType dtype = s.x.dtype;
+  Tensor logits = env.ctx.scratch.tensor("moe.logits", dtype, {tokens, experts});  // [T, E]
+  s.route.experts = arena.tensor("moe.experts", DType::i32, {tokens, top_k});      // [T, K]
+  s.route.weights = arena.tensor("moe.weights", dtype, {tokens, top_k});           // [T, K]
+  s.route.scores = arena.tensor("moe.scores", dtype, {tokens, experts});           // [T, E]
+  linear_forward(env.ctx, logits, s.x, w.gate);
+  router_forward(env.ctx, s.route, logits, w.e_score_correction_bias, router_params(env.config));
+
+  s.plan.row_of = arena.tensor("moe.row_of", DType::i32, {tokens, top_k});
+  s.plan.token_of = arena.tensor("moe.token_of", DType::i32, {tokens * top_k});
+  s.plan.offsets = arena.tensor("moe.offsets", DType::i32, {experts + 1});
+  plan_experts(env.ctx, s.plan, s.route.experts);
+}
+
+}  // namespace
+
+void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const MoeWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  Arena& arena = env.arena(saved != nullptr);
+  MoeSaved s;
+  s.x = x;
+  route_tokens(env, arena, s, w);
+
+  const int64_t rows = s.plan.token_of.numel(), d = x.cols(), inner = w.experts_gate_proj.dim(1);
+  s.rows = arena.tensor("moe.rows", x.dtype, {rows, d});      // [T*K, d]
+  s.gate = arena.tensor("moe.gate", x.dtype, {rows, inner});  // [T*K, I]
+  s.up = arena.tensor("moe.up", x.dtype, {rows, inner});      // [T*K, I]
+  s.act = arena.tensor("moe.act", x.dtype, {rows, inner});    // [T*K, I]
+  s.out = arena.tensor("moe.out", x.dtype, {rows, d});        // [T*K, d]
+  gather_rows_forward(ctx, s.rows, x, s.plan.token_of);
+  grouped_linear_forward(ctx, s.gate, s.rows, w.experts_gate_proj, s.plan.offsets);
+  grouped_linear_forward(ctx, s.up, s.rows, w.experts_up_proj, s.plan.offsets);
+  swiglu_forward(ctx, s.act, s.gate, s.up);
+  grouped_linear_forward(ctx, s.out, s.act, w.experts_down_proj, s.plan.offsets);
+
+  if (env.config.n_shared_experts > 0) {
+    mlp_forward(env, y, saved ? &s.shared : nullptr, x, w.shared_experts);
+  } else {
+    fill_zero(ctx, y);
+  }
+  combine_forward(ctx, y, s.out, s.route.weights, s.plan.row_of);
+  if (saved != nullptr) *saved = s;
+}
+
+void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor dy,
+                  const MoeSaved& s, const MoeWeights& w, double balance_coefficient) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const DType dtype = dy.dtype;
+  const int64_t tokens = dy.rows(), rows = s.rows.rows(), d = dy.cols();
+  const int64_t inner = w.experts_gate_proj.dim(1), experts = w.gate.dim(0);
+  Tensor dweights =
+      ctx.scratch.tensor("moe.dweights", dtype, {tokens, s.route.weights.cols()});   // [T, K]
+  Tensor dlogits = ctx.scratch.tensor("moe.dlogits", dtype, {tokens, experts});      // [T, E]
+  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                    // [T*K, d]
+  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});                // [T*K, I]
+  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});              // [T*K, I]
+  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});                  // [T*K, I]
+  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                  // [T*K, d]
+  for (Tensor t : {dweights, dlogits, dout, dact, dgate, dup, drows}) fill_zero(ctx, t);
+
+  if (env.config.n_shared_experts > 0)
+    mlp_backward(env, dx, dw.shared_experts, dy, s.shared, w.shared_experts);
+
+  // The routed experts, last product first.
+  combine_backward(ctx, dout, dweights, dy, s.out, s.route.weights, s.plan.row_of);
+  grouped_linear_backward(ctx, {.dx = dact, .dw = dw.experts_down_proj}, dout, s.act,
+                          w.experts_down_proj, s.plan.offsets);
+  swiglu_backward(ctx, dgate, dup, dact, s.gate, s.up);
+  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_up_proj}, dup, s.rows,
+                          w.experts_up_proj, s.plan.offsets);
+  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_proj}, dgate, s.rows,
+                          w.experts_gate_proj, s.plan.offsets);
+  gather_rows_backward(ctx, dx, drows, s.plan.row_of);
+
+  // The gate: from the weights of the chosen, and from the balance loss.
+  const RouterParams params = router_params(env.config);
+  router_backward(ctx, dlogits, dweights, s.route, params);
+  if (balance_coefficient != 0.0)
+    balance_loss_backward(ctx, dlogits, s.route.scores, env.cu_seqlens, balance_coefficient,
+                          params);
+  linear_backward(ctx, {.dx = dx, .dw = dw.gate}, dlogits, s.x, w.gate);
+}
+
+}  // namespace temper
