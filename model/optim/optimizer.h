@@ -1,0 +1,38 @@
+// AdamW over all weights of a model, with global-norm clipping.
+#pragma once
+
+#include "core/context.h"
+#include "model/ops/adamw.h"
+#include "model/weights.h"
+
+namespace temper {
+
+struct OptimizerOptions {
+  double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
+  double weight_decay = 0.0;    // decoupled, on every parameter
+  double max_grad_norm = 1.0;   // 0: no clipping
+  bool bf16_moments = false;    // half the memory; V3 trained so
+};
+
+// The moments lie as the weights' flat storage does.
+struct OptimizerState {
+  OwnedTensor m, v;  // [parameters] in the weights' dtype, or bf16
+  int64_t step = 0;  // updates done
+};
+
+OptimizerState make_optimizer_state(const OwnedWeights& weights, const OptimizerOptions& options);
+
+// Square root of the sum of squares of all gradients. Units: of the loss a parameter.
+double global_grad_norm(Context& ctx, const OwnedWeights& grads);
+
+// One AdamW update of `weights`; gradients are scaled by min(1, max_grad_norm / norm) on the way.
+void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
+                    const OwnedWeights& grads, double grad_norm, double lr,
+                    const OptimizerOptions& options);
+
+// b_i += speed * sign(mean(load) - load_i) for every MoE layer, main layers first, then MTP.
+// Source: DeepSeek-V3 section 2.1.2; v3-engine 1.4. `load` counts the whole global batch.
+void update_router_biases(ModelWeights& weights, const std::vector<std::vector<int64_t>>& load,
+                          double speed);
+
+}  // namespace temper

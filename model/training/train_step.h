@@ -1,0 +1,99 @@
+// The step that sft, grpo and distill share: accumulate micro-batches, clip, update.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "core/context.h"
+#include "model/decoder.h"
+#include "model/layers/lm_head.h"
+#include "model/optim/optimizer.h"
+
+namespace temper {
+
+struct TrainOptions {
+  OptimizerOptions optimizer;
+  bool recompute = false;
+  double temperature = 1.0;         // of the log-probabilities that the loss sees
+  double mtp_weight = 0.0;          // lambda: times the mean cross-entropy of the MTP modules
+  double balance_alpha = 0.0;       // of the sequence balance loss
+  double bias_update_speed = 0.0;   // gamma of the router biases; 0: frozen
+  bool entropy = false;             // compute the entropy of each position
+};
+
+// One sequence to train on: token i counts in the loss if mask[i] (never token 0).
+struct TrainSequence {
+  std::vector<int32_t> ids;
+  std::vector<uint8_t> mask;  // as long as ids
+};
+
+// What the loss of a stage sees of one micro-batch, and what it gives back. Index [s][i]: token i of
+// sequence s; entry 0 and masked-out tokens are 0. Units: nats.
+struct TokenLoss {
+  std::vector<std::vector<double>> logprob;    // of token i given the tokens before it
+  std::vector<std::vector<double>> entropy;    // empty unless asked for
+  std::vector<std::vector<double>> dlogprob;   // to be filled: d loss / d logprob
+  std::vector<std::vector<double>> dentropy;   // stays empty, or to be filled
+};
+using LossFunction = std::function<void(TokenLoss&)>;
+
+// Counts of the whole global batch, so that loss and gradient do not depend on its partition.
+struct GlobalCounts {
+  int64_t sequences = 0;
+  int64_t mtp_targets = 0;  // over all modules: masked tokens that a module is asked for
+};
+GlobalCounts count_global(std::span<const TrainSequence> sequences, int64_t mtp_modules);
+
+struct StepReport {
+  double grad_norm = 0.0;  // before clipping
+  double lr = 0.0;
+  double mtp_loss = 0.0;      // mean cross-entropy of the MTP modules, nats
+  double balance_loss = 0.0;  // mean over sequences and layers, before alpha
+  double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
+  int64_t tokens = 0;
+};
+
+// Owns gradients, moments and activations of one model in training. The weights stay the caller's,
+// so that rollout reads the same copy.
+class TrainStep {
+ public:
+  TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weights, TrainOptions options);
+
+  // Zeroes the gradients. `counts` covers everything that accumulate() will get before finish().
+  void begin(const GlobalCounts& counts);
+  // Forward, the stage's loss, backward; adds into the gradients.
+  void accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss);
+  // Clips, updates the weights and the router biases. Throws UserError if the gradient is not
+  // finite; weights and moments are then as they were.
+  StepReport finish(double lr);
+
+  // Log-probabilities (and entropies) of the current weights, without gradient.
+  TokenLoss score(const ModelWeights& weights, std::span<const TrainSequence> sequences);
+
+  OwnedWeights& gradients() { return grads_; }
+  OptimizerState& optimizer() { return optimizer_; }
+  const ExpertLoad& load() const { return load_; }
+  const Arena& activations() const { return activations_; }
+  const TrainOptions& options() const { return options_; }
+
+ private:
+  void backward(const TokenBatch& batch, const DecoderSaved& saved, Tensor targets,
+                const LogProbOutputs& head, const TokenLoss& loss,
+                std::span<const TrainSequence> sequences);
+  void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
+                DecoderGrads& grads);
+
+  Context& ctx_;
+  const ModelConfig& config_;
+  OwnedWeights& weights_;
+  TrainOptions options_;
+  OwnedWeights grads_;
+  OptimizerState optimizer_;
+  Arena activations_;
+  ExpertLoad load_;
+  GlobalCounts counts_;
+  StepReport report_;
+};
+
+}  // namespace temper
