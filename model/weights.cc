@@ -1,0 +1,233 @@
+#include "model/weights.h"
+
+#include <functional>
+#include <initializer_list>
+
+#include "core/random.h"
+
+namespace temper {
+namespace {
+
+using Dims = std::initializer_list<int64_t>;
+using Visit = std::function<void(std::string name, TensorRole role, Tensor& tensor, Dims dims)>;
+
+// Walks one block's tensors under `prefix` ("model.layers.3."). The only list of a block's parts.
+class BlockWalk {
+ public:
+  BlockWalk(const ModelConfig& config, std::string prefix, const Visit& visit)
+      : config_(config), prefix_(std::move(prefix)), visit_(visit) {}
+
+  void block(BlockWeights& weights, bool is_moe) const {
+    const int64_t d = config_.hidden_size;
+    visit_(prefix_ + "input_layernorm.weight", TensorRole::norm, weights.input_layernorm, {d});
+    if (config_.attention == AttentionKind::mla)
+      mla(weights.mla);
+    else
+      gqa(weights.gqa);
+    visit_(prefix_ + "post_attention_layernorm.weight", TensorRole::norm,
+           weights.post_attention_layernorm, {d});
+    if (is_moe)
+      moe(weights.moe);
+    else
+      mlp("mlp.", weights.mlp, config_.intermediate_size);
+  }
+
+ private:
+  void matrix(const char* name, Tensor& tensor, int64_t out, int64_t in) const {
+    visit_(prefix_ + name, TensorRole::matrix, tensor, {out, in});
+  }
+
+  void mla(MlaWeights& w) const {
+    const int64_t d = config_.hidden_size, heads = config_.num_attention_heads;
+    const int64_t q_rows = heads * config_.qk_head_dim();
+    const int64_t kv_rows = heads * (config_.qk_nope_head_dim + config_.v_head_dim);
+    const int64_t q_lora = config_.q_lora_rank, kv_lora = config_.kv_lora_rank;
+    if (q_lora == 0) {
+      matrix("self_attn.q_proj.weight", w.q_proj, q_rows, d);
+    } else {
+      matrix("self_attn.q_a_proj.weight", w.q_a_proj, q_lora, d);
+      visit_(prefix_ + "self_attn.q_a_layernorm.weight", TensorRole::norm, w.q_a_layernorm,
+             {q_lora});
+      matrix("self_attn.q_b_proj.weight", w.q_b_proj, q_rows, q_lora);
+    }
+    matrix("self_attn.kv_a_proj_with_mqa.weight", w.kv_a_proj_with_mqa,
+           kv_lora + config_.qk_rope_head_dim, d);
+    visit_(prefix_ + "self_attn.kv_a_layernorm.weight", TensorRole::norm, w.kv_a_layernorm,
+           {kv_lora});
+    matrix("self_attn.kv_b_proj.weight", w.kv_b_proj, kv_rows, kv_lora);
+    matrix("self_attn.o_proj.weight", w.o_proj, d, heads * config_.v_head_dim);
+  }
+
+  void gqa(GqaWeights& w) const {
+    const int64_t d = config_.hidden_size, head = config_.head_dim;
+    const int64_t q_rows = config_.num_attention_heads * head;
+    const int64_t kv_rows = config_.num_key_value_heads * head;
+    const auto bias = [&](const char* name, Tensor& tensor, int64_t rows) {
+      visit_(prefix_ + name, TensorRole::bias, tensor, {rows});
+    };
+    matrix("self_attn.q_proj.weight", w.q_proj, q_rows, d);
+    matrix("self_attn.k_proj.weight", w.k_proj, kv_rows, d);
+    matrix("self_attn.v_proj.weight", w.v_proj, kv_rows, d);
+    matrix("self_attn.o_proj.weight", w.o_proj, d, q_rows);
+    if (config_.qkv_bias) {
+      bias("self_attn.q_proj.bias", w.q_bias, q_rows);
+      bias("self_attn.k_proj.bias", w.k_bias, kv_rows);
+      bias("self_attn.v_proj.bias", w.v_bias, kv_rows);
+    }
+    if (config_.o_bias) bias("self_attn.o_proj.bias", w.o_bias, d);
+    if (config_.qk_norm) {
+      visit_(prefix_ + "self_attn.q_norm.weight", TensorRole::norm, w.q_norm, {head});
+      visit_(prefix_ + "self_attn.k_norm.weight", TensorRole::norm, w.k_norm, {head});
+    }
+  }
+
+  void mlp(const std::string& name, MlpWeights& w, int64_t width) const {
+    const int64_t d = config_.hidden_size;
+    matrix((name + "gate_proj.weight").c_str(), w.gate_proj, width, d);
+    matrix((name + "up_proj.weight").c_str(), w.up_proj, width, d);
+    matrix((name + "down_proj.weight").c_str(), w.down_proj, d, width);
+  }
+
+  void moe(MoeWeights& w) const {
+    const int64_t d = config_.hidden_size, experts = config_.n_routed_experts;
+    const int64_t width = config_.moe_intermediate_size;
+    const auto stack = [&](const char* name, Tensor& tensor, int64_t out, int64_t in) {
+      visit_(prefix_ + "mlp.experts.*." + name, TensorRole::experts, tensor, {experts, out, in});
+    };
+    matrix("mlp.gate.weight", w.gate, experts, d);
+    if (config_.has_correction_bias)
+      visit_(prefix_ + "mlp.gate.e_score_correction_bias", TensorRole::router_bias,
+             w.e_score_correction_bias, {experts});
+    stack("gate_proj.weight", w.experts_gate_proj, width, d);
+    stack("up_proj.weight", w.experts_up_proj, width, d);
+    stack("down_proj.weight", w.experts_down_proj, d, width);
+    if (config_.n_shared_experts > 0)
+      mlp("mlp.shared_experts.", w.shared_experts, config_.shared_intermediate_size());
+  }
+
+  const ModelConfig& config_;
+  std::string prefix_;
+  const Visit& visit_;
+};
+
+// Sizes the vectors of `weights` and visits every tensor with its shape, in the fixed order.
+void walk(ModelWeights& weights, const ModelConfig& config, const Visit& visit) {
+  const int64_t d = config.hidden_size, layers = config.num_hidden_layers;
+  const auto norm = [&](std::string name, Tensor& tensor) {
+    visit(std::move(name), TensorRole::norm, tensor, {d});
+  };
+  weights.layers.resize(static_cast<size_t>(layers));
+  weights.mtp.resize(static_cast<size_t>(config.num_nextn_predict_layers));
+  visit("model.embed_tokens.weight", TensorRole::embedding, weights.embed_tokens,
+        {config.vocab_size, d});
+  for (int64_t i = 0; i < layers; ++i)
+    BlockWalk(config, "model.layers." + std::to_string(i) + ".", visit)
+        .block(weights.layers[static_cast<size_t>(i)], config.is_moe_layer(i));
+  norm("model.norm.weight", weights.norm);
+  if (!config.tie_word_embeddings)
+    visit("lm_head.weight", TensorRole::embedding, weights.lm_head, {config.vocab_size, d});
+  for (int64_t k = 0; k < config.num_nextn_predict_layers; ++k) {
+    MtpWeights& mtp = weights.mtp[static_cast<size_t>(k)];
+    const std::string prefix = "model.layers." + std::to_string(layers + k) + ".";
+    norm(prefix + "enorm.weight", mtp.enorm);
+    norm(prefix + "hnorm.weight", mtp.hnorm);
+    visit(prefix + "eh_proj.weight", TensorRole::matrix, mtp.eh_proj, {d, 2 * d});
+    BlockWalk(config, prefix, visit).block(mtp.block, config.n_routed_experts > 0);
+    norm(prefix + "shared_head.norm.weight", mtp.shared_head_norm);
+  }
+}
+
+int64_t product(Dims dims) {
+  int64_t n = 1;
+  for (const int64_t dim : dims) {
+    require(dim > 0, "a model dimension is not positive");
+    n *= dim;
+  }
+  return n;
+}
+
+template <class T>
+void fill(Tensor& tensor, TensorRole role, double deviation, uint64_t seed, uint32_t index) {
+  const bool is_constant =
+      role == TensorRole::norm || role == TensorRole::bias || role == TensorRole::router_bias;
+  const T constant = role == TensorRole::norm ? T{1} : T{0};
+  for (int64_t i = 0; i < tensor.rows(); ++i) {
+    T* row = tensor.row<T>(i);
+    // A generator a row: rows may be filled in any order, on any number of threads.
+    Random random(seed, RandomStream::weights, index, static_cast<uint32_t>(i));
+    for (int64_t j = 0; j < tensor.cols(); ++j)
+      // Through float, so that f64 models start from the same numbers as f32 ones.
+      row[j] =
+          is_constant ? constant : static_cast<T>(static_cast<float>(deviation * random.normal()));
+  }
+}
+
+}  // namespace
+
+std::vector<NamedTensor> tensors_of(ModelWeights& weights, const ModelConfig& config) {
+  std::vector<NamedTensor> tensors;
+  walk(weights, config, [&](std::string name, TensorRole role, Tensor& tensor, Dims) {
+    tensors.push_back({std::move(name), role, &tensor});
+  });
+  return tensors;
+}
+
+OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device) {
+  const int64_t alignment = 64 / static_cast<int64_t>(size_of(dtype));
+  const auto padded = [](int64_t n, int64_t to) { return (n + to - 1) / to * to; };
+  OwnedWeights owned;
+  int64_t size = 0, bias_size = 0;
+  walk(owned.view, config, [&](const std::string&, TensorRole role, Tensor&, Dims dims) {
+    if (role == TensorRole::router_bias)
+      bias_size += padded(product(dims), 16);
+    else
+      size += padded(product(dims), alignment);
+  });
+  owned.storage = allocate(dtype, {size}, device);
+  owned.router_biases = allocate(DType::f32, {bias_size}, device);
+  char* next = static_cast<char*>(owned.storage.view.data);
+  char* next_bias = static_cast<char*>(owned.router_biases.view.data);
+  walk(owned.view, config, [&](const std::string&, TensorRole role, Tensor& tensor, Dims dims) {
+    if (role == TensorRole::router_bias) {
+      tensor = make_tensor(next_bias, DType::f32, dims, device);
+      next_bias += padded(product(dims), 16) * 4;
+    } else {
+      tensor = make_tensor(next, dtype, dims, device);
+      next += padded(product(dims), alignment) * static_cast<int64_t>(size_of(dtype));
+    }
+  });
+  if (config.tie_word_embeddings) owned.view.lm_head = owned.view.embed_tokens;
+  return owned;
+}
+
+void initialize_weights(ModelWeights& weights, const ModelConfig& config, uint64_t seed) {
+  uint32_t index = 0;
+  for (const NamedTensor& named : tensors_of(weights, config)) {
+    dispatch_float(named.tensor->dtype, [&]<class T>() {
+      fill<T>(*named.tensor, named.role, config.initializer_range, seed, index);
+    });
+    ++index;
+  }
+}
+
+ParameterCount count_parameters(const ModelConfig& config) {
+  ParameterCount count;
+  ModelWeights shapes;
+  const std::string mtp_prefix = "model.layers.";
+  walk(shapes, config, [&](const std::string& name, TensorRole role, Tensor&, Dims dims) {
+    if (role == TensorRole::router_bias) return;
+    const int64_t n = product(dims);
+    count.total += n;
+    const bool in_mtp = name.starts_with(mtp_prefix) &&
+                        std::stoll(name.substr(mtp_prefix.size())) >= config.num_hidden_layers;
+    if (in_mtp)
+      count.mtp += n;
+    else if (role == TensorRole::experts)
+      count.active += n / config.n_routed_experts * config.num_experts_per_tok;
+    else
+      count.active += n;
+  });
+  return count;
+}
+
+}  // namespace temper
