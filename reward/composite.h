@@ -1,0 +1,52 @@
+// The reward of a run: weighted, gated, clamped rules. Every component's verdict is kept.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "reward/registry.h"
+#include "reward/spec.h"
+
+namespace temper {
+
+// One component's part in a result: a row of the table `rewards`.
+struct ComponentVerdict {
+  double weight = 1.0;
+  bool counted = true;  // false: its gate was closed, so it adds nothing
+  Verdict verdict = {};
+};
+
+struct RewardResult {
+  double value = 0.0;  // clamp(sum of weight * clamp(value) of the counted components)
+  bool judged = true;  // false: a component is bad_gold or error; then value must not be used
+  std::vector<ComponentVerdict> components;  // in the order of CompositeReward::names()
+};
+
+class CompositeReward {
+ public:
+  // Throws UserError for an unknown rule, parameter or gate, a name used twice, or no component.
+  CompositeReward(const RewardSpec& spec, const RewardRegistry& registry, const std::string& where);
+
+  const RewardSpec& spec() const { return spec_; }
+  size_t size() const { return rules_.size(); }
+  const std::string& name(size_t component) const { return spec_.components[component].name; }
+
+  // Judges one completion by every component. Thread-safe. An exception of a rule becomes its
+  // `error` verdict.
+  RewardResult score(const RewardInput& input) const;
+
+ private:
+  RewardSpec spec_;
+  std::vector<std::unique_ptr<RewardRule>> rules_;
+  std::vector<int> gates_;  // index of the component that opens each one; -1: always open
+};
+
+// Scores all inputs on the pool's threads, each taking the next input when it is free, so that one
+// slow sample holds up one thread only. results[i] belongs to inputs[i].
+std::vector<RewardResult> score_all(ThreadPool& pool, const CompositeReward& reward,
+                                    std::span<const RewardInput> inputs);
+
+}  // namespace temper

@@ -1,0 +1,51 @@
+// What `--reward` says: components with weights, parameters, gates and clamps.
+//
+// As text:  math=1, format(variant=think)=0.2, countdown=1 if format, length=0.1 clamp -1..0
+//           item:   RULE [ (PARAMETER=VALUE; ...) ] [ =WEIGHT ] [ as NAME ] [ if NAME ] [ clamp
+//           LO..HI ] `total clamp LO..HI` clamps the weighted sum.
+// As a table (TOML, read into JSON):
+//           [reward]              a number is a weight:   math = 1
+//           [reward.format]       a table may hold weight, rule, if, clamp = [lo, hi]; every other
+//                                 key is a parameter of the rule
+//           [reward.total]        clamp = [lo, hi]
+#pragma once
+
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+
+namespace temper {
+
+struct RewardClamp {
+  double low = -std::numeric_limits<double>::infinity();
+  double high = std::numeric_limits<double>::infinity();
+};
+
+struct RewardComponentSpec {
+  std::string name;  // of the row in the database; the rule's name unless given
+  std::string rule;
+  double weight = 1.0;
+  std::map<std::string, std::string> parameters = {};
+  std::string gate = {};   // counted only if the component of this name is ok; "": always
+  RewardClamp clamp = {};  // of the value, before the weight
+};
+
+struct RewardSpec {
+  std::vector<RewardComponentSpec> components;
+  RewardClamp total_clamp = {};
+};
+
+// Reads the text form. Throws UserError naming `where` ("--reward") and the item at fault.
+RewardSpec parse_reward_spec(std::string_view text, const std::string& where);
+
+// Reads the table form: the object under `reward`. Throws UserError naming the key at fault.
+RewardSpec reward_spec_of_table(const JsonValue& table, const std::string& where);
+
+// The text form of a specification: what is stored with a run. parse(text_of(s)) is s.
+std::string text_of(const RewardSpec& spec);
+
+}  // namespace temper

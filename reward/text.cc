@@ -1,0 +1,76 @@
+#include "reward/text.h"
+
+namespace temper {
+namespace {
+
+// Whether the three bytes are a character that shows nothing: U+2000..U+200D, U+2028, U+2029,
+// U+202F, U+3000, U+FEFF.
+bool is_wide_space(std::string_view c) {
+  if (c == "\xE3\x80\x80" || c == "\xEF\xBB\xBF") return true;
+  if (!c.starts_with("\xE2\x80")) return false;
+  const auto last = static_cast<unsigned char>(c[2]);
+  return (last >= 0x80 && last <= 0x8D) || last == 0xA8 || last == 0xA9 || last == 0xAF;
+}
+
+bool is_ascii_space(char c) {
+  return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+// Bytes of the one white-space character that `text` begins with, or 0.
+size_t leading_space(std::string_view text) {
+  if (!text.empty() && is_ascii_space(text.front())) return 1;
+  if (text.starts_with("\xC2\xA0")) return 2;
+  return text.size() >= 3 && is_wide_space(text.substr(0, 3)) ? 3 : 0;
+}
+
+size_t trailing_space(std::string_view text) {
+  if (!text.empty() && is_ascii_space(text.back())) return 1;
+  if (text.ends_with("\xC2\xA0")) return 2;
+  return text.size() >= 3 && is_wide_space(text.substr(text.size() - 3)) ? 3 : 0;
+}
+
+}  // namespace
+
+std::string_view trimmed(std::string_view text) {
+  while (const size_t n = leading_space(text)) text.remove_prefix(n);
+  while (const size_t n = trailing_space(text)) text.remove_suffix(n);
+  return text;
+}
+
+size_t count_of(std::string_view text, std::string_view piece) {
+  size_t count = 0;
+  for (size_t at = text.find(piece); at != std::string_view::npos;
+       at = text.find(piece, at + piece.size())) {
+    ++count;
+  }
+  return count;
+}
+
+std::string_view after_thinking(std::string_view completion) {
+  constexpr std::string_view kClose = "</think>";
+  const size_t at = completion.rfind(kClose);
+  return at == std::string_view::npos ? completion : completion.substr(at + kClose.size());
+}
+
+std::string shortened(std::string_view text, size_t limit) {
+  if (text.size() <= limit) return std::string(text);
+  while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;
+  return std::string(text.substr(0, limit)) + "...";
+}
+
+std::optional<std::string_view> only_answer(std::string_view text, std::string& reason) {
+  constexpr std::string_view kOpen = "<answer>", kClose = "</answer>";
+  const size_t open = text.find(kOpen), close = text.find(kClose);
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) {
+    reason = "no <answer>...</answer> in the final part";
+    return std::nullopt;
+  }
+  if (count_of(text, kOpen) != 1 || count_of(text, kClose) != 1) {
+    reason = "more than one answer";
+    return std::nullopt;
+  }
+  const size_t begin = open + kOpen.size();
+  return trimmed(text.substr(begin, close - begin));
+}
+
+}  // namespace temper

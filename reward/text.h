@@ -1,0 +1,26 @@
+// Small text tools of the rules.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace temper {
+
+// Without the white space at both ends: ASCII's and Unicode's, zero-width characters included.
+std::string_view trimmed(std::string_view text);
+
+// How often `piece` (not empty) occurs, not counting overlaps.
+size_t count_of(std::string_view text, std::string_view piece);
+
+// What follows the last </think>, or the whole text if there is none.
+std::string_view after_thinking(std::string_view completion);
+
+// The first `limit` bytes, cut at a whole UTF-8 character, with "..." if cut: for reasons.
+std::string shortened(std::string_view text, size_t limit = 80);
+
+// What stands between the only <answer> and the only </answer> of `text`, trimmed.
+// nullopt with a reason if there is not exactly one pair.
+std::optional<std::string_view> only_answer(std::string_view text, std::string& reason);
+
+}  // namespace temper

@@ -1,0 +1,138 @@
+#include "reward/composite.h"
+
+#include <stdexcept>
+
+#include "core/error.h"
+#include "reward/tally.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+// Gives a fixed verdict, or throws.
+class Fixed final : public RewardRule {
+ public:
+  explicit Fixed(Verdict verdict) : verdict_(std::move(verdict)) {}
+  Verdict score(const RewardInput& input) const override {
+    if (input.completion == "throw") throw std::runtime_error("broken rule");
+    return verdict_;
+  }
+
+ private:
+  Verdict verdict_;
+};
+
+RewardRegistry registry_of(const std::map<std::string, Verdict>& verdicts) {
+  RewardRegistry registry;
+  for (const auto& [name, verdict] : verdicts) {
+    const auto make = [v = verdict](const RuleParameters&) { return std::make_unique<Fixed>(v); };
+    registry.add({name, "fixed", {{"size", "1", "unused", {}}}, make});
+  }
+  return registry;
+}
+
+RewardResult score(const std::string& spec, const RewardRegistry& registry,
+                   const std::string& completion = "") {
+  const CompositeReward reward(parse_reward_spec(spec, "--reward"), registry, "--reward");
+  return reward.score({.completion = completion});
+}
+
+const std::map<std::string, Verdict> kVerdicts = {
+    {"good", verdict_ok("a")},
+    {"bad", verdict_wrong("a", "no")},
+    {"odd", Verdict{2.5, VerdictStatus::ok, {}, {}, 0}},
+    {"goldless", verdict_bad_gold("none")},
+};
+
+}  // namespace
+
+TEST_CASE("a reward is the weighted sum of its components") {
+  const RewardRegistry registry = registry_of(kVerdicts);
+  const RewardResult result = score("good=1,odd=0.2,bad=3", registry);
+  CHECK(result.value == Approx(1.5));
+  CHECK(result.judged);
+  REQUIRE(result.components.size() == 3);
+  CHECK(result.components[1].weight == 0.2);
+  CHECK(result.components[1].verdict.value == 2.5);
+}
+
+TEST_CASE("gates and clamps") {
+  const RewardRegistry registry = registry_of(kVerdicts);
+  CHECK(score("good=1 if bad, bad=0", registry).value == 0.0);
+  CHECK(!score("good=1 if bad, bad=0", registry).components[0].counted);
+  CHECK(score("good=1 if odd, odd=0", registry).value == 1.0);
+  CHECK(score("odd=2 clamp 0..1", registry).value == 2.0);
+  CHECK(score("odd=2, good=1, total clamp -1..3", registry).value == 3.0);
+}
+
+TEST_CASE("what cannot be judged never becomes a number quietly") {
+  const RewardRegistry registry = registry_of(kVerdicts);
+  CHECK(!score("good=1,goldless=1", registry).judged);
+  const RewardResult failed = score("good=1", registry, "throw");
+  CHECK(!failed.judged);
+  CHECK(failed.components[0].verdict.status == VerdictStatus::error);
+  CHECK(failed.components[0].verdict.reason == "broken rule");
+}
+
+TEST_CASE("a group with an unjudged sample is dropped whole and counted") {
+  const RewardRegistry registry = registry_of(kVerdicts);
+  const CompositeReward reward(parse_reward_spec("good=1", "--reward"), registry, "--reward");
+  ThreadPool pool(2);
+  std::vector<RewardInput> inputs(6);
+  inputs[4].completion = "throw";
+  const auto results = score_all(pool, reward, inputs);
+  const std::vector<bool> groups = judged_groups(results, 2);
+  CHECK(groups == std::vector<bool>{true, true, false});
+  RewardTally tally(reward);
+  for (const RewardResult& result : results) tally.add(result);
+  CHECK(tally.unjudged() == 1);
+  CHECK(tally.unjudged_share() == Approx(1.0 / 6));
+  CHECK(tally.report() == "good: 5 ok, 1 error\n");
+}
+
+TEST_CASE("the text form of a reward reads back as itself") {
+  const std::string text =
+      "math(units=any;words=\"a, b\")=1 as m if format clamp -1..0.5,format=0.2,total clamp -2..2";
+  const RewardSpec spec = parse_reward_spec(text, "--reward");
+  REQUIRE(spec.components.size() == 2);
+  CHECK(spec.components[0].rule == "math");
+  CHECK(spec.components[0].name == "m");
+  CHECK(spec.components[0].gate == "format");
+  CHECK(spec.components[0].parameters.at("words") == "a, b");
+  CHECK(spec.components[0].clamp.low == -1.0);
+  CHECK(spec.components[0].clamp.high == 0.5);
+  CHECK(spec.total_clamp.high == 2.0);
+  CHECK(text_of(spec) == text);
+}
+
+TEST_CASE("the table form of a reward says the same as the text form") {
+  const Json table = parse_json(
+      R"({"math":1,"strict":{"rule":"format","weight":0.2,"if":"math","clamp":[0,1],
+          "variant":"think","limit":3},"total":{"clamp":[-1,1]}})",
+      "file.toml");
+  const RewardSpec spec = reward_spec_of_table(table, "file.toml: reward");
+  CHECK(text_of(spec) ==
+        "math=1,format(limit=3;variant=think)=0.2 as strict if math clamp 0..1,total clamp -1..1");
+}
+
+TEST_CASE("a reward that cannot be read says where") {
+  for (const char* text :
+       {"math=", "math=x", "=1", "math=1,,", "math=1 of 2", "math(a=1", "math(=1)=2",
+        "math=1 clamp 2..1", "math=1 clamp 2", "math=1e999", "math 1"}) {
+    INFO(text);
+    CHECK_THROWS_AS(parse_reward_spec(text, "--reward"), UserError);
+  }
+  const RewardRegistry registry = builtin_rules();
+  for (const char* text : {"", "maths=1", "format(varian=r1)=1", "format(variant=r2)=1",
+                           "math=1,math=2", "math=1 if format", "math=1 if math"}) {
+    INFO(text);
+    CHECK_THROWS_AS(CompositeReward(parse_reward_spec(text, "--reward"), registry, "--reward"),
+                    UserError);
+  }
+  try {
+    CompositeReward(parse_reward_spec("maht=1", "--reward"), registry, "--reward");
+  } catch (const UserError& error) {
+    CHECK(error.blame().hint == "did you mean 'math'?");
+  }
+}

@@ -1,0 +1,78 @@
+#include "reward/rules/math.h"
+
+#include "reward/math/extract.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+Verdict judge(const std::string& gold, const std::string& completion) {
+  const auto rule = builtin_rules().make("math", {}, "test");
+  return rule->score({.completion = completion, .gold = gold});
+}
+
+}  // namespace
+
+TEST_CASE("the final answer is found in each of its marks") {
+  const std::pair<const char*, const char*> cases[] = {
+      {"so \\boxed{\\frac{1}{2}}.", "\\frac{1}{2}"},
+      {"\\boxed{1} no, \\boxed{2}", "2"},
+      {"work\n#### 1,234\n", "1,234"},
+      {"<think>5</think><answer> 7 </answer>", "7"},
+      {"<think>x</think><answer>It is \\boxed{7}</answer>", "7"},
+      {"So the answer is 42.", "42"},
+      {"The final answer is: $\\frac12$.", "\\frac12"},
+      {"Answer: 3 cm", "3 cm"},
+      {"First $3$, then $4$.", "4"},
+      {"we get \\(x=5\\)", "x=5"},
+      {"72", "72"},
+  };
+  for (const auto& [text, expected] : cases) {
+    INFO(text);
+    std::string reason;
+    const auto answer = final_answer(text, reason);
+    REQUIRE(answer);
+    CHECK(answer->text == expected);
+  }
+}
+
+TEST_CASE("no answer is no answer") {
+  for (const char* text : {"", "\\boxed{}", "\\boxed{1", "<answer>1</answer><answer>2</answer>",
+                           "<answer></answer>", "a\nb", "\\boxed{5}</think>"}) {
+    INFO(text);
+    CHECK(judge("5", text).status == VerdictStatus::no_answer);
+  }
+}
+
+TEST_CASE("numbers are compared exactly") {
+  const std::pair<const char*, const char*> equal[] = {{"72", "72.0"},
+                                                       {"72", "72."},
+                                                       {"1234", "1,234"},
+                                                       {"0.25", "1/4"},
+                                                       {"1/4", "0.25"},
+                                                       {"18", "$18"},
+                                                       {"18", "$18.00"},
+                                                       {"50%", "0.5"},
+                                                       {"-3", "\\boxed{-3}"},
+                                                       {"5", "5 dollars"},
+                                                       {"\\frac{1}{2}", "\\dfrac{2}{4}"},
+                                                       {"1000000", "\\boxed{1{,}000{,}000}"}};
+  for (const auto& [gold, answer] : equal) {
+    INFO(gold << " and " << answer);
+    CHECK(judge(gold, answer).value == 1.0);
+  }
+  const std::pair<const char*, const char*> unequal[] = {
+      {"72", "73"},  {"72", "720"}, {"0.1", "0.10000000000000001"}, {"12345678", "12345000"},
+      {"50", "50%"}, {"1", "one"},  {"0.0000001", "0.0000002"},     {"1234", "1,23,4"}};
+  for (const auto& [gold, answer] : unequal) {
+    INFO(gold << " and " << answer);
+    CHECK(judge(gold, answer).value == 0.0);
+  }
+}
+
+TEST_CASE("a gold without an answer is a bad gold") {
+  CHECK(judge("", "5").status == VerdictStatus::bad_gold);
+  CHECK(judge("\\boxed{}", "5").status == VerdictStatus::bad_gold);
+  CHECK(judge("9 - 4 = 5\n#### 5", "5").value == 1.0);
+}
