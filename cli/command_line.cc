@@ -8,6 +8,7 @@
 #include "core/config_file.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "reward/spec.h"
 
 namespace temper {
 namespace {
@@ -127,13 +128,25 @@ void Parser::check_extras(CLI::App& app, const Subcommand* subcommand,
        (near.empty() ? "" : "did you mean '" + near + "'? ") + ("see " + where + " --help")});
 }
 
+// The sections [rewards...] are the other spelling of --reward: they are taken out of `entries`.
+void apply_reward_table(OptionsTable& table, std::vector<ConfigEntry>& entries,
+                        const std::string& path) {
+  const auto of_reward = [](const ConfigEntry& e) { return is_reward_section(e.section); };
+  if (std::none_of(entries.begin(), entries.end(), of_reward)) return;
+  const std::string text = text_of(reward_spec_of_config(entries, path));
+  Option* option = table.find_flag("reward");
+  if (option != nullptr) option->set({text}, path + ": [rewards]", OptionOrigin::file);
+  std::erase_if(entries, of_reward);
+}
+
 void Parser::apply_file(const std::string& path, Subcommand& subcommand) const {
   std::vector<std::string> others;
   for (const Subcommand& other : subcommands_.all()) {
     if (other.name != subcommand.name) others.push_back(other.section());
   }
-  apply_config(subcommand.options, parse_config(read_file(path), path), path, subcommand.section(),
-               others);
+  std::vector<ConfigEntry> entries = parse_config(read_file(path), path);
+  apply_reward_table(subcommand.options, entries, path);
+  apply_config(subcommand.options, entries, path, subcommand.section(), others);
 }
 
 Command Parser::read(int argc, char** argv) {

@@ -7,6 +7,8 @@
 namespace temper {
 
 void add_all_subcommands(Subcommands& list) {
+  add_reward(list);
+  add_data(list);
   add_doctor(list);
 }
 

@@ -3,11 +3,11 @@
 // As text:  math=1, format(variant=think)=0.2, countdown=1 if format, length=0.1 clamp -1..0
 //           item:   RULE [ (PARAMETER=VALUE; ...) ] [ =WEIGHT ] [ as NAME ] [ if NAME ] [ clamp
 //           LO..HI ] `total clamp LO..HI` clamps the weighted sum.
-// As a table (TOML, read into JSON):
-//           [reward]              a number is a weight:   math = 1
-//           [reward.format]       a table may hold weight, rule, if, clamp = [lo, hi]; every other
-//                                 key is a parameter of the rule
-//           [reward.total]        clamp = [lo, hi]
+// As a table of the configuration file:
+//           [rewards]             a number is a weight:   math = 1
+//           [rewards.format]      weight, rule, if = "NAME", clamp = [LO, HI]; every other key is a
+//                                 parameter of the rule
+//           [rewards.total]       clamp = [LO, HI]
 #pragma once
 
 #include <limits>
@@ -16,7 +16,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
+#include "core/config_file.h"
 
 namespace temper {
 
@@ -42,8 +42,12 @@ struct RewardSpec {
 // Reads the text form. Throws UserError naming `where` ("--reward") and the item at fault.
 RewardSpec parse_reward_spec(std::string_view text, const std::string& where);
 
-// Reads the table form: the object under `reward`. Throws UserError naming the key at fault.
-RewardSpec reward_spec_of_table(const JsonValue& table, const std::string& where);
+// Whether a section of a configuration file belongs to the reward: [rewards] or [rewards.NAME].
+bool is_reward_section(const std::string& section);
+
+// Reads the table form from the reward's sections, passing over all others.
+// Throws UserError "<where>:<line>" for the key at fault.
+RewardSpec reward_spec_of_config(const std::vector<ConfigEntry>& entries, const std::string& where);
 
 // The text form of a specification: what is stored with a run. parse(text_of(s)) is s.
 std::string text_of(const RewardSpec& spec);

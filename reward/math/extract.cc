@@ -116,31 +116,38 @@ std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::
   return std::nullopt;
 }
 
-}  // namespace
-
-std::optional<FinalAnswer> final_answer(std::string_view completion, std::string& reason) {
-  std::string_view text = trimmed(after_thinking(completion));
-  bool found = false;
-  if (text.find("<answer>") != kNone || text.find("</answer>") != kNone) {
-    const auto inside = only_answer(text, reason);
-    if (!inside) return std::nullopt;
-    const auto box = last_box(*inside, found);
-    if (!found) return checked(*inside, AnswerMark::tag, reason);
-    if (box) return checked(*box, AnswerMark::boxed, reason);
-    reason = "a box is not closed";
-    return std::nullopt;
-  }
-  const auto box = last_box(text, found);
+// The marks that may stand in the final part or inside the answer tags, from the strongest on.
+// `marked` is set if one is there, even if it holds nothing usable.
+std::optional<FinalAnswer> by_mark(std::string_view text, bool& marked, std::string& reason) {
+  const auto box = last_box(text, marked);
   if (box) return checked(*box, AnswerMark::boxed, reason);
-  if (found) {
+  if (marked) {
     reason = "a box is not closed";
     return std::nullopt;
   }
+  marked = true;
   if (const size_t at = text.rfind("####"); at != kNone) {
     const std::string_view line = text.substr(at + 4);
     return checked(without_full_stop(line.substr(0, line.find('\n'))), AnswerMark::hashes, reason);
   }
   if (const auto phrase = after_phrase(text)) return checked(*phrase, AnswerMark::phrase, reason);
+  marked = false;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<FinalAnswer> final_answer(std::string_view completion, std::string& reason) {
+  const std::string_view text = trimmed(after_thinking(completion));
+  bool marked = false;
+  if (text.find("<answer>") != kNone || text.find("</answer>") != kNone) {
+    const auto inside = only_answer(text, reason);
+    if (!inside) return std::nullopt;
+    auto answer = by_mark(*inside, marked, reason);
+    return marked ? answer : checked(*inside, AnswerMark::tag, reason);
+  }
+  auto answer = by_mark(text, marked, reason);
+  if (marked) return answer;
   if (const auto formula = last_formula(text))
     return checked(*formula, AnswerMark::dollars, reason);
   if (text.size() <= 256 && text.find('\n') == kNone) {

@@ -107,13 +107,17 @@ TEST_CASE("the text form of a reward reads back as itself") {
 }
 
 TEST_CASE("the table form of a reward says the same as the text form") {
-  const Json table = parse_json(
-      R"({"math":1,"strict":{"rule":"format","weight":0.2,"if":"math","clamp":[0,1],
-          "variant":"think","limit":3},"total":{"clamp":[-1,1]}})",
-      "file.toml");
-  const RewardSpec spec = reward_spec_of_table(table, "file.toml: reward");
+  const std::string file =
+      "model = 'x'\n[rewards]\nmath = 1\n[rewards.strict]\nrule = 'format'\nweight = 0.2\n"
+      "if = 'math'\nclamp = [0, 1]\nvariant = 'think'\nlimit = 3\n"
+      "[rewards.total]\nclamp = [-1, 1]\n[grpo]\nsteps = 3\n";
+  const RewardSpec spec = reward_spec_of_config(parse_config(file, "file.toml"), "file.toml");
   CHECK(text_of(spec) ==
         "math=1,format(limit=3;variant=think)=0.2 as strict if math clamp 0..1,total clamp -1..1");
+  for (const char* bad : {"[rewards]\nmath = 'a'\n", "[rewards.math]\nclamp = [1, 0]\n",
+                          "[rewards.math]\nclamp = 1\n", "[rewards.total]\nweight = 1\n"}) {
+    CHECK_THROWS_AS(reward_spec_of_config(parse_config(bad, "f"), "f"), UserError);
+  }
 }
 
 TEST_CASE("a reward that cannot be read says where") {

@@ -1,0 +1,180 @@
+// temper reward: score answers with a rule, audit a rule on golds, list the rules.
+#include <chrono>
+#include <cmath>
+#include <memory>
+
+#include "cli/jsonl.h"
+#include "cli/subcommands.h"
+#include "core/error.h"
+#include "reward/audit.h"
+#include "reward/composite.h"
+#include "reward/tally.h"
+
+namespace temper {
+namespace {
+
+struct RewardCommand {
+  std::string reward, data;
+  std::string out = "-";
+  std::string gold_field, completion_field;
+  std::string wrapping = "<think>audit</think><answer>{}</answer>";
+};
+
+OptionsTable shared_table(RewardCommand& o) {
+  OptionsTable table;
+  table.group("Input");
+  table.add("reward", &o.reward, "rules and weights: math=1,format=0.2").value_name("SPEC");
+  table.add("rule", &o.reward, "the same as --reward, for a single rule").value_name("RULE");
+  table.add("data", &o.data, "rows with a gold").value_name("FILE").required();
+  table.add("gold-field", &o.gold_field, "field of the gold; else gold or answer");
+  return table;
+}
+
+CompositeReward make_reward(const RewardCommand& o) {
+  if (o.reward.empty()) {
+    throw UserError({.what = "no rule to score with",
+                     .where = "--reward",
+                     .expected = "for instance math or math=1,format=0.2",
+                     .found = {},
+                     .hint = "temper reward list shows the rules"});
+  }
+  return CompositeReward(parse_reward_spec(o.reward, "--reward"), builtin_rules(), "--reward");
+}
+
+// The text of the first of `fields` that the row has; numbers as they are written.
+std::string field_text(const JsonRow& row, const std::vector<std::string>& fields, bool required) {
+  for (const std::string& field : fields) {
+    const JsonValue* value = field.empty() ? nullptr : find_member(row.json, field.c_str());
+    if (value == nullptr) continue;
+    return value->IsString() ? std::string(value->GetString(), value->GetStringLength())
+                             : to_text(*value);
+  }
+  if (!required) return "";
+  std::string names;
+  for (const std::string& field : fields) {
+    if (!field.empty()) names += (names.empty() ? "'" : ", '") + field + "'";
+  }
+  throw UserError({.what = "a row lacks a field",
+                   .where = row.where,
+                   .expected = "one of " + names,
+                   .found = {},
+                   .hint = "name the field with --completion-field"});
+}
+
+std::vector<std::string> gold_fields(const RewardCommand& o) {
+  if (!o.gold_field.empty()) return {o.gold_field};
+  return {"gold", "answer"};
+}
+
+std::string verdict_json(const Verdict& v) {
+  return "\"value\":" + option_text(v.value) + ",\"status\":\"" + std::string(name_of(v.status)) +
+         "\",\"extracted\":" + quote_json(v.extracted) + ",\"reason\":" + quote_json(v.reason) +
+         ",\"microseconds\":" + std::to_string(v.microseconds);
+}
+
+// One component: its verdict. Several: the whole's value, and the verdicts under `components`.
+std::string result_json(const CompositeReward& reward, const RewardResult& result) {
+  if (result.components.size() == 1 && reward.spec().components[0].weight == 1.0) {
+    return "{" + verdict_json(result.components[0].verdict) + "}";
+  }
+  std::string parts;
+  for (size_t i = 0; i < result.components.size(); ++i) {
+    const ComponentVerdict& c = result.components[i];
+    parts += (parts.empty() ? "" : ",") + std::string("{\"rule\":") + quote_json(reward.name(i)) +
+             ",\"weight\":" + option_text(c.weight) +
+             ",\"counted\":" + (c.counted ? "true," : "false,") + verdict_json(c.verdict) + "}";
+  }
+  return "{\"value\":" + (result.judged ? option_text(result.value) : std::string("null")) +
+         ",\"judged\":" + (result.judged ? "true" : "false") + ",\"components\":[" + parts + "]}";
+}
+
+int run_score(const RewardCommand& o, Invocation& cli) {
+  const CompositeReward reward = make_reward(o);
+  const std::vector<JsonRow> rows = read_json_rows(o.data);
+  std::vector<std::string> fields = {o.completion_field};
+  if (o.completion_field.empty()) fields = {"completion", "pred", "prediction", "response"};
+  std::vector<std::string> golds, completions, prompts;
+  for (const JsonRow& row : rows) {
+    golds.push_back(field_text(row, gold_fields(o), false));
+    completions.push_back(field_text(row, fields, true));
+    prompts.push_back(field_text(row, {"prompt", "question", "problem"}, false));
+  }
+  std::vector<RewardInput> inputs;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    inputs.push_back({.prompt = prompts[i],
+                      .completion = completions[i],
+                      .gold = golds[i],
+                      .row = &rows[i].json});
+  }
+  ThreadPool pool(static_cast<int>(cli.common.threads));
+  const auto start = std::chrono::steady_clock::now();
+  const std::vector<RewardResult> results = score_all(pool, reward, inputs);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  RewardTally tally(reward);
+  std::string text;
+  for (const RewardResult& result : results) {
+    tally.add(result);
+    text += result_json(reward, result) + "\n";
+  }
+  write_result(o.out, text, cli.out);
+  cli.log.info(tally.report() + std::to_string(results.size()) + " samples in " +
+               option_text(std::round(took.count() * 1e4) / 1e4) + " s");
+  return 0;
+}
+
+int run_audit(const RewardCommand& o, Invocation& cli) {
+  const CompositeReward reward = make_reward(o);
+  const std::vector<JsonRow> rows = read_json_rows(o.data);
+  std::vector<AuditRow> audited;
+  for (const JsonRow& row : rows) {
+    audited.push_back({field_text(row, {"prompt", "question", "problem"}, false),
+                       field_text(row, gold_fields(o), false), &row.json});
+  }
+  ThreadPool pool(static_cast<int>(cli.common.threads));
+  cli.out << audit_report(audit_reward(pool, reward, audited, o.wrapping));
+  return 0;
+}
+
+int run_list(Invocation& cli) {
+  const RewardRegistry registry = builtin_rules();
+  for (const RuleInfo& rule : registry.rules()) {
+    cli.out << rule.name << "\n    " << rule.summary << "\n";
+    for (const RuleParameterInfo& p : rule.parameters) {
+      cli.out << "    " << p.name << "=" << p.fallback << "  " << p.help;
+      std::string choices;
+      for (const std::string& c : p.choices) choices += (choices.empty() ? "" : ", ") + c;
+      cli.out << (choices.empty() ? "" : " (" + choices + ")") << "\n";
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_reward(Subcommands& list) {
+  const auto score = std::make_shared<RewardCommand>();
+  OptionsTable score_table = shared_table(*score);
+  score_table.add("completion-field", &score->completion_field,
+                  "field of the answer; else completion, pred, prediction or response");
+  score_table.group("Output");
+  score_table.add("out", &score->out, "verdicts, a row each; - is the standard output")
+      .value_name("FILE");
+  list.add({.name = "reward score",
+            .about = "judge the completions of a file with a rule",
+            .examples = "temper reward score --rule math --data answers.jsonl --out verdicts.jsonl",
+            .options = std::move(score_table),
+            .run = [score](Invocation& cli) { return run_score(*score, cli); }});
+  const auto audit = std::make_shared<RewardCommand>();
+  OptionsTable audit_table = shared_table(*audit);
+  audit_table.add("wrapping", &audit->wrapping, "completion around an answer; {} is the answer");
+  list.add({.name = "reward audit",
+            .about = "what a rule gives to the golds themselves and to a hacker's answers",
+            .examples = "temper reward audit --rule math --data test.jsonl",
+            .options = std::move(audit_table),
+            .run = [audit](Invocation& cli) { return run_audit(*audit, cli); }});
+  list.add({.name = "reward list",
+            .about = "the rules and their parameters",
+            .run = [](Invocation& cli) { return run_list(cli); }});
+}
+
+}  // namespace temper

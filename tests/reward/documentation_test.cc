@@ -1,0 +1,51 @@
+// The examples of docs/rewards.md are what the rules do.
+#include <map>
+#include <sstream>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "reward/registry.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+std::string field(const Json& row, const char* name) {
+  const JsonValue* value = find_member(row, name);
+  return value != nullptr && value->IsString() ? value->GetString() : "";
+}
+
+void run_example(const std::string& rule, const std::string& line) {
+  INFO(rule << ": " << line);
+  const Json row = parse_json(line, "docs/rewards.md");
+  const std::string prompt = field(row, "prompt"), completion = field(row, "completion");
+  const std::string gold = field(row, "gold");
+  const auto judge = builtin_rules().make(rule, {}, "docs/rewards.md");
+  const Verdict verdict =
+      judge->score({.prompt = prompt, .completion = completion, .gold = gold, .row = &row});
+  INFO(verdict.extracted << " " << verdict.reason);
+  CHECK(std::string(name_of(verdict.status)) == field(row, "status"));
+}
+
+}  // namespace
+
+TEST_CASE("the examples of the documentation hold, some accepted and some rejected for each rule") {
+  std::istringstream page(read_file(std::string(TEMPER_SOURCE_DIR) + "/docs/rewards.md"));
+  std::string line, rule;
+  std::map<std::string, int> accepted, rejected;
+  while (std::getline(page, line)) {
+    if (line.starts_with("```")) {
+      rule = rule.empty() && line.starts_with("```jsonl ") ? line.substr(9) : "";
+    } else if (!rule.empty()) {
+      run_example(rule, line);
+      ++(line.find("\"status\":\"ok\"") != std::string::npos ? accepted : rejected)[rule];
+    }
+  }
+  const RewardRegistry registry = builtin_rules();
+  for (const RuleInfo& info : registry.rules()) {
+    INFO(info.name);
+    CHECK(accepted[info.name] >= 2);
+    CHECK(rejected[info.name] >= 2);
+  }
+}
