@@ -22,6 +22,12 @@ bool BlockManager::reserve(BlockList& sequence, int64_t count) {
   return true;
 }
 
+void BlockManager::transfer_reservation(BlockList& from, BlockList& to, int64_t count) {
+  require(count <= from.reserved, "more cache blocks handed over than were reserved");
+  from.reserved -= count;
+  to.reserved += count;
+}
+
 int32_t BlockManager::take(BlockList& sequence) {
   require(sequence.reserved > 0 && !free_.empty(), "a sequence outgrew its reserved cache blocks");
   --sequence.reserved;

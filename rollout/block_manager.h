@@ -42,6 +42,9 @@ class BlockManager {
   // there.
   bool reserve(BlockList& sequence, int64_t count);
 
+  // Hands `count` blocks of the promise to `from` over to `to`.
+  void transfer_reservation(BlockList& from, BlockList& to, int64_t count);
+
   // The slot (block * block_size + offset) of the sequence's next token, whose length grows by one.
   // Takes a block from the reservation at a block's start, and where the last block is shared: then
   // it is replaced by a fresh one and the copy to make is added to `copies`.
