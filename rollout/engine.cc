@@ -36,6 +36,13 @@ SampleResult empty_result(const RolloutRequest& request) {
 }  // namespace
 
 struct RolloutEngine::Run {
+  Run(std::span<const RolloutRequest> all, const RolloutCallbacks& calls,
+      const SchedulerLimits& limits, const KvCache& cache)
+      : requests(all),
+        callbacks(calls),
+        manager(cache.blocks, cache.block_size),
+        scheduler(all, limits, manager) {}
+
   std::span<const RolloutRequest> requests;
   const RolloutCallbacks& callbacks;
   BlockManager manager;
@@ -124,12 +131,8 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     cache_ = {};  // the old one goes before the new one comes
     cache_ = allocate_kv_cache(config_, blocks, limits_.block_size, weights_.embed_tokens.dtype);
   }
-  BlockManager manager(cache_.blocks, limits_.block_size);
-  const SchedulerLimits limits{.max_samples = limits_.max_samples, .max_rows = limits_.max_rows};
-  Run run{.requests = requests,
-          .callbacks = callbacks,
-          .manager = std::move(manager),
-          .scheduler = Scheduler(requests, limits, run.manager)};
+  Run run(requests, callbacks, {.max_samples = limits_.max_samples, .max_rows = limits_.max_rows},
+          cache_);
   run.output.samples.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto samples = static_cast<size_t>(std::max<int64_t>(requests[i].samples, 0));
@@ -178,7 +181,8 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
       const RolloutRequest& request = run.requests[planned.request];
       SampleKey key = request.key;
       key.sample += static_cast<uint32_t>(planned.sample);
-      const auto& ids = run.output.samples[planned.request][static_cast<size_t>(planned.sample)].ids;
+      const auto& ids =
+          run.output.samples[planned.request][static_cast<size_t>(planned.sample)].ids;
       requests_[i].uniform = sampling_uniform(key, static_cast<uint32_t>(ids.size()));
       requests_[i].params = &request.sampling;
       requests_[i].entropy = request.entropy;
@@ -222,8 +226,8 @@ Tensor RolloutEngine::logits_of(const StepPlan& plan, Tensor hidden) {
   int32_t rows = 0;
   for (size_t i = 0; i < plan.draws.size(); ++i) {
     const PlannedDraw& d = plan.draws[i];
-    const bool same = i > 0 && plan.draws[i - 1].row == d.row &&
-                      (d.row >= 0 || plan.draws[i - 1].keep == d.keep);
+    const bool same =
+        i > 0 && plan.draws[i - 1].row == d.row && (d.row >= 0 || plan.draws[i - 1].keep == d.keep);
     if (!same) {
       const Tensor& from = d.row >= 0 ? hidden : kept_.view;
       const auto at = static_cast<size_t>(d.row >= 0 ? d.row : d.keep);
@@ -241,11 +245,7 @@ Tensor RolloutEngine::logits_of(const StepPlan& plan, Tensor hidden) {
 void RolloutEngine::take_draws(Run& run, const StepPlan& plan) {
   RolloutStats& stats = run.output.stats;
   stats.seconds = seconds_since(run.start);
-  stats.prompt_tokens += plan.rows();
-  for (const PlannedDraw& d : plan.draws) {
-    const bool decoded = run.output.samples[d.request][static_cast<size_t>(d.sample)].ids.size() > 0;
-    if (decoded) --stats.prompt_tokens;  // its row was a drawn token
-  }
+  stats.prompt_tokens += plan.prompt_rows;
   stats.generated_tokens += static_cast<int64_t>(plan.draws.size());
   for (size_t i = 0; i < plan.draws.size(); ++i) {
     const PlannedDraw& d = plan.draws[i];

@@ -30,17 +30,20 @@ enum class FinishReason : uint8_t {
 // "stop", "length", "cancelled": the words of the database.
 constexpr std::string_view name_of(FinishReason reason) {
   switch (reason) {
-    case FinishReason::stop: return "stop";
-    case FinishReason::length: return "length";
-    case FinishReason::cancelled: return "cancelled";
+    case FinishReason::stop:
+      return "stop";
+    case FinishReason::length:
+      return "length";
+    case FinishReason::cancelled:
+      return "cancelled";
   }
   return "?";
 }
 
 // One completion. All vectors but the optional ones have one entry a token of `ids`.
 struct SampleResult {
-  std::vector<int32_t> ids;      // with the stop id that ended it
-  std::vector<double> logprobs;  // full distribution at the temperature: the trainer's
+  std::vector<int32_t> ids;              // with the stop id that ended it
+  std::vector<double> logprobs;          // full distribution at the temperature: the trainer's
   std::vector<double> sampled_logprobs;  // what it was drawn from; empty without filters
   std::vector<double> entropies;         // empty unless asked for
   FinishReason finish = FinishReason::cancelled;
@@ -53,12 +56,14 @@ struct RolloutStats {
   int64_t samples = 0, finished = 0;  // asked for, done
   int64_t prompt_tokens = 0;          // computed, each prompt once
   int64_t generated_tokens = 0;
-  int64_t steps = 0;                 // calls of the decoder
-  int64_t peak_running = 0;          // samples in one step
-  int64_t peak_blocks = 0;           // of the cache
-  int64_t cache_bytes = 0;           // allocated
+  int64_t steps = 0;         // calls of the decoder
+  int64_t peak_running = 0;  // samples in one step
+  int64_t peak_blocks = 0;   // of the cache
+  int64_t cache_bytes = 0;   // allocated
   double seconds = 0.0;
-  double generated_per_second() const { return seconds > 0 ? static_cast<double>(generated_tokens) / seconds : 0; }
+  double generated_per_second() const {
+    return seconds > 0 ? static_cast<double>(generated_tokens) / seconds : 0;
+  }
 };
 
 }  // namespace temper

@@ -26,8 +26,8 @@ Scheduler::Scheduler(std::span<const RolloutRequest> requests, const SchedulerLi
           "a step has room for every running sample");
   const auto rows = static_cast<size_t>(limits.max_rows);
   const auto samples = static_cast<size_t>(limits.max_samples);
-  for (auto* column : {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence,
-                       &plan_.context_length}) {
+  for (auto* column :
+       {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence, &plan_.context_length}) {
     column->reserve(rows);
   }
   plan_.sequences.reserve(2 * samples);
@@ -51,14 +51,15 @@ int64_t Scheduler::cost(const BlockManager& manager, const RolloutRequest& reque
 
 const StepPlan& Scheduler::next() {
   drop_finished();
-  for (auto* column : {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence,
-                       &plan_.context_length}) {
+  for (auto* column :
+       {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence, &plan_.context_length}) {
     column->clear();
   }
   plan_.sequences.clear();
   plan_.copies.clear();
   plan_.keeps.clear();
   plan_.draws.clear();
+  plan_.prompt_rows = 0;
   drawn_.clear();
   plan_decode();
   for (Group& group : groups_) {
@@ -74,8 +75,9 @@ const StepPlan& Scheduler::next() {
 void Scheduler::plan_decode() {
   for (size_t i = 0; i < running_.size(); ++i) {
     Running& sample = running_[i];
-    plan_.draws.push_back(
-        {.request = sample.request, .sample = sample.sample, .row = static_cast<int32_t>(plan_.rows())});
+    plan_.draws.push_back({.request = sample.request,
+                           .sample = sample.sample,
+                           .row = static_cast<int32_t>(plan_.rows())});
     drawn_.push_back(i);
     plan_.sequences.push_back(&sample.blocks);
     add_row(sample.blocks, sample.token);
@@ -104,10 +106,8 @@ void Scheduler::start_samples(Group& group, int32_t row) {
     }
     sample.blocks.blocks.reserve(static_cast<size_t>(manager_.blocks_for(longest(request))));
     manager_.fork(group.blocks, sample.blocks);
-    plan_.draws.push_back({.request = group.request,
-                           .sample = group.started,
-                           .row = row,
-                           .keep = group.keep});
+    plan_.draws.push_back(
+        {.request = group.request, .sample = group.started, .row = row, .keep = group.keep});
     drawn_.push_back(running_.size());
     running_.push_back(std::move(sample));
     ++group.started;
@@ -144,6 +144,7 @@ void Scheduler::plan_prompts() {
     const int64_t rows = std::min(left, limits_.max_rows - plan_.rows());
     if (rows <= 0) return;
     plan_.sequences.push_back(&group.blocks);
+    plan_.prompt_rows += rows;
     for (int64_t r = 0; r < rows; ++r) {
       add_row(group.blocks, prompt[static_cast<size_t>(group.blocks.length)]);
     }

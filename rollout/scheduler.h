@@ -37,6 +37,7 @@ struct StepPlan {
   std::vector<Keep> keeps;         // rows whose hidden state is kept for samples that start later
   std::vector<PlannedDraw> draws;  // those of one hidden state stand side by side
 
+  int64_t prompt_rows = 0;  // of the rows, those of prompts
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
 };
 
@@ -64,7 +65,7 @@ class Scheduler {
   // A prompt in the cache, while samples of it are still to start.
   struct Group {
     size_t request = 0;
-    BlockList blocks;  // blocks.length tokens of the prompt are computed
+    BlockList blocks = {};  // blocks.length tokens of the prompt are computed
     int64_t started = 0;
     int32_t keep = 0;  // where its last hidden state is kept
     bool ready = false;
@@ -72,7 +73,7 @@ class Scheduler {
   struct Running {
     size_t request = 0;
     int64_t sample = 0;
-    BlockList blocks;
+    BlockList blocks = {};
     int32_t token = 0;  // drawn, not yet computed
     bool finished = false;
   };
