@@ -1,0 +1,58 @@
+#include "model/ops/attention.h"
+
+#include "model/ops/check.h"
+#include "model/ops/cpu/attention.h"
+
+namespace temper {
+namespace {
+
+void check_attention(const Tensor& o, const Tensor& q, const Tensor& k, const Tensor& v,
+                     const AttentionShape& shape) {
+  check_alike({o, q, k, v});
+  require(q.rank == 3 && k.rank == 3 && v.rank == 3, "attention: q, k, v are [T, heads, dim]");
+  const int64_t tokens = q.dim(0), heads = q.dim(1);
+  check_shape(k, {tokens, k.dim(1), q.cols()}, "attention: k");
+  check_shape(v, {tokens, k.dim(1), v.cols()}, "attention: v");
+  check_shape(o, {tokens, heads, v.cols()}, "attention: o");
+  require(k.dim(1) > 0 && heads % k.dim(1) == 0, "attention: heads do not divide by kv heads");
+  const std::span<const int32_t> cu = shape.cu_seqlens;
+  require(!cu.empty() && cu.front() == 0 && cu.back() == tokens,
+          "attention: cu_seqlens does not span the tokens");
+  for (size_t s = 0; s + 1 < cu.size(); ++s)
+    require(cu[s] <= cu[s + 1], "attention: cu_seqlens descends");
+}
+
+}  // namespace
+
+void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
+                       const AttentionShape& shape) {
+  check_attention(o, q, k, v, shape);
+  check_alike({o, lse});
+  if (lse.data) check_shape(lse, {q.dim(0), q.dim(1)}, "attention: lse");
+  switch (o.device) {
+    case Device::cpu:
+      return cpu::attention_forward(ctx, o, lse, q, k, v, shape);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
+                        const AttentionSaved& saved, const AttentionShape& shape) {
+  const Tensor &q = saved.q, &k = saved.k, &v = saved.v;
+  check_attention(saved.o, q, k, v, shape);
+  check_alike({d_o, saved.o, saved.lse, grads.dq, grads.dk, grads.dv});
+  check_shape(d_o, {q.dim(0), q.dim(1), v.cols()}, "attention: do");
+  check_shape(saved.lse, {q.dim(0), q.dim(1)}, "attention: lse");
+  check_shape(grads.dq, {q.dim(0), q.dim(1), q.cols()}, "attention: dq");
+  check_shape(grads.dk, {k.dim(0), k.dim(1), k.cols()}, "attention: dk");
+  check_shape(grads.dv, {v.dim(0), v.dim(1), v.cols()}, "attention: dv");
+  switch (d_o.device) {
+    case Device::cpu:
+      return cpu::attention_backward(ctx, grads, d_o, saved, shape);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+}  // namespace temper

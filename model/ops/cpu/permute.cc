@@ -1,0 +1,98 @@
+#include "model/ops/cpu/permute.h"
+
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/simd.h"
+
+namespace temper::cpu {
+
+void plan_experts(Context&, const ExpertPlan& plan, Tensor experts) {
+  const int32_t* expert = experts.get<int32_t>();
+  int32_t* row_of = plan.row_of.get<int32_t>();
+  int32_t* token_of = plan.token_of.get<int32_t>();
+  int32_t* offsets = plan.offsets.get<int32_t>();
+  const int64_t choices = experts.numel(), per_token = experts.cols();
+  const int64_t count = plan.offsets.numel() - 1;
+  // A counting sort whose running heads are offsets themselves, shifted back at the end.
+  std::fill(offsets, offsets + count + 1, 0);
+  for (int64_t c = 0; c < choices; ++c) {
+    require(expert[c] >= 0 && expert[c] < count, "plan_experts: an expert outside the layer");
+    ++offsets[expert[c] + 1];
+  }
+  for (int64_t e = 0; e < count; ++e) offsets[e + 1] += offsets[e];
+  for (int64_t c = 0; c < choices; ++c) {
+    const int32_t row = offsets[expert[c]]++;
+    row_of[c] = row;
+    token_of[row] = static_cast<int32_t>(c / per_token);
+  }
+  for (int64_t e = count; e > 0; --e) offsets[e] = offsets[e - 1];
+  offsets[0] = 0;
+}
+
+void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
+  const int32_t* from = index.get<int32_t>();
+  dispatch_float(y.dtype, [&]<class T>() {
+    parallel_rows(ctx, y.rows(), y.cols(), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r) {
+        const T* row = x.row<T>(from[r]);
+        std::copy(row, row + y.cols(), y.row<T>(r));
+      }
+    });
+  });
+}
+
+void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
+  const int64_t per_token = row_of.cols(), n = dx.cols();
+  dispatch_float(dx.dtype, [&]<class T>() {
+    parallel_rows(ctx, dx.rows(), per_token * n, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        T* to = dx.row<T>(t);
+        for (int64_t k = 0; k < per_token; ++k) {
+          const T* from = dy.row<T>(row_of.row<int32_t>(t)[k]);
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i) to[i] += from[i];
+        }
+      }
+    });
+  });
+}
+
+void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
+  const int64_t per_token = row_of.cols(), n = y.cols();
+  dispatch_float(y.dtype, [&]<class T>() {
+    parallel_rows(ctx, y.rows(), 2 * per_token * n, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        T* to = y.row<T>(t);
+        for (int64_t k = 0; k < per_token; ++k) {
+          const T* from = x.row<T>(row_of.row<int32_t>(t)[k]);
+          const T w = weights.row<T>(t)[k];
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i) to[i] += w * from[i];
+        }
+      }
+    });
+  });
+}
+
+void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
+                      Tensor row_of) {
+  const int64_t per_token = row_of.cols(), n = dy.cols();
+  dispatch_float(dy.dtype, [&]<class T>() {
+    // Every sorted row belongs to one choice of one token, so tokens are independent.
+    parallel_rows(ctx, dy.rows(), 4 * per_token * n, [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        const T* grad = dy.row<T>(t);
+        for (int64_t k = 0; k < per_token; ++k) {
+          const int32_t r = row_of.row<int32_t>(t)[k];
+          const T* from = x.row<T>(r);
+          T* to = dx.row<T>(r);
+          const T w = weights.row<T>(t)[k];
+          dweights.row<T>(t)[k] += lane_sum<T>(n, [&](int64_t i) { return from[i] * grad[i]; });
+#pragma omp simd
+          for (int64_t i = 0; i < n; ++i) to[i] += w * grad[i];
+        }
+      }
+    });
+  });
+}
+
+}  // namespace temper::cpu

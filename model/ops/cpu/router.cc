@@ -1,0 +1,233 @@
+#include "model/ops/cpu/router.h"
+
+#include <cmath>
+#include <limits>
+
+#include "model/ops/cpu/parallel.h"
+#include "model/ops/cpu/simd.h"
+
+namespace temper::cpu {
+namespace {
+
+constexpr double kSmallest = 1e-20;  // keeps a sum of vanished scores from dividing by zero
+
+// Marks the `count` largest of value[0..n) in `taken`; ties go to the lower index. A NaN counts as
+// smaller than what stands before it, so exactly `count` are marked whatever the values.
+template <class T>
+void take_largest(const T* value, int64_t n, int64_t count, uint8_t* taken) {
+  std::fill(taken, taken + n, uint8_t{0});
+  for (int64_t k = 0; k < count; ++k) {
+    int64_t best = -1;
+    for (int64_t i = 0; i < n; ++i)
+      if (!taken[i] && (best < 0 || value[i] > value[best])) best = i;
+    taken[best] = 1;
+  }
+}
+
+// V3: the sum of the group's two best; V2: its best.
+template <class T>
+T group_score(const T* value, int64_t n, bool top_two) {
+  constexpr T kNone = -std::numeric_limits<T>::infinity();
+  T first = kNone, second = kNone;
+  for (int64_t i = 0; i < n; ++i) {
+    if (value[i] > first) {
+      second = first;
+      first = value[i];
+    } else if (value[i] > second) {
+      second = value[i];
+    }
+  }
+  return top_two && n > 1 ? first + second : first;
+}
+
+template <class T>
+void score_row(const T* logits, int64_t n, ScoringFunc scoring, T* scores) {
+  if (scoring == ScoringFunc::sigmoid) {
+    for (int64_t e = 0; e < n; ++e) scores[e] = T(1) / (T(1) + std::exp(-logits[e]));
+    return;
+  }
+  const T top = row_max(logits, n);
+  T sum = 0;
+  for (int64_t e = 0; e < n; ++e) sum += scores[e] = std::exp(logits[e] - top);
+  for (int64_t e = 0; e < n; ++e) scores[e] /= sum;
+}
+
+// Closes all but the best groups of `choice` by -inf. `taken` has a place for each expert.
+template <class T>
+void close_groups(T* choice, int64_t n, const RouterParams& params, T* group, uint8_t* taken) {
+  const int64_t size = n / params.n_group;
+  for (int64_t g = 0; g < params.n_group; ++g)
+    group[g] = group_score(choice + g * size, size, params.has_correction_bias);
+  take_largest(group, params.n_group, params.topk_group, taken);
+  for (int64_t e = 0; e < n; ++e)
+    if (!taken[e / size]) choice[e] = -std::numeric_limits<T>::infinity();
+}
+
+// ds -> dlogits of one row, added.
+template <class T>
+void scores_backward(const T* scores, const T* dscores, int64_t n, ScoringFunc scoring,
+                     T* dlogits) {
+  if (scoring == ScoringFunc::sigmoid) {
+    for (int64_t e = 0; e < n; ++e) dlogits[e] += dscores[e] * scores[e] * (T(1) - scores[e]);
+    return;
+  }
+  T dot = 0;
+  for (int64_t e = 0; e < n; ++e) dot += dscores[e] * scores[e];
+  for (int64_t e = 0; e < n; ++e) dlogits[e] += scores[e] * (dscores[e] - dot);
+}
+
+template <class T>
+void weigh(const T* scores, const uint8_t* taken, int64_t n, const RouterParams& params,
+           int32_t* experts, T* weights) {
+  T sum = static_cast<T>(kSmallest);
+  for (int64_t e = 0, k = 0; e < n; ++e) {
+    if (!taken[e]) continue;
+    experts[k] = static_cast<int32_t>(e);
+    weights[k++] = scores[e];
+    sum += scores[e];
+  }
+  const T factor =
+      static_cast<T>(params.routed_scaling_factor) / (params.norm_topk_prob ? sum : T(1));
+  for (int64_t k = 0; k < params.top_k; ++k) weights[k] *= factor;
+}
+
+template <class T>
+void forward(Context& ctx, const RouterOutputs& out, const Tensor& logits, const float* bias,
+             const RouterParams& params) {
+  const int64_t n = logits.cols(), tokens = logits.rows();
+  ArenaScope scope(ctx.scratch);
+  const Tensor work = ctx.scratch.tensor("router.choice", dtype_of<T>(), {tokens, 2 * n});
+  const Tensor flags = ctx.scratch.tensor("router.taken", DType::u8, {tokens, n});
+  parallel_rows(ctx, tokens, 20 * n, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      T *scores = out.scores.row<T>(t), *choice = work.row<T>(t);
+      uint8_t* taken = flags.row<uint8_t>(t);
+      score_row(logits.row<T>(t), n, params.scoring_func, scores);
+      for (int64_t e = 0; e < n; ++e)
+        choice[e] = scores[e] + (bias ? static_cast<T>(bias[e]) : T(0));
+      if (params.group_limited && params.topk_group < params.n_group)
+        close_groups(choice, n, params, choice + n, taken);
+      take_largest(choice, n, params.top_k, taken);
+      weigh(scores, taken, n, params, out.experts.row<int32_t>(t), out.weights.row<T>(t));
+    }
+  });
+}
+
+template <class T>
+void backward(Context& ctx, const Tensor& dlogits, const Tensor& dweights,
+              const RouterOutputs& saved, const RouterParams& params) {
+  const int64_t n = dlogits.cols(), tokens = dlogits.rows();
+  const T factor = static_cast<T>(params.routed_scaling_factor);
+  ArenaScope scope(ctx.scratch);
+  const Tensor work = ctx.scratch.tensor("router.dscores", dtype_of<T>(), {tokens, n});
+  parallel_rows(ctx, tokens, 8 * n, [&](int64_t begin, int64_t end) {
+    for (int64_t t = begin; t < end; ++t) {
+      const T *scores = saved.scores.row<T>(t), *dw = dweights.row<T>(t);
+      const int32_t* experts = saved.experts.row<int32_t>(t);
+      T* dscores = work.row<T>(t);
+      T sum = static_cast<T>(kSmallest), dot = 0;
+      for (int64_t k = 0; k < params.top_k; ++k) {
+        sum += scores[experts[k]];
+        dot += dw[k] * scores[experts[k]];
+      }
+      std::fill(dscores, dscores + n, T(0));
+      for (int64_t k = 0; k < params.top_k; ++k)
+        dscores[experts[k]] =
+            params.norm_topk_prob ? factor / sum * (dw[k] - dot / sum) : factor * dw[k];
+      scores_backward(scores, dscores, n, params.scoring_func, dlogits.row<T>(t));
+    }
+  });
+}
+
+// f of one sequence (rows [begin, end) of scores) into f[0..n).
+template <class T>
+void load_fractions(const Tensor& scores, int64_t begin, int64_t end, const RouterParams& params,
+                    uint8_t* taken, double* f) {
+  const int64_t n = scores.cols();
+  std::fill(f, f + n, 0.0);
+  for (int64_t t = begin; t < end; ++t) {
+    take_largest(scores.row<T>(t), n, params.top_k, taken);
+    for (int64_t e = 0; e < n; ++e) f[e] += taken[e];
+  }
+  const double unit = static_cast<double>(n) / static_cast<double>(params.top_k * (end - begin));
+  for (int64_t e = 0; e < n; ++e) f[e] *= unit;
+}
+
+// Calls body(begin, end, f) for each sequence that is not empty.
+template <class T, class Body>
+void for_sequences(Context& ctx, const Tensor& scores, std::span<const int32_t> cu_seqlens,
+                   const RouterParams& params, Body&& body) {
+  const int64_t n = scores.cols();
+  ArenaScope scope(ctx.scratch);
+  double* f = ctx.scratch.tensor("balance.f", DType::f64, {n}).get<double>();
+  uint8_t* taken = ctx.scratch.tensor("balance.taken", DType::u8, {n}).get<uint8_t>();
+  for (size_t s = 0; s + 1 < cu_seqlens.size(); ++s) {
+    const int64_t begin = cu_seqlens[s], end = cu_seqlens[s + 1];
+    if (begin == end) continue;
+    load_fractions<T>(scores, begin, end, params, taken, f);
+    body(begin, end, f);
+  }
+}
+
+// Sum of a row's scores, and the same weighted by f.
+template <class T>
+struct RowSums {
+  double plain = kSmallest, weighted = 0.0;
+  RowSums(const T* scores, const double* f, int64_t n) {
+    for (int64_t e = 0; e < n; ++e) {
+      plain += static_cast<double>(scores[e]);
+      weighted += f[e] * static_cast<double>(scores[e]);
+    }
+  }
+};
+
+}  // namespace
+
+void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
+                    const RouterParams& params) {
+  const float* b = bias.data ? bias.get<float>() : nullptr;
+  dispatch_float(logits.dtype, [&]<class T>() { forward<T>(ctx, out, logits, b, params); });
+}
+
+void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+                     const RouterParams& params) {
+  dispatch_float(dlogits.dtype,
+                 [&]<class T>() { backward<T>(ctx, dlogits, dweights, saved, params); });
+}
+
+double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
+                            const RouterParams& params) {
+  double loss = 0.0;
+  dispatch_float(scores.dtype, [&]<class T>() {
+    for_sequences<T>(ctx, scores, cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
+      double sum = 0.0;
+      for (int64_t t = begin; t < end; ++t) {
+        const RowSums<T> sums(scores.row<T>(t), f, scores.cols());
+        sum += sums.weighted / sums.plain;
+      }
+      loss += sum / static_cast<double>(end - begin);
+    });
+  });
+  return loss;
+}
+
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
+                           std::span<const int32_t> cu_seqlens, double coefficient,
+                           const RouterParams& params) {
+  const int64_t n = scores.cols();
+  dispatch_float(scores.dtype, [&]<class T>() {
+    ArenaScope scope(ctx.scratch);
+    T* dscores = ctx.scratch.tensor("balance.dscores", dtype_of<T>(), {n}).template get<T>();
+    for_sequences<T>(ctx, scores, cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
+      const double unit = coefficient / static_cast<double>(end - begin);
+      for (int64_t t = begin; t < end; ++t) {
+        const RowSums<T> sums(scores.row<T>(t), f, n);
+        for (int64_t e = 0; e < n; ++e)
+          dscores[e] = static_cast<T>(unit * (f[e] - sums.weighted / sums.plain) / sums.plain);
+        scores_backward(scores.row<T>(t), dscores, n, params.scoring_func, dlogits.row<T>(t));
+      }
+    });
+  });
+}
+
+}  // namespace temper::cpu

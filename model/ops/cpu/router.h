@@ -1,0 +1,19 @@
+// The gate of DeepSeekMoE on the CPU. Contracts: model/ops/router.h, which has checked the
+// arguments.
+#pragma once
+
+#include "model/ops/router.h"
+
+namespace temper::cpu {
+
+void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
+                    const RouterParams& params);
+void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+                     const RouterParams& params);
+double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
+                            const RouterParams& params);
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
+                           std::span<const int32_t> cu_seqlens, double coefficient,
+                           const RouterParams& params);
+
+}  // namespace temper::cpu

@@ -1,0 +1,82 @@
+#include "model/ops/elementwise.h"
+
+#include "model/ops/check.h"
+#include "model/ops/cpu/elementwise.h"
+
+namespace temper {
+
+void fill_zero(Context& ctx, Tensor y) {
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::fill_zero(ctx, y);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void copy(Context& ctx, Tensor y, Tensor x) {
+  check_rows_cols(y, x.rows(), x.cols(), "copy: y");
+  require(y.device == x.device, "copy: the tensors lie on different devices");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::copy(ctx, y, x);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void add(Context& ctx, Tensor y, Tensor x) {
+  add(ctx, y, y, x);
+}
+
+void add(Context& ctx, Tensor out, Tensor a, Tensor b) {
+  check_alike({out, a, b});
+  check_rows_cols(a, out.rows(), out.cols(), "add: a");
+  check_rows_cols(b, out.rows(), out.cols(), "add: b");
+  switch (out.device) {
+    case Device::cpu:
+      return cpu::add(ctx, out, a, b);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void scale(Context& ctx, Tensor y, double factor) {
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::scale(ctx, y, factor);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x) {
+  check_alike({y, x});
+  require(y.rank == 3, "broadcast_heads: y is not [T, H, n]");
+  check_rows_cols(x, y.dim(0), y.cols(), "broadcast_heads: x");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::broadcast_heads_forward(ctx, y, x);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
+  check_alike({dx, dy});
+  require(dy.rank == 3, "broadcast_heads: dy is not [T, H, n]");
+  check_rows_cols(dx, dy.dim(0), dy.cols(), "broadcast_heads: dx");
+  switch (dx.device) {
+    case Device::cpu:
+      return cpu::broadcast_heads_backward(ctx, dx, dy);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+double sum_of_squares(Context& ctx, Tensor x) {
+  if (x.device == Device::cuda) no_backend();
+  return cpu::sum_of_squares(ctx, x);
+}
+
+}  // namespace temper

@@ -1,0 +1,37 @@
+#include "model/ops/embedding.h"
+
+#include "model/ops/check.h"
+#include "model/ops/cpu/embedding.h"
+
+namespace temper {
+namespace {
+
+void check_embedding(const Tensor& y, const Tensor& table, const Tensor& ids) {
+  check_alike({y, table});
+  check_i32(ids, "embedding: ids");
+  check_rows_cols(y, ids.numel(), table.cols(), "embedding: y");
+}
+
+}  // namespace
+
+void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
+  check_embedding(y, table, ids);
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::embedding_forward(ctx, y, table, ids);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids) {
+  check_embedding(dy, dtable, ids);
+  switch (dy.device) {
+    case Device::cpu:
+      return cpu::embedding_backward(ctx, dtable, dy, ids);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+}  // namespace temper

@@ -1,0 +1,82 @@
+#include "model/ops/permute.h"
+
+#include "model/ops/check.h"
+#include "model/ops/cpu/permute.h"
+
+namespace temper {
+namespace {
+
+void check_choices(const Tensor& tokens, const Tensor& rows, const Tensor& row_of) {
+  check_i32(row_of, "permute: row_of");
+  require(row_of.rank == 2 && row_of.dim(0) == tokens.rows(), "permute: row_of is not [T, K]");
+  check_rows_cols(rows, row_of.numel(), tokens.cols(), "permute: the sorted rows");
+}
+
+}  // namespace
+
+void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
+  check_i32(experts, "plan_experts: experts");
+  for (const Tensor& t : {plan.row_of, plan.token_of, plan.offsets}) check_i32(t, "plan_experts");
+  require(experts.rank == 2 && experts.contiguous(), "plan_experts: experts is not [T, K]");
+  check_shape(plan.row_of, {experts.dim(0), experts.dim(1)}, "plan_experts: row_of");
+  check_shape(plan.token_of, {experts.numel()}, "plan_experts: token_of");
+  require(plan.offsets.rank == 1 && plan.offsets.numel() >= 1, "plan_experts: offsets");
+  switch (experts.device) {
+    case Device::cpu:
+      return cpu::plan_experts(ctx, plan, experts);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
+  check_alike({y, x});
+  check_i32(index, "gather_rows: index");
+  check_rows_cols(y, index.numel(), x.cols(), "gather_rows: y");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::gather_rows_forward(ctx, y, x, index);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
+  check_alike({dx, dy});
+  check_choices(dx, dy, row_of);
+  switch (dx.device) {
+    case Device::cpu:
+      return cpu::gather_rows_backward(ctx, dx, dy, row_of);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
+  check_alike({y, x, weights});
+  check_choices(y, x, row_of);
+  check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::combine_forward(ctx, y, x, weights, row_of);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
+                      Tensor row_of) {
+  check_alike({dy, dx, dweights, x, weights});
+  check_choices(dy, x, row_of);
+  check_rows_cols(dx, x.rows(), x.cols(), "combine: dx");
+  check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
+  check_shape(dweights, {row_of.dim(0), row_of.dim(1)}, "combine: dweights");
+  switch (dy.device) {
+    case Device::cpu:
+      return cpu::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+}  // namespace temper

@@ -1,0 +1,38 @@
+#include "model/ops/rms_norm.h"
+
+#include "model/ops/check.h"
+#include "model/ops/cpu/rms_norm.h"
+
+namespace temper {
+
+void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps) {
+  check_alike({y, rstd, x, w});
+  check_rows_cols(y, x.rows(), x.cols(), "rms_norm: y");
+  check_rows_cols(w, 1, x.cols(), "rms_norm: w");
+  if (rstd.data) require(rstd.numel() == x.rows() && rstd.contiguous(), "rms_norm: rstd");
+  require(rstd.data == nullptr || y.data != x.data, "rms_norm in place keeps nothing for backward");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::rms_norm_forward(ctx, y, rstd, x, w, eps);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
+                       Tensor rstd) {
+  check_alike({dy, grads.dx, grads.dw, x, w, rstd});
+  check_rows_cols(dy, x.rows(), x.cols(), "rms_norm: dy");
+  check_rows_cols(w, 1, x.cols(), "rms_norm: w");
+  require(rstd.numel() == x.rows() && rstd.contiguous(), "rms_norm: rstd");
+  if (grads.dx.data) check_rows_cols(grads.dx, x.rows(), x.cols(), "rms_norm: dx");
+  if (grads.dw.data) check_rows_cols(grads.dw, 1, x.cols(), "rms_norm: dw");
+  switch (dy.device) {
+    case Device::cpu:
+      return cpu::rms_norm_backward(ctx, grads, dy, x, w, rstd);
+    case Device::cuda:
+      no_backend();
+  }
+}
+
+}  // namespace temper
