@@ -13,7 +13,9 @@ namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kSmallestChunk = size_t{8} << 20;
 
-size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t round_up(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
 
 int64_t element_count(std::initializer_list<int64_t> dims) {
   int64_t n = 1;
@@ -34,9 +36,13 @@ Buffer::Buffer(size_t bytes, Device device) : bytes_(round_up(bytes)), device_(d
     throw SystemError("out of memory: " + std::to_string(bytes_ >> 20) + " MiB asked for");
 }
 
-Buffer::~Buffer() { std::free(data_); }
+Buffer::~Buffer() {
+  std::free(data_);
+}
 
-Buffer::Buffer(Buffer&& other) noexcept { *this = std::move(other); }
+Buffer::Buffer(Buffer&& other) noexcept {
+  *this = std::move(other);
+}
 
 Buffer& Buffer::operator=(Buffer&& other) noexcept {
   std::swap(data_, other.data_);
@@ -79,7 +85,9 @@ void* Arena::take(size_t bytes) {
   return data;
 }
 
-Arena::Mark Arena::mark() const { return {chunk_, offset_, live_.size(), live_bytes_}; }
+Arena::Mark Arena::mark() const {
+  return {chunk_, offset_, live_.size(), live_bytes_};
+}
 
 void Arena::release(const Mark& mark) {
   require(mark.live <= live_.size(), "arena marks released out of order");

@@ -40,7 +40,8 @@ fs::path parent_of(const fs::path& path) {
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in || fs::is_directory(path))
-    throw UserError({.what = "cannot read the file", .where = path.string(),
+    throw UserError({.what = "cannot read the file",
+                     .where = path.string(),
                      .hint = "check the path and its permissions"});
   std::ostringstream content;
   content << in.rdbuf();
@@ -86,7 +87,8 @@ MappedFile::MappedFile(const fs::path& path) : path_(path) {
   Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
   if (file.fd < 0 || ::fstat(file.fd, &info) != 0 || !S_ISREG(info.st_mode))
-    throw UserError({.what = "cannot open the file", .where = path.string(),
+    throw UserError({.what = "cannot open the file",
+                     .where = path.string(),
                      .hint = "check the path and its permissions"});
   size_ = static_cast<size_t>(info.st_size);
   if (size_ == 0) return;
@@ -99,7 +101,9 @@ MappedFile::~MappedFile() {
   if (data_ != nullptr) ::munmap(const_cast<char*>(data_), size_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept { *this = std::move(other); }
+MappedFile::MappedFile(MappedFile&& other) noexcept {
+  *this = std::move(other);
+}
 
 MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   std::swap(data_, other.data_);

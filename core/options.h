@@ -73,9 +73,11 @@ class Option {
   bool required_ = false, positional_ = false, comma_ = false, exclusive_ = false;
 };
 
+// The shortest text that reads back as the same number.
 std::string option_text(int64_t value);
-std::string option_text(double value);  // the shortest text that reads back as the same number
+std::string option_text(double value);
 std::string option_text(float value);
+// The number of a text that Option::set has checked. Throws ContractError on any other.
 int64_t option_integer(const std::string& text);
 double option_real(const std::string& text);
 
@@ -124,6 +126,7 @@ class OptionsTable {
 
 // ---- Templates ----------------------------------------------------------------------------------
 
+// Declared above.
 template <class T>
 OptionBinding bind_option(T* field) {
   using Texts = std::vector<std::string>;

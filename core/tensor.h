@@ -15,7 +15,8 @@ enum class Device : uint8_t { cpu, cuda };
 
 // A view of up to four dimensions. The last dimension is contiguous; all dimensions before it,
 // flattened, are rows spaced `row_stride` elements apart. So a slice of the last dimension is a
-// view too, which is what MLA does all the time and what BLAS (`ld`) and Eigen (`OuterStride`) take.
+// view too, which is what MLA does all the time and what BLAS (`ld`) and Eigen (`OuterStride`)
+// take.
 struct Tensor {
   void* data = nullptr;
   DType dtype = DType::f32;
@@ -62,6 +63,7 @@ struct Tensor {
 Tensor make_tensor(void* data, DType dtype, std::initializer_list<int64_t> dims,
                    Device device = Device::cpu);
 
+// The same rank and dimensions; strides and dtypes may differ.
 bool same_shape(const Tensor& a, const Tensor& b);
 
 }  // namespace temper

@@ -9,7 +9,8 @@ namespace temper {
 // m = beta1 m + (1-beta1) g;  v = beta2 v + (1-beta2) g^2;
 // w -= lr * (m/bias1 / (sqrt(v/bias2) + eps) + weight_decay * w), bias_i = 1 - beta_i^step,
 // with g = grad * grad_scale.  Source: Loshchilov & Hutter 2019, algorithm 2.
-// Shapes: all [n]. Types: weights, grad f32 or f64; m, v the same or bf16 (rounded to nearest even).
+// Shapes: all [n]. Types: weights, grad f32 or f64; m, v the same or bf16 (rounded to nearest
+// even).
 struct AdamWParams {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.0;
   double grad_scale = 1.0;

@@ -17,9 +17,9 @@ void log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor logits, Te
                       double temperature);
 
 // Turns `logits` into the gradient of them, in place:
-// dlogits_v = (dlogprob * ([v == target] - p_v) - dentropy * p_v * (log p_v + entropy)) / temperature.
-// Shapes: dlogprob [T]; dentropy [T] or empty; saved as log_prob_forward gave it. A row without a
-// target takes no dlogprob.
+// dlogits_v = (dlogprob * ([v == target] - p_v) - dentropy * p_v * (log p_v + entropy)) /
+// temperature. Shapes: dlogprob [T]; dentropy [T] or empty; saved as log_prob_forward gave it. A
+// row without a target takes no dlogprob. Adds into: nothing; logits is overwritten.
 void log_prob_backward(Context& ctx, Tensor logits, Tensor dlogprob, Tensor dentropy,
                        const LogProbOutputs& saved, Tensor targets, double temperature);
 

@@ -19,11 +19,12 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
 void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
 
-// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T, K].
+// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T,
+// K].
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
 // dx_{row_of[t, k]} += weights[t, k] * dy_t;  dweights[t, k] += x_{row_of[t, k]} . dy_t.
 // Adds into: dx [R, d], dweights [T, K].
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x,
-                      Tensor weights, Tensor row_of);
+void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
+                      Tensor row_of);
 
 }  // namespace temper

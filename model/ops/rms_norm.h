@@ -12,8 +12,9 @@ namespace temper {
 // Types: f32 or f64; the mean is accumulated in f64. Aliasing: y may be x only if rstd is empty.
 void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps);
 
-// With g = dy * w:  dx += rstd * (g - x * rstd^2 * mean(g * x));  dw += sum over rows dy * x * rstd.
-// Shapes: dx, dy, x [.., n]; dw, w [n]; rstd [rows]. Adds into: dx, dw (an empty one is skipped).
+// With g = dy * w:  dx += rstd * (g - x * rstd^2 * mean(g * x));  dw += sum over rows dy * x *
+// rstd. Shapes: dx, dy, x [.., n]; dw, w [n]; rstd [rows]. Adds into: dx, dw (an empty one is
+// skipped).
 struct RmsNormGrads {
   Tensor dx = {}, dw = {};
 };

@@ -33,6 +33,7 @@ void rope_tables(Context& ctx, Tensor cos, Tensor sin, Tensor positions,
 void rope_forward(Context& ctx, Tensor x, Tensor cos, Tensor sin, RopeStyle style);
 
 // The transpose of rope_forward, in place on a gradient: rotates by the negative angle.
+// Adds into: nothing; dx is overwritten.
 void rope_backward(Context& ctx, Tensor dx, Tensor cos, Tensor sin, RopeStyle style);
 
 }  // namespace temper

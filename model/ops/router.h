@@ -19,6 +19,7 @@ struct RouterParams {
   bool group_limited = true;
   bool has_correction_bias = true;  // groups by the sum of their top two (V3), else by max (V2)
 };
+// The gate of a config.json.
 RouterParams router_params(const ModelConfig& config);
 
 // scores = sigmoid(logits) or softmax(logits); experts = top-k of (scores + bias) within the best
@@ -37,9 +38,9 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
 
-// Returns the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of the
-// unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt.
-// Source: DeepSeek-V3 eq. 17-20 (the caller multiplies by alpha / number of sequences).
+// Returns the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of
+// the unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt. Source: DeepSeek-V3 eq. 17-20 (the
+// caller multiplies by alpha / number of sequences).
 double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
                             const RouterParams& params);
 // Adds `coefficient` times the gradient of balance_loss_forward into dlogits. Counts f carry none.

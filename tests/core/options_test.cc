@@ -153,19 +153,19 @@ TEST_CASE("configuration file: strings, numbers, arrays over lines, comments and
   Settings s;
   OptionsTable table = table_of(s);
   apply_text(table,
-        "# a comment\r\n"
-        "model = 'C:\\models'  # literal\n"
-        "\"learning_rate\" = 3e-4\n"
-        "[grpo]\n"
-        "whatever = 1\n"
-        "[sft]\n"
-        "stop = [ \"a\\tb\", # first\n"
-        "  \"\\u00e9\\U0001F600\",\n"
-        "]\n"
-        "ids = []\n"
-        "clip = 1\n"
-        "steps = +20\n"
-        "mask = false");
+             "# a comment\r\n"
+             "model = 'C:\\models'  # literal\n"
+             "\"learning_rate\" = 3e-4\n"
+             "[grpo]\n"
+             "whatever = 1\n"
+             "[sft]\n"
+             "stop = [ \"a\\tb\", # first\n"
+             "  \"\\u00e9\\U0001F600\",\n"
+             "]\n"
+             "ids = []\n"
+             "clip = 1\n"
+             "steps = +20\n"
+             "mask = false");
   CHECK(s.model == "C:\\models");
   CHECK(s.rate == 3e-4);
   CHECK(s.stop == std::vector<std::string>{"a\tb", "\xC3\xA9\xF0\x9F\x98\x80"});
