@@ -77,6 +77,7 @@ struct CurvePoint {
   double value = 0;  // NaN where it was not a number
 };
 
+// All runs of the file, oldest first; one run, if there is one of that id.
 std::vector<RunRow> read_runs(Database& database);
 std::optional<RunRow> read_run(Database& database, int64_t run_id);
 
@@ -89,6 +90,7 @@ std::vector<CheckpointRow> read_checkpoints(Database& database, int64_t run_id);
 // The one a resume starts from.
 std::optional<CheckpointRow> last_checkpoint(Database& database, int64_t run_id);
 
+// The row of that id, if there is one.
 std::optional<PromptRow> read_prompt(Database& database, int64_t prompt_id);
 std::optional<SampleRow> read_sample(Database& database, int64_t sample_id);
 // All samples of a step, by group and sample index: what the optimiser was given.

@@ -32,6 +32,7 @@ constexpr bool was_judged(VerdictStatus status) {
   return status != VerdictStatus::bad_gold && status != VerdictStatus::error;
 }
 
+// A verdict of each status: value 1 for ok, 0 for the others; all but ok say why.
 inline Verdict verdict_ok(std::string extracted, std::string reason = {}) {
   return {1.0, VerdictStatus::ok, std::move(extracted), std::move(reason), 0};
 }

@@ -26,6 +26,7 @@ struct ArithmeticProblem {
 ArithmeticProblem make_arithmetic(uint64_t seed, uint32_t index, TaskSplit split,
                                   const ArithmeticOptions& options);
 
+// Whether the split of the problem is the held-out one.
 bool is_held_out(const ArithmeticProblem& problem);
 
 // "<think>(3+7)*2=10*2=20</think><answer>20</answer>". With probability 1 - solved the last step is

@@ -18,7 +18,7 @@ sources | LC_ALL=C.UTF-8 xargs awk '
   columns($0) > 100 { print FILENAME ":" FNR ": wider than 100 columns" }
   # A body begins at a line of column 0 that ends in "{" and ends with "}" in column 0.
   FILENAME !~ /^tests\// && /^[A-Za-z_].*\{$|^ .*\) (const )?(noexcept )?\{$/ &&
-      !/^(namespace|struct|class|enum|union|extern|typedef|using)/ && !start &&
+      !/=/ && !/^(namespace|struct|class|enum|union|extern|typedef|using)/ && !start &&
       ($0 ~ /^[A-Za-z_]/ || heading) { start = FNR; what = $0 }
   { heading = ($0 ~ /^[A-Za-z_].*[(,]$|^[A-Za-z_].*\([^;{]*$/) || (heading && $0 !~ /[;{}]$/) }
   /^}/ {
