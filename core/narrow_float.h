@@ -1,0 +1,57 @@
+// Sixteen- and eight-bit floats to and from float, bit by bit and therefore the same everywhere.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+
+namespace temper {
+
+inline float from_bf16(uint16_t bits) {
+  return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
+}
+
+// Rounds to the nearest, ties to even; a NaN stays a NaN.
+inline uint16_t to_bf16(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  if (value != value) return static_cast<uint16_t>((bits >> 16) | 0x40);
+  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+inline float from_f16(uint16_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000) << 16;
+  const uint32_t exponent = (bits >> 10) & 0x1f, mantissa = bits & 0x3ff;
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;
+    return sign ? -magnitude : magnitude;
+  }
+  const uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | (wide << 23) | (mantissa << 13));
+}
+
+// FP8 E4M3 as NVIDIA and DeepSeek use it: no infinity, largest number 448, 0x7f and 0xff are NaN.
+inline float from_f8_e4m3(uint8_t bits) {
+  const uint32_t sign = static_cast<uint32_t>(bits & 0x80) << 24;
+  const uint32_t exponent = (bits >> 3) & 0xf, mantissa = bits & 7;
+  if (exponent == 15 && mantissa == 7) return std::bit_cast<float>(sign | 0x7fc00000u);
+  if (exponent == 0) {
+    const float magnitude = static_cast<float>(mantissa) * 0x1p-9f;
+    return sign ? -magnitude : magnitude;
+  }
+  return std::bit_cast<float>(sign | ((exponent + 120) << 23) | (mantissa << 20));
+}
+
+// Rounds to the nearest, ties to even; what lies beyond 448 becomes 448.
+inline uint8_t to_f8_e4m3(float value) {
+  const auto bits = std::bit_cast<uint32_t>(value);
+  const auto sign = static_cast<uint8_t>((bits >> 24) & 0x80);
+  if (value != value) return sign | 0x7f;
+  const float magnitude = std::fabs(value);
+  if (magnitude >= 448.0f) return sign | 0x7e;
+  if (magnitude < 0x1p-6f)  // subnormal: steps of 2^-9; 8 of them are the first normal number
+    return sign | static_cast<uint8_t>(std::nearbyint(magnitude * 512.0f));
+  const uint32_t rounded = (bits & 0x7fffffff) + 0x7ffff + ((bits >> 20) & 1);
+  return sign | static_cast<uint8_t>((rounded >> 20) - (120u << 3));
+}
+
+}  // namespace temper
