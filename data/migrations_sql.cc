@@ -17,7 +17,7 @@ CREATE TABLE runs (
   model        TEXT NOT NULL,     -- the model folder it started from
   seed         INTEGER NOT NULL,  -- 64 bits; above 2^63 it shows as negative
   code_version TEXT NOT NULL,
-  argv         TEXT NOT NULL,     -- JSON array
+  command_line TEXT NOT NULL,     -- as typed
   config       TEXT NOT NULL,     -- JSON object: every option as resolved
   data_hashes  TEXT NOT NULL,     -- JSON object: file -> hash
   environment  TEXT NOT NULL      -- JSON object: machine, threads, types

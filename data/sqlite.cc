@@ -217,11 +217,13 @@ void Database::configure_reader(int busy_timeout_ms) {
 }
 
 void Database::configure_writer() {
-  // The page size only takes in a new file. A sample row with its blobs is 5 to 50 kB.
-  run_script("PRAGMA page_size=8192");
+  // The page size only takes in a new file. A sample row with its blobs is 5 to 50 kB, and a
+  run_script("PRAGMA page_size=16384");
   run_script("PRAGMA journal_mode=WAL");
   run_script("PRAGMA synchronous=FULL");
   run_script("PRAGMA foreign_keys=ON");
+  // Room for a step's pages, so that they reach the log once, at the commit.
+  run_script("PRAGMA cache_size=-65536");
 }
 
 Statement Database::prepare(std::string_view sql) const {

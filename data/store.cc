@@ -2,7 +2,6 @@
 
 #include <chrono>
 
-#include "core/json.h"
 #include "data/migrations.h"
 
 namespace temper {
@@ -49,15 +48,6 @@ const char* name_of(EventLevel level) {
   return "?";
 }
 
-std::string json_array(const std::vector<std::string>& items) {
-  std::string text;
-  for (const std::string& item : items) {
-    text += text.empty() ? '[' : ',';
-    text += quote_json(item);
-  }
-  return text.empty() ? "[]" : text += ']';
-}
-
 }  // namespace
 
 double unix_seconds() {
@@ -76,10 +66,10 @@ Store::Store(const fs::path& run, OpenMode mode) : database_(open_store(run, mod
 
 int64_t Store::begin_run(const NewRun& run) {
   database_.execute(
-      "INSERT INTO runs (kind, status, started, model, seed, code_version, argv, config,"
+      "INSERT INTO runs (kind, status, started, model, seed, code_version, command_line, config,"
       " data_hashes, environment) VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)",
-      run.kind, unix_seconds(), run.model, run.seed, run.code_version, json_array(run.argv),
-      run.config, run.data_hashes, run.environment);
+      run.kind, unix_seconds(), run.model, run.seed, run.code_version, run.command_line, run.config,
+      run.data_hashes, run.environment);
   return database_.last_insert_id();
 }
 

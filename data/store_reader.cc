@@ -7,7 +7,7 @@ namespace temper {
 namespace {
 
 constexpr std::string_view kRunColumns =
-    "SELECT id, kind, status, started, finished, model, seed, code_version, argv, config,"
+    "SELECT id, kind, status, started, finished, model, seed, code_version, command_line, config,"
     " data_hashes, environment FROM runs";
 
 RunRow run_of(const Statement& row) {
@@ -19,7 +19,7 @@ RunRow run_of(const Statement& row) {
           .model = row.get<std::string>(5),
           .seed = row.get<uint64_t>(6),
           .code_version = row.get<std::string>(7),
-          .argv = row.get<std::string>(8),
+          .command_line = row.get<std::string>(8),
           .config = row.get<std::string>(9),
           .data_hashes = row.get<std::string>(10),
           .environment = row.get<std::string>(11)};

@@ -21,7 +21,8 @@ struct RunRow {
   std::optional<double> finished;
   std::string model;
   uint64_t seed = 0;
-  std::string code_version, argv, config, data_hashes, environment;  // the last four are JSON
+  std::string code_version, command_line;
+  std::string config, data_hashes, environment;  // JSON objects
 };
 
 struct StepRow {

@@ -23,7 +23,7 @@ struct NewRun {
   std::string model;  // the model folder
   uint64_t seed = 0;
   std::string code_version;
-  std::vector<std::string> argv;
+  std::string command_line;
   std::string config = "{}";       // JSON object: the resolved options
   std::string data_hashes = "{}";  // JSON object: file -> hash
   std::string environment = "{}";  // JSON object: machine, threads, types

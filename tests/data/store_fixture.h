@@ -27,7 +27,7 @@ inline NewRun small_run() {
           .model = "models/tiny",
           .seed = 0xfedcba9876543210,
           .code_version = "0.1.0",
-          .argv = {"temper", "grpo", "--out", "a \"b\""},
+          .command_line = "temper grpo --out 'a \"b\"'",
           .config = R"({"lr":0.001})"};
 }
 
