@@ -9,6 +9,7 @@ namespace temper {
 void add_all_subcommands(Subcommands& list) {
   add_reward(list);
   add_data(list);
+  add_inspect(list);
   add_doctor(list);
 }
 

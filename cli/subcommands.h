@@ -72,6 +72,7 @@ class Subcommands {
 // The list, in the order of `temper --help`.
 void add_all_subcommands(Subcommands& list);
 void add_data(Subcommands& list);
+void add_inspect(Subcommands& list);
 void add_doctor(Subcommands& list);
 void add_reward(Subcommands& list);
 

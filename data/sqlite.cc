@@ -51,6 +51,7 @@ Statement::Statement(sqlite3* connection, std::string_view sql) {
   const int code = sqlite3_prepare_v3(connection, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, &tail);
   if (code != SQLITE_OK) throw_sqlite(connection, code, sql);
+  if (statement == nullptr) throw SqliteError("SQLite: the text holds no statement", SQLITE_MISUSE);
   handle_.reset(statement);
   if (tail) rest_.assign(tail, sql.data() + sql.size());
 }
@@ -217,7 +218,7 @@ void Database::configure_reader(int busy_timeout_ms) {
 }
 
 void Database::configure_writer() {
-  // The page size only takes in a new file. A sample row with its blobs is 5 to 50 kB, and a
+  // The page size only takes in a new file. A sample row with its blobs is 5 to 50 kB.
   run_script("PRAGMA page_size=16384");
   run_script("PRAGMA journal_mode=WAL");
   run_script("PRAGMA synchronous=FULL");

@@ -1,0 +1,93 @@
+// temper inspect [runs | evals | events | migrate]: what a database holds, at a glance.
+#include "cli/inspect.h"
+#include "data/migrations.h"
+
+namespace temper {
+namespace {
+
+constexpr const char* kFamily =
+    "  temper inspect RUN_DIR                       its runs\n"
+    "  temper inspect curve RUN_DIR                 the metrics as curves\n"
+    "  temper inspect evals RUN_DIR                 pass@1 of each evaluation\n"
+    "  temper inspect samples RUN_DIR --best 3      (or --worst, --longest, --truncated, ...)\n"
+    "  temper inspect sample RUN_DIR 812            one sample, token by token\n"
+    "  temper inspect groups RUN_DIR --zero-signal  groups whose rewards are all equal\n"
+    "  temper inspect verdicts RUN_DIR              what each reward rule said how often\n"
+    "  temper inspect events RUN_DIR                warnings, errors, resumes\n"
+    "  temper inspect sql RUN_DIR \"SELECT ...\"      a query (docs/database.md has more)";
+
+int show_runs(Invocation& cli, const InspectOptions& options) {
+  Database db = open_for_reading(options.path);
+  const Table table = query_table(
+      db,
+      "SELECT r.id AS run, r.kind, r.status, datetime(r.started, 'unixepoch') AS started_utc,"
+      " round(coalesce(r.finished, (SELECT max(committed) FROM steps s WHERE s.run_id = r.id))"
+      "       - r.started, 1) AS seconds,"
+      " (SELECT max(step) FROM steps s WHERE s.run_id = r.id) AS last_step,"
+      " (SELECT count(*) FROM samples s WHERE s.run_id = r.id) AS samples,"
+      " (SELECT count(*) FROM checkpoints c WHERE c.run_id = r.id AND c.removed IS NULL)"
+      "   AS checkpoints,"
+      " (SELECT count(*) FROM events e WHERE e.run_id = r.id AND e.level <> 'info')"
+      "   AS warnings, r.seed, r.model FROM runs r ORDER BY r.id");
+  write_table(cli, options, table, "no run was recorded yet");
+  return 0;
+}
+
+int show_evals(Invocation& cli, const InspectOptions& options) {
+  Database db = open_for_reading(options.path);
+  const int64_t run = options.run == 0 ? 0 : inspected_run(db, options).id;
+  const Table table = query_table(
+      db,
+      "SELECT run_id AS run, kind, step, task, prompts, samples_per_prompt AS k, pass_at_1,"
+      " standard_error, format_rate, mean_tokens, truncated_rate, temperature, top_p,"
+      " max_new_tokens FROM evals WHERE ?1 = 0 OR run_id = ?1 ORDER BY run_id, step, task",
+      run);
+  write_table(cli, options, table, "no evaluation was recorded");
+  return 0;
+}
+
+int show_events(Invocation& cli, const InspectOptions& options) {
+  Database db = open_for_reading(options.path);
+  const RunRow run = inspected_run(db, options);
+  const Table table = query_table(
+      db,
+      "SELECT datetime(time, 'unixepoch') AS time_utc, level, step, text, data FROM events"
+      " WHERE run_id = ? ORDER BY id",
+      run.id);
+  write_table(cli, options, table, "no event was recorded");
+  return 0;
+}
+
+int migrate_store(Invocation& cli, const InspectOptions& options) {
+  Database db(store_path(options.path), OpenMode::write);
+  const int before = schema_version(db);
+  migrate(db);
+  cli.out << db.path().string() << ": schema " << before << " -> " << schema_version(db) << '\n';
+  return 0;
+}
+
+using Action = int (*)(Invocation&, const InspectOptions&);
+
+void add(Subcommands& list, std::string name, std::string about, Action action, bool of_a_run,
+         std::string examples = "") {
+  const auto options = std::make_shared<InspectOptions>();
+  list.add({.name = std::move(name),
+            .about = std::move(about),
+            .examples = std::move(examples),
+            .options = inspect_options(*options, of_a_run),
+            .run = [options, action](Invocation& cli) { return action(cli, *options); }});
+}
+
+}  // namespace
+
+void add_inspect_runs(Subcommands& list) {
+  add(list, "inspect", "look inside a run's database, also while it runs", show_runs, false,
+      kFamily);
+  add(list, "inspect runs", "the runs of a database", show_runs, false);
+  add(list, "inspect evals", "the results of each evaluation", show_evals, true);
+  add(list, "inspect events", "warnings, errors and resumes of a run", show_events, true);
+  add(list, "inspect migrate", "bring an older database forward to this temper's schema",
+      migrate_store, false);
+}
+
+}  // namespace temper

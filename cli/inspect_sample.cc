@@ -1,0 +1,179 @@
+// temper inspect sample: one sample token by token.
+#include <cmath>
+
+#include "cli/inspect.h"
+#include "core/error.h"
+#include "core/json.h"
+#include "data/tokenizer.h"
+
+namespace temper {
+namespace {
+
+struct SampleOptions {
+  InspectOptions inspect;
+  int64_t id = 0;
+  std::string model;
+  bool prompt_tokens = false;
+};
+
+struct OneSample {
+  RunRow run;
+  SampleRow sample;
+  PromptRow prompt;
+  std::vector<RewardRow> rewards;
+};
+
+OneSample find_sample(Database& db, const SampleOptions& options) {
+  const std::optional<SampleRow> sample = read_sample(db, options.id);
+  if (!sample) {
+    const auto last = db.value<int64_t>("SELECT count(*) FROM samples");
+    throw UserError(
+        {.what = "no such sample",
+         .where = db.path().string(),
+         .expected = "the id of one of its " + std::to_string(last.value_or(0)) + " samples",
+         .found = std::to_string(options.id),
+         .hint = "temper inspect samples " + options.inspect.path + " shows ids"});
+  }
+  const std::optional<RunRow> run = read_run(db, sample->key.run_id);
+  const std::optional<PromptRow> prompt = read_prompt(db, sample->prompt_id);
+  require(run && prompt, "foreign keys hold");
+  return {*run, *sample, *prompt, read_rewards(db, options.id)};
+}
+
+// The tokenizer of the folder the user names or the run started from; ids alone must do without.
+std::optional<Tokenizer> find_tokenizer(Invocation& cli, const SampleOptions& options,
+                                        const RunRow& run) {
+  const std::string folder = options.model.empty() ? run.model : options.model;
+  if (!options.model.empty() || Tokenizer::exists(folder)) return Tokenizer(folder);
+  cli.log.info("no tokenizer in " + folder + ": ids only (--model names another folder)");
+  return std::nullopt;
+}
+
+Cell logprob(const std::vector<float>& values, size_t i) {
+  if (values.empty()) return std::monostate();
+  return double{values[i]};
+}
+
+Cell token_text(const std::optional<Tokenizer>& tokenizer, int32_t id) {
+  if (!tokenizer) return std::monostate();
+  const std::string_view bytes = tokenizer->bytes(id);
+  return visible_text(bytes.empty() ? tokenizer->token_text(id) : bytes);
+}
+
+Table token_table(const OneSample& one, const std::optional<Tokenizer>& tokenizer, bool prompt) {
+  const SampleRow& s = one.sample;
+  Table table({"position", "id", "text", "mask", "rollout", "trainer", "reference", "difference",
+               "advantage"});
+  const auto prompt_tokens = static_cast<int64_t>(one.prompt.ids.size());
+  for (int64_t i = 0; prompt && i < prompt_tokens; ++i) {
+    const int32_t id = one.prompt.ids[i];
+    table.add({i, int64_t{id}, token_text(tokenizer, id), int64_t{0}, {}, {}, {}, {}, {}});
+  }
+  for (size_t i = 0; i < s.ids.size(); ++i) {
+    const bool counts = s.loss_mask.empty() || s.loss_mask[i] != 0;
+    Cell difference, advantage;
+    if (!s.rollout_logprobs.empty() && !s.trainer_logprobs.empty()) {
+      difference = double{s.rollout_logprobs[i]} - double{s.trainer_logprobs[i]};
+    }
+    if (s.advantage && counts) advantage = *s.advantage;
+    table.add({prompt_tokens + static_cast<int64_t>(i), int64_t{s.ids[i]},
+               token_text(tokenizer, s.ids[i]), int64_t{counts}, logprob(s.rollout_logprobs, i),
+               logprob(s.trainer_logprobs, i), logprob(s.reference_logprobs, i), difference,
+               advantage});
+  }
+  return table;
+}
+
+Table reward_table(const std::vector<RewardRow>& rewards) {
+  Table table({"rule", "status", "value", "weight", "answer", "reason", "us"});
+  const auto text = [](const std::optional<std::string>& t) -> Cell {
+    if (!t) return std::monostate();
+    return *t;
+  };
+  for (const RewardRow& r : rewards) {
+    table.add({r.rule, r.status, r.value ? Cell(*r.value) : Cell(), r.weight, text(r.extracted),
+               text(r.reason), r.microseconds});
+  }
+  return table;
+}
+
+std::string number(const std::optional<double>& value) {
+  return json_value(value ? Cell(*value) : Cell());
+}
+
+void write_json(std::ostream& out, const OneSample& one, const Table& tokens) {
+  const SampleRow& s = one.sample;
+  out << "{\"id\":" << s.id << ",\"run\":" << s.key.run_id << ",\"kind\":" << quote_json(s.key.kind)
+      << ",\"step\":" << s.key.step << ",\"group_index\":" << s.group_index
+      << ",\"sample_index\":" << s.sample_index << ",\"policy_version\":" << s.policy_version
+      << ",\"reward\":" << number(s.reward) << ",\"advantage\":" << number(s.advantage)
+      << ",\"max_logprob_difference\":" << number(s.max_logprob_difference)
+      << ",\"finish_reason\":" << quote_json(s.finish_reason)
+      << ",\"truncated\":" << (s.truncated ? "true" : "false")
+      << ",\"zero_signal\":" << (s.zero_signal ? "true" : "false")
+      << ",\"dropped\":" << (s.dropped ? quote_json(*s.dropped) : "null")
+      << ",\"prompt_key\":" << json_value(one.prompt.key)
+      << ",\"prompt\":" << json_value(one.prompt.text)
+      << ",\"reference\":" << (one.prompt.reference ? json_value(*one.prompt.reference) : "null")
+      << ",\"completion\":" << json_value(s.completion) << ",\n\"rewards\":";
+  reward_table(one.rewards).write_json(out);
+  out << ",\"tokens\":";
+  tokens.write_json(out);
+  out << "}\n";
+}
+
+void write_text(std::ostream& out, const OneSample& one, const Table& tokens, size_t width) {
+  const SampleRow& s = one.sample;
+  out << "sample " << s.id << ": run " << s.key.run_id << ", " << s.key.kind << " step "
+      << s.key.step << ", group " << s.group_index << "." << s.sample_index << ", policy "
+      << s.policy_version << ", " << s.ids.size() << " tokens, " << s.finish_reason << '\n'
+      << "reward " << number(s.reward) << ", advantage " << number(s.advantage)
+      << ", max |rollout - trainer| " << number(s.max_logprob_difference) << " nats";
+  if (s.zero_signal) out << ", no signal in its group";
+  if (s.dropped) out << ", dropped: " << visible_text(*s.dropped);
+  out << "\n\nprompt " << visible_text(one.prompt.key) << " (" << one.prompt.ids.size()
+      << " tokens)\n"
+      << visible_text(one.prompt.text, true) << '\n';
+  if (one.prompt.reference) out << "gold: " << visible_text(*one.prompt.reference) << '\n';
+  out << "\ncompletion\n" << visible_text(s.completion, true) << "\n\n";
+  if (!one.rewards.empty()) {
+    reward_table(one.rewards).write_text(out, width);
+    out << '\n';
+  }
+  tokens.write_text(out, width);
+}
+
+int show_sample(Invocation& cli, const SampleOptions& options) {
+  Database db = open_for_reading(options.inspect.path);
+  const OneSample one = find_sample(db, options);
+  const std::optional<Tokenizer> tokenizer = find_tokenizer(cli, options, one.run);
+  const Table tokens = token_table(one, tokenizer, options.prompt_tokens);
+  if (options.inspect.json) {
+    write_json(cli.out, one, tokens);
+  } else {
+    write_text(cli.out, one, tokens, static_cast<size_t>(options.inspect.width));
+  }
+  return 0;
+}
+
+}  // namespace
+
+void add_inspect_sample(Subcommands& list) {
+  const auto options = std::make_shared<SampleOptions>();
+  OptionsTable table = inspect_options(options->inspect, false);
+  table.group("Selection");
+  table.add("id", &options->id, "the sample's id").at_least(1).positional().required();
+  table
+      .add("model", &options->model,
+           "folder whose tokenizer spells the tokens; else the run's own model folder")
+      .value_name("DIR");
+  table.add("prompt-tokens", &options->prompt_tokens, "the prompt's tokens as well");
+  list.add({.name = "inspect sample",
+            .about = "one sample token by token, with log-probabilities and verdicts",
+            .examples = "  temper inspect sample RUN_DIR 812\n"
+                        "  temper inspect sample RUN_DIR 812 --prompt-tokens --json",
+            .options = std::move(table),
+            .run = [options](Invocation& cli) { return show_sample(cli, *options); }});
+}
+
+}  // namespace temper

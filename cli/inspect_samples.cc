@@ -1,0 +1,159 @@
+// temper inspect samples: the best, worst, longest, truncated, ... samples with their text.
+#include "cli/inspect.h"
+#include "core/error.h"
+
+namespace temper {
+namespace {
+
+struct SamplesOptions {
+  InspectOptions inspect;
+  int64_t best = 0, worst = 0, longest = 0, count = 5;
+  int64_t step = -1;
+  std::string kind, rule, status;
+  bool truncated = false, zero_signal = false, dropped = false, disagreeing = false;
+  bool full = false;
+};
+
+struct Order {
+  std::string sql;
+  int64_t count;
+};
+
+Order chosen_order(const SamplesOptions& options) {
+  const int chosen = (options.best > 0) + (options.worst > 0) + (options.longest > 0);
+  if (chosen > 1) {
+    throw UserError({.what = "only one of --best, --worst and --longest makes an order",
+                     .where = "inspect samples"});
+  }
+  if (options.best > 0) return {"reward IS NULL, reward DESC, id", options.best};
+  if (options.worst > 0) return {"reward IS NULL, reward, id", options.worst};
+  if (options.longest > 0) return {"tokens DESC, id", options.longest};
+  return {"id", options.count};
+}
+
+Table find_samples(Database& db, const SamplesOptions& options, int64_t run) {
+  const Order order = chosen_order(options);
+  const std::optional<int64_t> step =
+      options.step < 0 ? std::nullopt : std::optional<int64_t>(options.step);
+  return query_table(
+      db,
+      "SELECT id, kind, step, group_index, sample_index, reward, advantage, tokens,"
+      " finish_reason, truncated, zero_signal, dropped, prompt_key, reference, prompt, completion"
+      " FROM sample_text AS s WHERE run_id = ?1 AND (?2 = '' OR kind = ?2)"
+      " AND (?3 IS NULL OR step = ?3) AND (NOT ?4 OR truncated) AND (NOT ?5 OR zero_signal)"
+      " AND (NOT ?6 OR dropped IS NOT NULL)"
+      " AND ((?7 = '' AND ?8 = '') OR EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
+      "      AND (?7 = '' OR r.rule = ?7) AND (?8 = '' OR r.status = ?8)))"
+      " AND (NOT ?9 OR (EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
+      "      AND r.status = 'ok') AND EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
+      "      AND r.status = 'wrong'))) ORDER BY " +
+          order.sql + " LIMIT ?10",
+      run, options.kind, step, options.truncated, options.zero_signal, options.dropped,
+      options.rule, options.status, options.disagreeing, order.count);
+}
+
+std::string text_of(const Cell& cell) {
+  const auto* text = std::get_if<std::string>(&cell);
+  return text ? *text : "";
+}
+
+// The text indented; without --full only its last part, where the answer is.
+void write_passage(std::ostream& out, const std::string& title, const std::string& text,
+                   bool full) {
+  constexpr size_t kShown = 600;
+  std::string part = text;
+  if (!full && part.size() > kShown) {
+    size_t from = part.size() - kShown;
+    while (from < part.size() && (static_cast<unsigned char>(part[from]) & 0xc0) == 0x80) ++from;
+    part = "\u2026" + part.substr(from);
+  }
+  out << "  " << title << '\n';
+  std::string line = "    ";
+  for (const char c : visible_text(part, true)) {
+    line += c;
+    if (c == '\n') line += "    ";
+  }
+  line.resize(line.find_last_not_of(" \n") + 1);
+  out << line << '\n';
+}
+
+void write_verdicts(std::ostream& out, Database& db, int64_t sample) {
+  for (const RewardRow& reward : read_rewards(db, sample)) {
+    out << "  " << reward.rule << ": " << reward.status << ", "
+        << (reward.value ? option_text(*reward.value) : "no value") << " x "
+        << option_text(reward.weight);
+    if (reward.extracted) out << ", answer " << visible_text(*reward.extracted);
+    if (reward.reason) out << " (" << visible_text(*reward.reason) << ")";
+    out << '\n';
+  }
+}
+
+std::string number_of(const Cell& cell) {
+  return std::holds_alternative<std::monostate>(cell) ? "-" : json_value(cell);
+}
+
+void write_sample(std::ostream& out, Database& db, const std::vector<Cell>& row, bool full) {
+  out << "sample " << number_of(row[0]) << "  " << text_of(row[1]) << " step " << number_of(row[2])
+      << ", group " << number_of(row[3]) << "." << number_of(row[4]) << "  reward "
+      << number_of(row[5]) << "  advantage " << number_of(row[6]) << "  " << number_of(row[7])
+      << " tokens, " << text_of(row[8]);
+  if (std::get<int64_t>(row[10]) != 0) out << ", no signal in its group";
+  if (!text_of(row[11]).empty()) out << ", dropped: " << text_of(row[11]);
+  out << '\n';
+  write_verdicts(out, db, std::get<int64_t>(row[0]));
+  write_passage(out, "prompt " + visible_text(text_of(row[12])), text_of(row[14]), full);
+  if (!text_of(row[13]).empty()) out << "  gold: " << visible_text(text_of(row[13])) << '\n';
+  write_passage(out, "completion", text_of(row[15]), full);
+}
+
+int show_samples(Invocation& cli, const SamplesOptions& options) {
+  Database db = open_for_reading(options.inspect.path);
+  const RunRow run = inspected_run(db, options.inspect);
+  const Table table = find_samples(db, options, run.id);
+  if (options.inspect.json || table.rows().empty()) {
+    write_table(cli, options.inspect, table, "no such sample");
+    return 0;
+  }
+  for (size_t i = 0; i < table.rows().size(); ++i) {
+    if (i > 0) cli.out << '\n';
+    write_sample(cli.out, db, table.rows()[i], options.full);
+  }
+  return 0;
+}
+
+OptionsTable samples_table(SamplesOptions& o) {
+  OptionsTable table = inspect_options(o.inspect);
+  table.group("Order");
+  table.add("best", &o.best, "the N with the highest reward").at_least(0);
+  table.add("worst", &o.worst, "the N with the lowest reward").at_least(0);
+  table.add("longest", &o.longest, "the N with the most tokens").at_least(0);
+  table.add("count", &o.count, "how many, if none of these is given: the first N").at_least(1);
+  table.group("Selection");
+  table.add("step", &o.step, "only this step; -1 takes all").at_least(-1);
+  table.add("kind", &o.kind, "only steps of this kind: grpo, rollout, eval");
+  table.add("truncated", &o.truncated, "only those cut off at the length limit");
+  table.add("zero-signal", &o.zero_signal, "only those whose group had equal rewards");
+  table.add("dropped", &o.dropped, "only those the optimiser did not use");
+  table.add("disagreeing", &o.disagreeing, "only those that one rule called ok, another wrong");
+  table.add("rule", &o.rule, "only those this reward rule judged").value_name("NAME");
+  table.add("status", &o.status, "only those with this verdict (of --rule, if given)")
+      .value_name("NAME");
+  table.group("Output");
+  table.add("full", &o.full, "whole texts, not only their ends");
+  return table;
+}
+
+}  // namespace
+
+void add_inspect_samples(Subcommands& list) {
+  const auto options = std::make_shared<SamplesOptions>();
+  list.add({.name = "inspect samples",
+            .about = "samples with their texts and verdicts: best, worst, longest, truncated, ...",
+            .examples = "  temper inspect samples RUN_DIR --best 3\n"
+                        "  temper inspect samples RUN_DIR --step 40 --truncated --longest 5\n"
+                        "  temper inspect samples RUN_DIR --rule math --status no_answer --full",
+            .options = samples_table(*options),
+            .run = [options](Invocation& cli) { return show_samples(cli, *options); }});
+}
+
+}  // namespace temper
