@@ -87,7 +87,7 @@ std::vector<Curve> read_curves(Database& db, const CurveOptions& options, int64_
 Table summary(const std::vector<Curve>& curves, size_t columns) {
   Table table({"kind", "metric", "steps", "first", "min", "max", "last", "curve"});
   for (const Curve& curve : curves) {
-    double least = INFINITY, most = -INFINITY;
+    double least = std::nan(""), most = std::nan("");
     for (const CurvePoint& point : curve.points) {
       least = std::fmin(least, point.value);  // fmin and fmax pass over a NaN
       most = std::fmax(most, point.value);

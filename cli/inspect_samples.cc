@@ -33,14 +33,12 @@ Order chosen_order(const SamplesOptions& options) {
 
 Table find_samples(Database& db, const SamplesOptions& options, int64_t run) {
   const Order order = chosen_order(options);
-  const std::optional<int64_t> step =
-      options.step < 0 ? std::nullopt : std::optional<int64_t>(options.step);
   return query_table(
       db,
       "SELECT id, kind, step, group_index, sample_index, reward, advantage, tokens,"
       " finish_reason, truncated, zero_signal, dropped, prompt_key, reference, prompt, completion"
       " FROM sample_text AS s WHERE run_id = ?1 AND (?2 = '' OR kind = ?2)"
-      " AND (?3 IS NULL OR step = ?3) AND (NOT ?4 OR truncated) AND (NOT ?5 OR zero_signal)"
+      " AND (?3 < 0 OR step = ?3) AND (NOT ?4 OR truncated) AND (NOT ?5 OR zero_signal)"
       " AND (NOT ?6 OR dropped IS NOT NULL)"
       " AND ((?7 = '' AND ?8 = '') OR EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
       "      AND (?7 = '' OR r.rule = ?7) AND (?8 = '' OR r.status = ?8)))"
@@ -48,7 +46,7 @@ Table find_samples(Database& db, const SamplesOptions& options, int64_t run) {
       "      AND r.status = 'ok') AND EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
       "      AND r.status = 'wrong'))) ORDER BY " +
           order.sql + " LIMIT ?10",
-      run, options.kind, step, options.truncated, options.zero_signal, options.dropped,
+      run, options.kind, options.step, options.truncated, options.zero_signal, options.dropped,
       options.rule, options.status, options.disagreeing, order.count);
 }
 

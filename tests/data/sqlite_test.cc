@@ -12,7 +12,7 @@ using namespace temper;
 
 TEST_CASE("sqlite binds and reads every type back") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   db.run_script("CREATE TABLE t (i, r, s, b, n, e, eb, f)");
   const std::vector<int32_t> ids{1, -2, 2147483647};
   const std::string text("a\0b", 3);
@@ -41,7 +41,7 @@ TEST_CASE("sqlite binds and reads every type back") {
 
 TEST_CASE("sqlite keeps a NaN as NULL and gives it back as NaN") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   REQUIRE(db.value<std::string>("SELECT typeof(?)", std::nan("")) == "null");
   REQUIRE(std::isnan(*db.value<double>("SELECT ?", std::nan(""))));
   const double infinity = std::numeric_limits<double>::infinity();
@@ -50,7 +50,7 @@ TEST_CASE("sqlite keeps a NaN as NULL and gives it back as NaN") {
 
 TEST_CASE("sqlite errors hold SQLite's words, the file and the SQL") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   try {
     db.execute("SELECT x FROM nowhere");
     FAIL("no error");
@@ -69,17 +69,18 @@ TEST_CASE("sqlite errors hold SQLite's words, the file and the SQL") {
 
 TEST_CASE("sqlite refuses an absent file and a file that is no database") {
   const TemporaryFolder folder;
-  REQUIRE_THROWS_AS(Database(folder.path / "none.db", OpenMode::write), UserError);
-  REQUIRE_THROWS_AS(Database(folder.path / "none.db", OpenMode::read_only), UserError);
-  std::ofstream(folder.path / "text.db") << "this is a text of no particular interest, long enough "
-                                            "to be taken for the header of a database file, or not";
-  REQUIRE_THROWS_AS(Database(folder.path / "text.db", OpenMode::write), UserError);
-  REQUIRE_THROWS_AS(Database(folder.path / "text.db", OpenMode::read_only), UserError);
+  REQUIRE_THROWS_AS(Database(folder.path() / "none.db", OpenMode::write), UserError);
+  REQUIRE_THROWS_AS(Database(folder.path() / "none.db", OpenMode::read_only), UserError);
+  std::ofstream(folder.path() / "text.db")
+      << "this is a text of no particular interest, long enough "
+         "to be taken for the header of a database file, or not";
+  REQUIRE_THROWS_AS(Database(folder.path() / "text.db", OpenMode::write), UserError);
+  REQUIRE_THROWS_AS(Database(folder.path() / "text.db", OpenMode::read_only), UserError);
 }
 
 TEST_CASE("sqlite transactions roll back unless committed") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   db.run_script("CREATE TABLE t (x)");
   {
     Transaction transaction(db);
@@ -97,24 +98,24 @@ TEST_CASE("sqlite transactions roll back unless committed") {
 
 TEST_CASE("sqlite lets one writer wait for the other no longer than it was told") {
   const TemporaryFolder folder;
-  Database first(folder.path / "a.db", OpenMode::create);
-  Database second(folder.path / "a.db", OpenMode::write, 10);
+  Database first(folder.path() / "a.db", OpenMode::create);
+  Database second(folder.path() / "a.db", OpenMode::write, 10);
   const Transaction transaction(first);
   REQUIRE_THROWS_AS(Transaction(second), SqliteError);
 }
 
 TEST_CASE("sqlite read-only connections cannot write") {
   const TemporaryFolder folder;
-  Database writer(folder.path / "a?b#c%d.db", OpenMode::create);
+  Database writer(folder.path() / "a?b#c%d.db", OpenMode::create);
   writer.run_script("CREATE TABLE t (x)");
-  Database reader(folder.path / "a?b#c%d.db", OpenMode::read_only);
+  Database reader(folder.path() / "a?b#c%d.db", OpenMode::read_only);
   REQUIRE_THROWS_AS(reader.execute("INSERT INTO t VALUES (1)"), SqliteError);
   REQUIRE(reader.value<int>("SELECT count(*) FROM t") == 0);
 }
 
 TEST_CASE("sqlite cached statements refuse to be used inside their own rows") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   const auto again = [&](Statement&) { db.execute("SELECT 1 UNION SELECT 2"); };
   REQUIRE_THROWS_AS(db.for_each_row("SELECT 1 UNION SELECT 2", again), ContractError);
   db.execute("SELECT 1 UNION SELECT 2");

@@ -50,12 +50,12 @@ int run_child(const std::filesystem::path& folder, bool commit) {
 
 TEST_CASE("a reader sees the last committed step while the next one is open") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
   StepWriter writer(store, {run, "grpo", 2}, 1);
   write_much(writer, 400);
-  Database reader = open_for_reading(folder.path);
+  Database reader = open_for_reading(folder.path());
   REQUIRE(last_step(reader, run, "grpo")->key.step == 1);
   REQUIRE(reader.value<int>("SELECT count(*) FROM samples") == 4);
   writer.commit({});
@@ -65,10 +65,10 @@ TEST_CASE("a reader sees the last committed step while the next one is open") {
 
 TEST_CASE("a long read does not stop the writer and keeps its own picture") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
-  Database reader = open_for_reading(folder.path);
+  Database reader = open_for_reading(folder.path());
   reader.execute("BEGIN");
   REQUIRE(reader.value<int>("SELECT count(*) FROM steps") == 1);
   write_small_step(store, run, 2);
@@ -80,14 +80,14 @@ TEST_CASE("a long read does not stop the writer and keeps its own picture") {
 TEST_CASE("kill -9 inside a step leaves the last committed step, after it keeps both") {
   const TemporaryFolder folder;
   {
-    Store store(folder.path);
+    Store store(folder.path());
     write_small_step(store, store.begin_run(small_run()), 1);
   }
   for (const bool commit : {false, true}) {
-    const int status = run_child(folder.path, commit);
+    const int status = run_child(folder.path(), commit);
     REQUIRE(WIFSIGNALED(status));
     REQUIRE(WTERMSIG(status) == SIGKILL);
-    Store store(folder.path, OpenMode::write);
+    Store store(folder.path(), OpenMode::write);
     Database& db = store.database();
     REQUIRE(db.value<std::string>("PRAGMA integrity_check") == "ok");
     REQUIRE(last_step(db, 1, "grpo")->key.step == (commit ? 2 : 1));
@@ -103,11 +103,11 @@ TEST_CASE("the sqlite3 shell reads the database while a step is open") {
     return;
   }
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
   StepWriter writer(store, {run, "grpo", 2}, 1);
-  const std::string command = "sqlite3 '" + (folder.path / kStoreFile).string() +
+  const std::string command = "sqlite3 '" + (folder.path() / kStoreFile).string() +
                               "' 'SELECT count(*), hex(ids) FROM samples'";
   FILE* pipe = popen(command.c_str(), "r");
   char line[200] = "";

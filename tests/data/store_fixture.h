@@ -1,26 +1,13 @@
-// A temporary folder and a small filled store for the tests of the database.
+// A small filled store for the tests of the database.
 #pragma once
 
-#include <cstdlib>
-#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "data/store_step.h"
+#include "tests/support/run_binary.h"
 
 namespace temper {
-
-struct TemporaryFolder {
-  std::filesystem::path path;
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "temper_store_XXXXXX").string();
-    path = mkdtemp(name.data());
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path, ignored);
-  }
-};
 
 inline NewRun small_run() {
   return {.kind = "grpo",

@@ -31,7 +31,7 @@ std::string schema_text(Database& db) {
 TEST_CASE("migrations bring every older version to the newest with its rows") {
   for (size_t start = 1; start <= kThree.size(); ++start) {
     const TemporaryFolder folder;
-    Database db(folder.path / "a.db", OpenMode::create);
+    Database db(folder.path() / "a.db", OpenMode::create);
     migrate(db, kAll.first(start));
     REQUIRE(schema_version(db) == static_cast<int>(start));
     db.execute("INSERT INTO t (x) VALUES (41)");
@@ -48,7 +48,7 @@ TEST_CASE("migrations leave a failed step and its number undone") {
       Migration{2, "two", "CREATE TABLE u (x); CREATE TABLE t (again);"},
   };
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   REQUIRE_THROWS_AS(migrate(db, broken), SqliteError);
   REQUIRE(schema_version(db) == 1);
   REQUIRE_FALSE(db.value<int>("SELECT 1 FROM sqlite_schema WHERE name = 'u'"));
@@ -58,7 +58,7 @@ TEST_CASE("migrations leave a failed step and its number undone") {
 
 TEST_CASE("migrations refuse a newer database and say so") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   migrate(db, kAll);
   try {
     migrate(db, kAll.first(2));
@@ -73,7 +73,7 @@ TEST_CASE("migrations refuse a newer database and say so") {
 
 TEST_CASE("migrations refuse another program's database") {
   const TemporaryFolder folder;
-  Database db(folder.path / "a.db", OpenMode::create);
+  Database db(folder.path() / "a.db", OpenMode::create);
   db.run_script("CREATE TABLE bookmarks (url)");
   REQUIRE_THROWS_AS(migrate(db), UserError);
   REQUIRE_THROWS_AS(check_schema(db), UserError);
@@ -83,20 +83,20 @@ TEST_CASE("migrations refuse another program's database") {
 TEST_CASE("the store opens a database of every older schema and keeps its rows") {
   const auto all = store_migrations();
   const TemporaryFolder reference_folder;
-  const Store fresh(reference_folder.path);
-  Database reference(reference_folder.path / kStoreFile, OpenMode::read_only);
+  const Store fresh(reference_folder.path());
+  Database reference(reference_folder.path() / kStoreFile, OpenMode::read_only);
   for (size_t version = 1; version < all.size(); ++version) {
     const TemporaryFolder folder;
     {
-      Database old(folder.path / kStoreFile, OpenMode::create);
+      Database old(folder.path() / kStoreFile, OpenMode::create);
       migrate(old, all.first(version));
       old.execute("INSERT INTO runs VALUES (7,'sft','done',1.0,2.0,'m',3,'v','[]','{}','{}','{}')");
     }
-    REQUIRE_THROWS_AS(open_for_reading(folder.path), UserError);
-    Store store(folder.path);
+    REQUIRE_THROWS_AS(open_for_reading(folder.path()), UserError);
+    Store store(folder.path());
     REQUIRE(schema_version(store.database()) == all.back().version);
     REQUIRE(schema_text(store.database()) == schema_text(reference));
-    Database db = open_for_reading(folder.path);
+    Database db = open_for_reading(folder.path());
     REQUIRE(read_run(db, 7)->kind == "sft");
   }
 }

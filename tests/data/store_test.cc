@@ -10,12 +10,12 @@ using namespace temper;
 
 TEST_CASE("the store gives back a run, a step, its samples and rewards") {
   const TemporaryFolder folder;
-  Store store(folder.path / "deep" / "run");
+  Store store(folder.path() / "deep" / "run");
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1, true);
   store.finish_run(run, RunStatus::done);
 
-  Database db = open_for_reading(folder.path / "deep" / "run");
+  Database db = open_for_reading(folder.path() / "deep" / "run");
   const RunRow row = read_run(db, run).value();
   REQUIRE(row.status == "done");
   REQUIRE(row.seed == 0xfedcba9876543210);
@@ -59,7 +59,7 @@ TEST_CASE("the store gives back a run, a step, its samples and rewards") {
 
 TEST_CASE("the store keeps what was not computed apart from what is empty") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   const std::vector<int32_t> ids{3};
   const std::vector<float> wrong_length{1.0f, 2.0f};
@@ -84,7 +84,7 @@ TEST_CASE("the store keeps what was not computed apart from what is empty") {
     writer.add_metric("loss", std::nan(""));
     writer.commit({});
   }
-  Database db = open_for_reading(folder.path);
+  Database db = open_for_reading(folder.path());
   const std::string types = "SELECT typeof(rollout_logprobs) FROM samples WHERE sample_index = ?";
   REQUIRE(db.value<std::string>(types, 0) == "blob");
   REQUIRE(db.value<std::string>(types, 1) == "null");
@@ -95,7 +95,7 @@ TEST_CASE("the store keeps what was not computed apart from what is empty") {
 
 TEST_CASE("the store discards what came after the checkpoint, and only that") {
   const TemporaryFolder folder, straight_folder;
-  Store store(folder.path), straight(straight_folder.path);
+  Store store(folder.path()), straight(straight_folder.path());
   const int64_t other = store.begin_run(small_run()), run = store.begin_run(small_run());
   straight.begin_run(small_run());
   straight.begin_run(small_run());
@@ -122,7 +122,7 @@ TEST_CASE("the store discards what came after the checkpoint, and only that") {
   write_small_step(store, run, 3);
   write_small_step(store, run, 4);
   for (const char* table : {"samples", "prompts", "rewards", "metrics"}) {
-    db.execute("ATTACH ? AS straight", (straight_folder.path / kStoreFile).string());
+    db.execute("ATTACH ? AS straight", (straight_folder.path() / kStoreFile).string());
     const std::string name = table;
     REQUIRE(db.value<int>("SELECT count(*) FROM (SELECT * FROM main." + name +
                           " EXCEPT SELECT * FROM straight." + name + ")") == 0);
@@ -134,7 +134,7 @@ TEST_CASE("the store discards what came after the checkpoint, and only that") {
 
 TEST_CASE("a step is written once, and a second step waits for the first") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
   REQUIRE_THROWS_AS(write_small_step(store, run, 1), UserError);
@@ -148,7 +148,7 @@ TEST_CASE("a step is written once, and a second step waits for the first") {
 
 TEST_CASE("a step that fails leaves nothing but its events") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
   {
@@ -156,7 +156,7 @@ TEST_CASE("a step that fails leaves nothing but its events") {
     writer.add_metric("loss", 3.0);
     store.add_event(run, EventLevel::error, "the loss is not a number", R"({"step":2})", 2);
   }
-  Database db = open_for_reading(folder.path);
+  Database db = open_for_reading(folder.path());
   REQUIRE_FALSE(has_step(db, {run, "grpo", 2}));
   REQUIRE(read_curve(db, run, "grpo", "loss").size() == 1);
   REQUIRE(db.value<std::string>("SELECT text FROM events") == "the loss is not a number");
@@ -165,7 +165,7 @@ TEST_CASE("a step that fails leaves nothing but its events") {
 
 TEST_CASE("a stored sample can be scored again by another rule") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   write_small_step(store, run, 1);
   store.put_reward(1, {.rule = "math", .value = 0.0, .status = "wrong"});
@@ -178,7 +178,7 @@ TEST_CASE("a stored sample can be scored again by another rule") {
 
 TEST_CASE("removed checkpoints are not offered to a resume") {
   const TemporaryFolder folder;
-  Store store(folder.path);
+  Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
   for (int64_t step = 1; step <= 3; ++step) write_small_step(store, run, step, true);
   store.mark_checkpoint_removed(1);

@@ -1,0 +1,204 @@
+// `temper inspect` on a small store, as a user types it.
+#include <cmath>
+
+#include "core/json.h"
+#include "tests/data/store_fixture.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+bool contains(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+// A member as text: strings without quotes, all else as JSON writes it.
+std::string field(const JsonValue& object, const char* key) {
+  const JsonValue& value = object[key];
+  return value.IsString() ? value.GetString() : to_text(value);
+}
+
+// A run of three GRPO steps, an eval and an event, and the means to inspect it.
+struct Inspected {
+  TemporaryFolder folder;
+  std::filesystem::path path = folder.path() / "run";
+
+  Inspected() {
+    Store store(path);
+    const int64_t run = store.begin_run(small_run());
+    for (int64_t step = 1; step <= 3; ++step) write_small_step(store, run, step, step == 2);
+    StepWriter writer(store, {run, "eval", 3}, 3);
+    writer.add_eval({.task = "countdown",
+                     .prompts = 50,
+                     .max_new_tokens = 64,
+                     .pass_at_1 = 0.5,
+                     .standard_error = 0.07});
+    writer.add_metric("broken", std::nan(""));
+    writer.commit({});
+    store.add_event(run, EventLevel::warning, "2 samples were cut off", "{}", 3);
+    store.finish_run(run, RunStatus::done);
+  }
+
+  ProgramResult run(const std::string& what, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments{"inspect"};
+    if (!what.empty()) arguments.push_back(what);
+    arguments.push_back(path.string());
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_program(TEMPER_BINARY, arguments);
+  }
+  std::string text(const std::string& what, const std::vector<std::string>& more = {}) const {
+    const ProgramResult result = run(what, more);
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    return result.out;
+  }
+  Json json(const std::string& what, std::vector<std::string> more = {}) const {
+    more.push_back("--json");
+    return parse_json(text(what, more), "inspect " + what);
+  }
+  std::string error(const std::string& what, const std::vector<std::string>& more = {}) const {
+    const ProgramResult result = run(what, more);
+    REQUIRE(result.exit_code == 2);
+    REQUIRE(result.out.empty());
+    return result.err;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("inspect lists runs, evals and events") {
+  const Inspected store;
+  for (const char* what : {"", "runs"}) {
+    const Json runs = store.json(what);
+    REQUIRE(runs.Size() == 1);
+    REQUIRE(field(runs[0], "status") == "done");
+    REQUIRE(field(runs[0], "last_step") == "3");
+    REQUIRE(field(runs[0], "samples") == "12");
+    REQUIRE(field(runs[0], "checkpoints") == "1");
+    REQUIRE(field(runs[0], "warnings") == "1");
+  }
+  REQUIRE(contains(store.text("runs"), "models/tiny"));
+  REQUIRE(field(store.json("evals")[0], "pass_at_1") == "0.5");
+  REQUIRE(contains(store.text("events"), "2 samples were cut off"));
+}
+
+TEST_CASE("inspect curve draws each metric and names the known ones") {
+  const Inspected store;
+  const std::string text = store.text("curve", {"--metric", "lo*"});
+  REQUIRE(contains(text, "█▃▁"));
+  REQUIRE_FALSE(contains(text, "reward"));
+  const Json all = store.json("curve");
+  REQUIRE(all.Size() == 3);
+  REQUIRE(field(all[0], "metric") == "broken");
+  REQUIRE(all[0]["min"].IsNull());
+  REQUIRE(field(all[0], "curve") == "x");
+  REQUIRE(field(all[1], "metric") == "loss");
+  REQUIRE(field(all[1], "max") == "1");
+  const Json points = store.json("curve", {"--metric", "loss", "--points"});
+  REQUIRE(points.Size() == 3);
+  REQUIRE(field(points[1], "value") == "0.5");
+  REQUIRE(contains(store.error("curve", {"--metric", "los"}), "broken, loss, reward"));
+}
+
+TEST_CASE("inspect samples orders and selects") {
+  const Inspected store;
+  REQUIRE(field(store.json("samples", {"--best", "12"})[0], "reward") == "1");
+  const Json worst = store.json("samples", {"--worst", "3"});
+  REQUIRE(worst.Size() == 3);
+  for (const JsonValue& sample : worst.GetArray()) REQUIRE(field(sample, "reward") == "0");
+  const Json truncated = store.json("samples", {"--truncated", "--step", "2"});
+  REQUIRE(truncated.Size() == 1);
+  REQUIRE(field(truncated[0], "id") == "6");
+  REQUIRE(store.json("samples", {"--zero-signal", "--longest", "50"}).Size() == 6);
+  REQUIRE(store.json("samples", {"--disagreeing"}).Size() == 3);
+  REQUIRE(store.json("samples", {"--status", "wrong", "--rule", "countdown"}).Size() == 3);
+  REQUIRE(store.json("samples", {"--status", "wrong", "--rule", "format"}).Size() == 0);
+  const std::string text = store.text("samples", {"--worst", "1"});
+  REQUIRE(contains(text, "sample 2  grpo step 1, group 0.1  reward 0  advantage -1"));
+  REQUIRE(contains(text, "countdown: wrong, 0 x 1, answer 4"));
+  REQUIRE(contains(text, "<think>x</think><answer>4</answer>"));
+  REQUIRE(contains(store.error("samples", {"--best", "1", "--worst", "1"}), "only one of"));
+}
+
+TEST_CASE("inspect sample shows every token") {
+  const Inspected store;
+  const Json sample = store.json("sample", {"6", "--prompt-tokens"});
+  REQUIRE(sample["truncated"].GetBool());
+  REQUIRE(field(sample["rewards"][0], "rule") == "countdown");
+  REQUIRE(sample["tokens"].Size() == 5);
+  const JsonValue& token = sample["tokens"][3];
+  REQUIRE(field(token, "position") == "3");
+  REQUIRE(field(token, "id") == "6");
+  REQUIRE(field(token, "difference") == "0.0625");
+  REQUIRE(field(token, "advantage") == "-1");
+  REQUIRE(token["text"].IsNull());  // the run's model folder is not here
+  REQUIRE(contains(store.text("sample", {"6"}), "max |rollout - trainer| 0.0625 nats"));
+  REQUIRE(contains(store.error("sample", {"600"}), "one of its 12 samples"));
+  REQUIRE(contains(store.error("sample", {"6", "--model", "/nowhere"}), "/nowhere"));
+}
+
+TEST_CASE("inspect sample spells tokens with the tokenizer of a model folder") {
+  const Inspected store;
+  store.folder.write("tokenizer.json", R"({"model":{"type":"BPE","vocab":
+      {"a":0,"b":1,"c":2,"d":3,"e":4,"Ċ":5,"Ġx":6,"é":7},"merges":[]},
+      "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},
+      "decoder":{"type":"ByteLevel"},"added_tokens":[]})");
+  const Json sample = store.json("sample", {"6", "--model", store.folder.path().string()});
+  REQUIRE(field(sample["tokens"][0], "text") == "\\n");
+  REQUIRE(field(sample["tokens"][1], "text") == " x");
+  REQUIRE(field(sample["tokens"][2], "text") == "\\xe9");
+}
+
+TEST_CASE("inspect groups and verdicts count") {
+  const Inspected store;
+  const Json groups = store.json("groups", {"--zero-signal"});
+  REQUIRE(groups.Size() == 3);
+  REQUIRE(field(groups[0], "step") == "3");
+  REQUIRE(field(groups[0], "group_index") == "1");
+  const Json verdicts = store.json("verdicts", {"--kind", "grpo"});
+  REQUIRE(verdicts.Size() == 3);
+  REQUIRE(field(verdicts[1], "status") == "wrong");
+  REQUIRE(field(verdicts[1], "samples") == "3");
+  REQUIRE(field(verdicts[1], "percent") == "25");
+}
+
+TEST_CASE("inspect sql reads and cannot write") {
+  const Inspected store;
+  REQUIRE(store.text("sql", {"SELECT count(*) AS n FROM samples;"}) == " n\n12\n");
+  const Json row = store.json("sql", {"SELECT ids, NULL AS n, 0.1 AS x, 'é\n' AS t FROM samples"});
+  REQUIRE(field(row[0], "ids") == "050000000600000007000000");
+  REQUIRE(row[0]["n"].IsNull());
+  REQUIRE(field(row[0], "x") == "0.1");
+  REQUIRE(field(row[0], "t") == "é\n");
+  REQUIRE(store.text("sql", {"SELECT 'a\x1b[2J\n' AS t"}) == "t\na\\x1b[2J\\n\n");
+  REQUIRE(contains(store.error("sql", {"DELETE FROM samples"}), "would change the database"));
+  REQUIRE(contains(store.error("sql", {"SELECT 1; SELECT 2"}), "more than one statement"));
+  REQUIRE(contains(store.error("sql", {"SELECT nope FROM samples"}), "no such column: nope"));
+  REQUIRE(contains(store.error("sql", {"-- nothing"}), "no statement"));
+  REQUIRE(field(store.json("runs")[0], "samples") == "12");
+}
+
+TEST_CASE("inspect says what is missing") {
+  const Inspected store;
+  REQUIRE(contains(store.error("curve", {"--run", "9"}), "no such run"));
+  const ProgramResult absent = run_program(TEMPER_BINARY, {"inspect", "/nowhere/at/all"});
+  REQUIRE(absent.exit_code == 2);
+  REQUIRE(contains(absent.err, "no such database"));
+  const TemporaryFolder empty;
+  { const Store nothing_yet(empty.path()); }
+  REQUIRE(run_program(TEMPER_BINARY, {"inspect", empty.path().string()}).out ==
+          "no run was recorded yet\n");
+  REQUIRE(run_program(TEMPER_BINARY, {"inspect", "curve", empty.path().string()}).exit_code == 2);
+}
+
+TEST_CASE("inspect migrate brings an older database forward") {
+  const Inspected store;
+  {
+    Database db(store.path / kStoreFile, OpenMode::write);
+    db.run_script("DROP VIEW sample_text; DROP VIEW sample_groups; PRAGMA user_version=1");
+  }
+  REQUIRE(contains(store.error("runs"), "temper inspect migrate"));
+  REQUIRE(contains(store.text("migrate"), "schema 1 -> 2"));
+  REQUIRE(store.json("runs").Size() == 1);
+}
