@@ -49,9 +49,12 @@ inline void store(uint16_t& to, T x) {
 
 template <class T, class Moment>
 void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, Factors<T> f) {
-  parallel_rows(ctx, n, 8, [&](int64_t begin, int64_t end) {
+  // Threads meet at multiples of kStretch, so that an element meets the same instructions always.
+  constexpr int64_t kStretch = 4096;
+  parallel_rows(ctx, (n + kStretch - 1) / kStretch, 8 * kStretch, [&](int64_t begin, int64_t end) {
+    const int64_t last = std::min(n, end * kStretch);
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
+    for (int64_t i = begin * kStretch; i < last; ++i) {
       const T g = grad[i] * f.grad_scale;
       const T mean = f.beta1 * static_cast<T>(load(m[i])) + f.rest1 * g;
       const T square = f.beta2 * static_cast<T>(load(v[i])) + f.rest2 * g * g;

@@ -40,6 +40,11 @@ inline void tile(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const
   using Vec = typename Simd<T>::Vec;
   using Loose = typename Simd<T>::Loose;
   constexpr int kLanes = Simd<T>::kLanes;
+  // Three rows share a pointer: their addresses are base, base + row and base + 2 row, which x86
+  // forms for free, where a pointer a row would not fit the registers.
+  constexpr int kBases = (kRows + 2) / 3;
+  const T* base[kBases];
+  for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * a_row;
   Vec sum[kRows][kVectors] = {};
   for (int64_t p = 0; p < depth; ++p) {
     Vec bv[kVectors];
@@ -48,10 +53,12 @@ inline void tile(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const
       bv[j] = *reinterpret_cast<const Loose*>(b + (p * kVectors + j) * kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
-      const T ai = a[i * a_row + p * a_step];
+      const T ai = base[i / 3][(i % 3) * a_row];
 #pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) sum[i][j] += ai * bv[j];
+      for (int j = 0; j < kVectors; ++j) multiply_add(sum[i][j], ai, bv[j]);
     }
+#pragma GCC unroll 4
+    for (int i = 0; i < kBases; ++i) base[i] += a_step;
   }
   if (target.c.col == 1 && target.cols == kVectors * kLanes) {
 #pragma GCC unroll 12
