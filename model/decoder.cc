@@ -103,8 +103,8 @@ namespace {
 
 // Modules from the last to the first: each hands its gradient to the stream before it.
 void backward_mtp(Context& ctx, Arena& activations, ModelWeights& weight_grads,
-                  const DecoderGrads& grads, const DecoderSaved& saved,
-                  const ModelWeights& weights, const ModelConfig& config) {
+                  const DecoderGrads& grads, const DecoderSaved& saved, const ModelWeights& weights,
+                  const ModelConfig& config) {
   ArenaScope scope(ctx.scratch);
   std::vector<Tensor> doutput;  // [T', d]  of each module
   for (const MtpSaved& module : saved.mtp) {

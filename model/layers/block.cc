@@ -6,7 +6,9 @@
 namespace temper {
 namespace {
 
-bool is_moe(const BlockWeights& w) { return !w.moe.gate.empty(); }
+bool is_moe(const BlockWeights& w) {
+  return !w.moe.gate.empty();
+}
 
 }  // namespace
 

@@ -11,14 +11,14 @@
 namespace temper {
 
 struct BlockSaved {
-  Tensor x;               // [T, d]  the input; all there is with recompute
-  Tensor x_rstd;          // [T]
+  Tensor x;       // [T, d]  the input; all there is with recompute
+  Tensor x_rstd;  // [T]
   MlaSaved mla;
   GqaSaved gqa;
-  Tensor x_mid;           // [T, d]  after attention
-  Tensor x_mid_rstd;      // [T]
+  Tensor x_mid;       // [T, d]  after attention
+  Tensor x_mid_rstd;  // [T]
   MlpSaved mlp;
-  MoeSaved moe;           // its route is kept with recompute too: loads are read from it
+  MoeSaved moe;  // its route is kept with recompute too: loads are read from it
 };
 
 // x_mid = x + attention(norm(x));  y = x_mid + ffn(norm(x_mid)).
@@ -28,8 +28,8 @@ void block_forward(const LayerEnv& env, Tensor y, BlockSaved* saved, Tensor x,
                    const BlockWeights& w);
 
 // On entry dx holds dy; on return the gradient of x. Adds into: the gradients `dw`.
-void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw,
-                    const BlockSaved& saved, const BlockWeights& w, double balance_coefficient);
+void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, const BlockSaved& saved,
+                    const BlockWeights& w, double balance_coefficient);
 
 // The same for new tokens over the cache.  Shapes: y, x [N, d].
 void block_decode(const DecodeEnv& env, Tensor y, Tensor x, const BlockWeights& w);

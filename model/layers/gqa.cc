@@ -74,8 +74,7 @@ void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const
   project_qkv(ctx, env.config, arena, s, w, env.cos, env.sin);
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});   // [T, H, D]
   s.lse = arena.tensor("gqa.lse", x.dtype, {tokens, heads});  // [T, H]
-  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v,
-                    {env.cu_seqlens, env.config.softmax_scale()});
+  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.cu_seqlens, env.config.softmax_scale()});
   linear_forward(ctx, y, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
   if (saved != nullptr) *saved = s;
 }
@@ -93,17 +92,17 @@ void gqa_backward(const LayerEnv& env, Tensor dx, const GqaWeights& dw, Tensor d
   Tensor dv = ctx.scratch.tensor("gqa.dv", dtype, {tokens, kv_heads, d});  // [T, Hkv, D]
   for (Tensor t : {d_o, dq, dk, dv}) fill_zero(ctx, t);
 
-  linear_backward(
-      ctx, {.dx = d_o.reshape({tokens, heads * d}), .dw = dw.o_proj, .dbias = dw.o_bias}, dy,
-      s.o.reshape({tokens, heads * d}), w.o_proj);
+  linear_backward(ctx,
+                  {.dx = d_o.reshape({tokens, heads * d}), .dw = dw.o_proj, .dbias = dw.o_bias}, dy,
+                  s.o.reshape({tokens, heads * d}), w.o_proj);
   attention_backward(ctx, {dq, dk, dv}, d_o, {s.q, s.k, s.v, s.o, s.lse},
                      {env.cu_seqlens, env.config.softmax_scale()});
   rope_backward(ctx, dq, env.cos, env.sin, RopeStyle::halves);
   rope_backward(ctx, dk, env.cos, env.sin, RopeStyle::halves);
-  project_heads_backward(env, {dx, dw.q_proj, dw.q_bias, dw.q_norm}, dq,
-                         {s.q_raw, s.q_rstd, s.q}, s.x, w.q_proj, w.q_norm);
-  project_heads_backward(env, {dx, dw.k_proj, dw.k_bias, dw.k_norm}, dk,
-                         {s.k_raw, s.k_rstd, s.k}, s.x, w.k_proj, w.k_norm);
+  project_heads_backward(env, {dx, dw.q_proj, dw.q_bias, dw.q_norm}, dq, {s.q_raw, s.q_rstd, s.q},
+                         s.x, w.q_proj, w.q_norm);
+  project_heads_backward(env, {dx, dw.k_proj, dw.k_bias, dw.k_norm}, dk, {s.k_raw, s.k_rstd, s.k},
+                         s.x, w.k_proj, w.k_norm);
   project_heads_backward(env, {dx, dw.v_proj, dw.v_bias, {}}, dv, {s.v, {}, s.v}, s.x, w.v_proj,
                          {});
 }

@@ -21,7 +21,8 @@ KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t blo
 void copy_cache_block(KvCache& cache, int32_t from, int32_t to) {
   for (Tensor& layer : cache.layers) {
     require(layer.device == Device::cpu, "cache blocks are copied on the CPU");
-    const size_t bytes = static_cast<size_t>(cache.block_size * layer.cols()) * size_of(layer.dtype);
+    const size_t bytes =
+        static_cast<size_t>(cache.block_size * layer.cols()) * size_of(layer.dtype);
     char* base = static_cast<char*>(layer.data);
     std::memcpy(base + static_cast<size_t>(to) * bytes, base + static_cast<size_t>(from) * bytes,
                 bytes);

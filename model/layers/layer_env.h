@@ -30,7 +30,7 @@ struct DecodeEnv {
   Tensor cos, sin;  // [N, rotary/2]
   Tensor slots;     // [N] i32
   PagedRows rows;
-  Tensor cache;     // [blocks, block_size, cache_width]
+  Tensor cache;  // [blocks, block_size, cache_width]
 };
 
 }  // namespace temper

@@ -93,8 +93,8 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
     const Chunk c = make_chunk(ctx, rows.slice_rows(begin, n), hidden, lm_head, targets);
     const LogProbOutputs part{take(ctx, saved.logprob, c.rows), take(ctx, saved.entropy, c.rows),
                               take(ctx, saved.lse, c.rows)};
-    log_prob_backward(ctx, c.logits, take(ctx, dlogprob, c.rows), take(ctx, dentropy, c.rows),
-                      part, c.targets, params.temperature);
+    log_prob_backward(ctx, c.logits, take(ctx, dlogprob, c.rows), take(ctx, dentropy, c.rows), part,
+                      c.targets, params.temperature);
     Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
     fill_zero(ctx, dhidden);
     linear_backward(ctx, {.dx = dhidden, .dw = grads.dlm_head}, c.logits, c.hidden, lm_head);

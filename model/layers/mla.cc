@@ -13,8 +13,13 @@ namespace {
 struct Dims {
   int64_t heads, nope, rope, qk, v, latent, q_lora;
   explicit Dims(const ModelConfig& c)
-      : heads(c.num_attention_heads), nope(c.qk_nope_head_dim), rope(c.qk_rope_head_dim),
-        qk(nope + rope), v(c.v_head_dim), latent(c.kv_lora_rank), q_lora(c.q_lora_rank) {}
+      : heads(c.num_attention_heads),
+        nope(c.qk_nope_head_dim),
+        rope(c.qk_rope_head_dim),
+        qk(nope + rope),
+        v(c.v_head_dim),
+        latent(c.kv_lora_rank),
+        q_lora(c.q_lora_rank) {}
 };
 
 // q before RoPE, through the low-rank pair if there is one.
@@ -86,12 +91,12 @@ void mla_backward(const LayerEnv& env, Tensor dx, const MlaWeights& dw, Tensor d
   const Dims n(env.config);
   const int64_t tokens = dy.rows();
   const DType dtype = dy.dtype;
-  Tensor d_o = ctx.scratch.tensor("mla.do", dtype, {tokens, n.heads, n.v});              // [T,H,v]
-  Tensor dq = ctx.scratch.tensor("mla.dq", dtype, {tokens, n.heads, n.qk});              // [T,H,qk]
-  Tensor dk = ctx.scratch.tensor("mla.dk", dtype, {tokens, n.heads, n.qk});              // [T,H,qk]
+  Tensor d_o = ctx.scratch.tensor("mla.do", dtype, {tokens, n.heads, n.v});  // [T,H,v]
+  Tensor dq = ctx.scratch.tensor("mla.dq", dtype, {tokens, n.heads, n.qk});  // [T,H,qk]
+  Tensor dk = ctx.scratch.tensor("mla.dk", dtype, {tokens, n.heads, n.qk});  // [T,H,qk]
   Tensor dkv = ctx.scratch.tensor("mla.dkv", dtype, {tokens, n.heads, n.nope + n.v});
-  Tensor dkv_a = ctx.scratch.tensor("mla.dkv_a", dtype, {tokens, n.latent + n.rope});    // [T,R+rope]
-  Tensor dlatent = ctx.scratch.tensor("mla.dlatent", dtype, {tokens, n.latent});         // [T,R]
+  Tensor dkv_a = ctx.scratch.tensor("mla.dkv_a", dtype, {tokens, n.latent + n.rope});  // [T,R+rope]
+  Tensor dlatent = ctx.scratch.tensor("mla.dlatent", dtype, {tokens, n.latent});       // [T,R]
   for (Tensor t : {d_o, dq, dk, dkv, dkv_a, dlatent}) fill_zero(ctx, t);
 
   linear_backward(ctx, {.dx = d_o.reshape({tokens, n.heads * n.v}), .dw = dw.o_proj}, dy,
@@ -133,17 +138,17 @@ void mla_decode(const DecodeEnv& env, Tensor y, Tensor x, const MlaWeights& w) {
   s.x = x;
   project_q(ctx, env.config, ctx.scratch, s, w);
   project_latent(ctx, env.config, ctx.scratch, s, w);
-  Tensor q_rope = s.q.slice_cols(n.nope, n.rope);        // [N, H, rope]
-  Tensor k_rope = s.kv_a.slice_cols(n.latent, n.rope);   // [N, rope]
+  Tensor q_rope = s.q.slice_cols(n.nope, n.rope);       // [N, H, rope]
+  Tensor k_rope = s.kv_a.slice_cols(n.latent, n.rope);  // [N, rope]
   rope_forward(ctx, q_rope, env.cos, env.sin, RopeStyle::interleaved);
   rope_forward(ctx, k_rope, env.cos, env.sin, RopeStyle::interleaved);
-  copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);   // kv_a is now the cache entry
+  copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);  // kv_a is now the cache entry
   cache_write(ctx, env.cache, s.kv_a, env.slots);
 
   // kv_b_proj's rows of one head are W_UK_h [nope, R] above W_UV_h [v, R].
   Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
-  Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);                   // [H, nope*R]
-  Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);      // [H, v*R]
+  Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);               // [H, nope*R]
+  Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);  // [H, v*R]
   Tensor q_latent = ctx.scratch.tensor("mla.q_latent", x.dtype, {rows, n.heads, n.latent});
   Tensor o_latent = ctx.scratch.tensor("mla.o_latent", x.dtype, {rows, n.heads, n.latent});
   Tensor o = ctx.scratch.tensor("mla.o", x.dtype, {rows, n.heads, n.v});  // [N, H, v]

@@ -8,18 +8,18 @@
 namespace temper {
 
 struct MlaSaved {
-  Tensor x;            // [T, d]         the input
-  Tensor q_a;          // [T, q_lora]    before its norm; empty without q-LoRA
-  Tensor q_a_rstd;     // [T]
-  Tensor q_a_normed;   // [T, q_lora]
-  Tensor kv_a;         // [T, R+rope]    latent before its norm, k_rope before RoPE
-  Tensor kv_a_rstd;    // [T]
-  Tensor latent;       // [T, R]         after its norm
-  Tensor q;            // [T, H, nope+rope]  after RoPE
-  Tensor k;            // [T, H, nope+rope]  after RoPE, k_rope repeated for each head
-  Tensor kv;           // [T, H, nope+v]     k_nope and v as kv_b_proj gives them
-  Tensor o;            // [T, H, v]
-  Tensor lse;          // [T, H]
+  Tensor x;           // [T, d]         the input
+  Tensor q_a;         // [T, q_lora]    before its norm; empty without q-LoRA
+  Tensor q_a_rstd;    // [T]
+  Tensor q_a_normed;  // [T, q_lora]
+  Tensor kv_a;        // [T, R+rope]    latent before its norm, k_rope before RoPE
+  Tensor kv_a_rstd;   // [T]
+  Tensor latent;      // [T, R]         after its norm
+  Tensor q;           // [T, H, nope+rope]  after RoPE
+  Tensor k;           // [T, H, nope+rope]  after RoPE, k_rope repeated for each head
+  Tensor kv;          // [T, H, nope+v]     k_nope and v as kv_b_proj gives them
+  Tensor o;           // [T, H, v]
+  Tensor lse;         // [T, H]
 };
 
 // q = W_qb norm(W_qa x) (or W_q x); [latent; k_rope] = W_kva x; [k_nope; v] = W_kvb norm(latent);

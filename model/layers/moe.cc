@@ -64,13 +64,13 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
   const int64_t tokens = dy.rows(), rows = s.rows.rows(), d = dy.cols();
   const int64_t inner = w.experts_gate_proj.dim(1), experts = w.gate.dim(0);
   Tensor dweights =
-      ctx.scratch.tensor("moe.dweights", dtype, {tokens, s.route.weights.cols()});   // [T, K]
-  Tensor dlogits = ctx.scratch.tensor("moe.dlogits", dtype, {tokens, experts});      // [T, E]
-  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                    // [T*K, d]
-  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});                // [T*K, I]
-  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});              // [T*K, I]
-  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});                  // [T*K, I]
-  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                  // [T*K, d]
+      ctx.scratch.tensor("moe.dweights", dtype, {tokens, s.route.weights.cols()});  // [T, K]
+  Tensor dlogits = ctx.scratch.tensor("moe.dlogits", dtype, {tokens, experts});     // [T, E]
+  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                   // [T*K, d]
+  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});               // [T*K, I]
+  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});             // [T*K, I]
+  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});                 // [T*K, I]
+  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                 // [T*K, d]
   for (Tensor t : {dweights, dlogits, dout, dact, dgate, dup, drows}) fill_zero(ctx, t);
 
   if (env.config.n_shared_experts > 0)

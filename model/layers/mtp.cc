@@ -63,8 +63,7 @@ void mtp_forward(Context& ctx, Arena& activations, const ModelConfig& config, Mt
   linear_forward(ctx, x, s.joined, w.eh_proj);
   const LayerEnv env{ctx, activations, config, batch.cu_seqlens, s.cos, s.sin};
   block_forward(env, s.output, &s.block, x, w.block);
-  rms_norm_forward(ctx, s.hidden, s.output_rstd, s.output, w.shared_head_norm,
-                   config.rms_norm_eps);
+  rms_norm_forward(ctx, s.hidden, s.output_rstd, s.output, w.shared_head_norm, config.rms_norm_eps);
 }
 
 void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,
@@ -78,9 +77,9 @@ void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,
   const LayerEnv env{ctx, activations, config, s.stream.batch.cu_seqlens, s.cos, s.sin};
   block_backward(env, grads.doutput, dw.block, s.block, w.block, grads.balance_coefficient);
 
-  Tensor djoined = ctx.scratch.tensor("mtp.djoined", dtype, {tokens, 2 * d});   // [T', 2d]
-  Tensor dembedded = ctx.scratch.tensor("mtp.dembedded", dtype, {tokens, d});   // [T', d]
-  Tensor dprevious = ctx.scratch.tensor("mtp.dprevious", dtype, {tokens, d});   // [T', d]
+  Tensor djoined = ctx.scratch.tensor("mtp.djoined", dtype, {tokens, 2 * d});  // [T', 2d]
+  Tensor dembedded = ctx.scratch.tensor("mtp.dembedded", dtype, {tokens, d});  // [T', d]
+  Tensor dprevious = ctx.scratch.tensor("mtp.dprevious", dtype, {tokens, d});  // [T', d]
   for (Tensor t : {djoined, dembedded, dprevious}) fill_zero(ctx, t);
   linear_backward(ctx, {.dx = djoined, .dw = dw.eh_proj}, grads.doutput, s.joined, w.eh_proj);
   rms_norm_backward(ctx, {dembedded, dw.enorm}, djoined.slice_cols(0, d), s.embedded, w.enorm,

@@ -18,16 +18,16 @@ MtpBatch make_mtp_batch(Arena& arena, const TokenBatch& before);
 
 struct MtpSaved {
   MtpBatch stream;
-  Tensor cos, sin;         // [T', rotary/2]
-  Tensor embedded;         // [T', d]
-  Tensor embedded_rstd;    // [T']
-  Tensor previous;         // [T', d]  hidden of the stream before
-  Tensor previous_rstd;    // [T']
-  Tensor joined;           // [T', 2d]  [enorm(embedded) ; hnorm(previous)]
-  BlockSaved block;        // of eh_proj(joined)
-  Tensor output;           // [T', d]  of the block; the next module continues from here
-  Tensor output_rstd;      // [T']
-  Tensor hidden;           // [T', d]  shared_head_norm(output): ready for the shared head
+  Tensor cos, sin;       // [T', rotary/2]
+  Tensor embedded;       // [T', d]
+  Tensor embedded_rstd;  // [T']
+  Tensor previous;       // [T', d]  hidden of the stream before
+  Tensor previous_rstd;  // [T']
+  Tensor joined;         // [T', 2d]  [enorm(embedded) ; hnorm(previous)]
+  BlockSaved block;      // of eh_proj(joined)
+  Tensor output;         // [T', d]  of the block; the next module continues from here
+  Tensor output_rstd;    // [T']
+  Tensor hidden;         // [T', d]  shared_head_norm(output): ready for the shared head
 };
 
 // output = block(eh_proj [enorm(Emb(next token)) ; hnorm(previous)]).

@@ -10,7 +10,7 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
   check_rows_cols(y, x.rows(), x.cols(), "rms_norm: y");
   check_rows_cols(w, 1, x.cols(), "rms_norm: w");
   if (rstd.data) require(rstd.numel() == x.rows() && rstd.contiguous(), "rms_norm: rstd");
-  require(rstd.data == nullptr || y.data != x.data, "rms_norm in place keeps nothing for backward");
+  require(rstd.empty() || y.data != x.data, "rms_norm in place keeps nothing for backward");
   switch (y.device) {
     case Device::cpu:
       return cpu::rms_norm_forward(ctx, y, rstd, x, w, eps);

@@ -9,9 +9,9 @@ namespace temper {
 
 struct OptimizerOptions {
   double beta1 = 0.9, beta2 = 0.95, eps = 1e-8;
-  double weight_decay = 0.0;    // decoupled, on every parameter
-  double max_grad_norm = 1.0;   // 0: no clipping
-  bool bf16_moments = false;    // half the memory; V3 trained so
+  double weight_decay = 0.0;   // decoupled, on every parameter
+  double max_grad_norm = 1.0;  // 0: no clipping
+  bool bf16_moments = false;   // half the memory; V3 trained so
 };
 
 // The moments lie as the weights' flat storage does.

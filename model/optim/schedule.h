@@ -16,8 +16,8 @@ struct Schedule {
 };
 
 // The learning rate of step `step`, counted from 0.
-// cosine: peak * (r + (1-r) (1 + cos(pi p)) / 2), linear: peak * (1 - (1-r) p), with r = final_ratio
-// and p the part of the steps after warm-up that is done.
+// cosine: peak * (r + (1-r) (1 + cos(pi p)) / 2), linear: peak * (1 - (1-r) p), with r =
+// final_ratio and p the part of the steps after warm-up that is done.
 double learning_rate(const Schedule& schedule, int64_t step);
 
 }  // namespace temper

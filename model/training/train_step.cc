@@ -17,7 +17,8 @@ std::vector<std::vector<int32_t>> ids_of(std::span<const TrainSequence> sequence
   return ids;
 }
 
-// Row t of the batch predicts token i = t - begin + 1 of its sequence: keep it if that token counts.
+// Row t of the batch predicts token i = t - begin + 1 of its sequence: keep it if that token
+// counts.
 Tensor masked_targets(Arena& arena, const TokenBatch& batch,
                       std::span<const TrainSequence> sequences) {
   Tensor targets = arena.tensor("train.targets", DType::i32, {batch.tokens()});  // [T]
@@ -79,7 +80,10 @@ GlobalCounts count_global(std::span<const TrainSequence> sequences, int64_t mtp_
 
 TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weights,
                      TrainOptions options)
-    : ctx_(ctx), config_(config), weights_(weights), options_(options),
+    : ctx_(ctx),
+      config_(config),
+      weights_(weights),
+      options_(options),
       grads_(allocate_weights(config, weights.storage.view.dtype)),
       optimizer_(make_optimizer_state(weights, options.optimizer)) {}
 
@@ -138,8 +142,7 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, Ten
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
   if (config_.n_routed_experts > 0) {
     grads.balance_coefficient = options_.balance_alpha / sequences_total;
-    report_.balance_loss +=
-        decoder_balance_loss(ctx_, saved, config_, batch) / sequences_total;
+    report_.balance_loss += decoder_balance_loss(ctx_, saved, config_, batch) / sequences_total;
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
 }
@@ -196,8 +199,8 @@ StepReport TrainStep::finish(double lr) {
       most = std::max(most, static_cast<double>(count));
     }
     if (sum > 0.0)
-      report_.load_max_over_mean = std::max(report_.load_max_over_mean,
-                                            most * static_cast<double>(layer.size()) / sum);
+      report_.load_max_over_mean =
+          std::max(report_.load_max_over_mean, most * static_cast<double>(layer.size()) / sum);
   }
   return report_;
 }

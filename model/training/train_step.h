@@ -15,11 +15,11 @@ namespace temper {
 struct TrainOptions {
   OptimizerOptions optimizer;
   bool recompute = false;
-  double temperature = 1.0;         // of the log-probabilities that the loss sees
-  double mtp_weight = 0.0;          // lambda: times the mean cross-entropy of the MTP modules
-  double balance_alpha = 0.0;       // of the sequence balance loss
-  double bias_update_speed = 0.0;   // gamma of the router biases; 0: frozen
-  bool entropy = false;             // compute the entropy of each position
+  double temperature = 1.0;        // of the log-probabilities that the loss sees
+  double mtp_weight = 0.0;         // lambda: times the mean cross-entropy of the MTP modules
+  double balance_alpha = 0.0;      // of the sequence balance loss
+  double bias_update_speed = 0.0;  // gamma of the router biases; 0: frozen
+  bool entropy = false;            // compute the entropy of each position
 };
 
 // One sequence to train on: token i counts in the loss if mask[i] (never token 0).
@@ -28,13 +28,13 @@ struct TrainSequence {
   std::vector<uint8_t> mask;  // as long as ids
 };
 
-// What the loss of a stage sees of one micro-batch, and what it gives back. Index [s][i]: token i of
-// sequence s; entry 0 and masked-out tokens are 0. Units: nats.
+// What the loss of a stage sees of one micro-batch, and what it gives back. Index [s][i]: token i
+// of sequence s; entry 0 and masked-out tokens are 0. Units: nats.
 struct TokenLoss {
-  std::vector<std::vector<double>> logprob;    // of token i given the tokens before it
-  std::vector<std::vector<double>> entropy;    // empty unless asked for
-  std::vector<std::vector<double>> dlogprob;   // to be filled: d loss / d logprob
-  std::vector<std::vector<double>> dentropy;   // stays empty, or to be filled
+  std::vector<std::vector<double>> logprob;   // of token i given the tokens before it
+  std::vector<std::vector<double>> entropy;   // empty unless asked for
+  std::vector<std::vector<double>> dlogprob;  // to be filled: d loss / d logprob
+  std::vector<std::vector<double>> dentropy;  // stays empty, or to be filled
 };
 using LossFunction = std::function<void(TokenLoss&)>;
 
@@ -48,8 +48,8 @@ GlobalCounts count_global(std::span<const TrainSequence> sequences, int64_t mtp_
 struct StepReport {
   double grad_norm = 0.0;  // before clipping
   double lr = 0.0;
-  double mtp_loss = 0.0;      // mean cross-entropy of the MTP modules, nats
-  double balance_loss = 0.0;  // mean over sequences and layers, before alpha
+  double mtp_loss = 0.0;            // mean cross-entropy of the MTP modules, nats
+  double balance_loss = 0.0;        // mean over sequences and layers, before alpha
   double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
   int64_t tokens = 0;
 };
@@ -71,6 +71,8 @@ class TrainStep {
   // Log-probabilities (and entropies) of the current weights, without gradient.
   TokenLoss score(const ModelWeights& weights, std::span<const TrainSequence> sequences);
 
+  // What has been accumulated since begin(); finish() adds the rest.
+  const StepReport& report() const { return report_; }
   OwnedWeights& gradients() { return grads_; }
   OptimizerState& optimizer() { return optimizer_; }
   const ExpertLoad& load() const { return load_; }

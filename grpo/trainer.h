@@ -1,0 +1,52 @@
+// Group relative policy optimisation: sample, score, compare within the group, update.
+#pragma once
+
+#include <functional>
+#include <span>
+
+#include "core/interrupt.h"
+#include "core/log.h"
+#include "data/sample.h"
+#include "data/store_step.h"
+#include "data/tokenizer.h"
+#include "grpo/options.h"
+#include "model/training/train_step.h"
+#include "reward/composite.h"
+
+namespace temper {
+
+// Everything a run of the stage needs; all references outlive it.
+struct GrpoJob {
+  Context& ctx;
+  const ModelConfig& config;
+  OwnedWeights& weights;          // the policy: rollout and trainer read the same copy
+  const ModelWeights* reference;  // the policy at the start; nullptr without a KL term
+  const GrpoOptions& options;
+  std::span<const Prompt> prompts;
+  const Tokenizer& tokenizer;
+  const CompositeReward& reward;
+  int64_t micro_batch_tokens = 0;
+  Store& store;
+  int64_t run_id = 0;
+  Logger& log;
+  const Interrupt& interrupt;
+  // Writes the checkpoint of this step and its row; called inside the step's transaction.
+  std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+};
+
+struct GrpoResult {
+  int64_t steps = 0;
+  double reward_first = 0.0, reward_last = 0.0;  // mean reward of the first and last step
+  double max_mismatch = 0.0;  // largest |rollout - trainer| log-probability of the run, nats
+  int64_t zero_signal_groups = 0, unjudged_groups = 0;
+  double rollout_tokens_per_second = 0.0, train_tokens_per_second = 0.0;
+  bool interrupted = false;
+};
+
+// Runs options.steps steps; each is one transaction of the store: its samples, rewards and
+// advantages, metrics and, where due, its checkpoint are committed together after the update.
+// Throws UserError if too many samples cannot be judged, or a gradient is not finite; what was
+// committed before stays.
+GrpoResult train_grpo(const GrpoJob& job);
+
+}  // namespace temper

@@ -1,0 +1,118 @@
+#include "model/training/memory_plan.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "model/layers/lm_head.h"
+
+namespace temper {
+namespace {
+
+// Numbers that mla_forward or gqa_forward keep for one token.
+int64_t attention_numbers(const ModelConfig& c) {
+  const int64_t h = c.num_attention_heads;
+  if (c.attention == AttentionKind::gqa) {
+    const int64_t kv = c.num_key_value_heads, d = c.head_dim;
+    return (c.qk_norm ? 2 : 1) * (h + kv) * d + kv * d + h * d + h + (c.qk_norm ? h + kv : 0);
+  }
+  const int64_t q_lora = c.q_lora_rank > 0 ? 2 * c.q_lora_rank + 1 : 0;
+  const int64_t latent = 2 * c.kv_lora_rank + c.qk_rope_head_dim + 1;
+  return q_lora + latent + h * (2 * c.qk_head_dim() + c.qk_nope_head_dim + 2 * c.v_head_dim + 1);
+}
+
+// Numbers that the feed-forward keeps for one token.
+int64_t ffn_numbers(const ModelConfig& c, bool moe) {
+  if (!moe) return 3 * c.intermediate_size;
+  const int64_t k = c.num_experts_per_tok, e = c.n_routed_experts;
+  return e + 4 * k + k * (2 * c.hidden_size + 3 * c.moe_intermediate_size) +
+         3 * c.shared_intermediate_size();
+}
+
+int64_t block_numbers(const ModelConfig& c, bool moe) {
+  return 4 * c.hidden_size + 2 + attention_numbers(c) + ffn_numbers(c, moe);
+}
+
+std::string line(const std::string& name, int64_t bytes) {
+  char text[96];
+  std::snprintf(text, sizeof text, "  %-28s %10.1f MiB\n", name.c_str(),
+                static_cast<double>(bytes) / (1 << 20));
+  return text;
+}
+
+}  // namespace
+
+int64_t MemoryPlan::total_bytes() const {
+  int64_t total = 0;
+  for (const Item& item : items) total += item.bytes;
+  return total;
+}
+
+std::string MemoryPlan::text() const {
+  std::string out =
+      "memory plan (micro-batches of " + std::to_string(micro_batch_tokens) + " tokens)\n";
+  for (const Item& item : items) out += line(item.name, item.bytes);
+  out += line("total", total_bytes()) + line("available", memory_bytes);
+  out.pop_back();
+  return out;
+}
+
+int64_t activation_bytes_per_token(const ModelConfig& c, const TrainOptions& o, DType dtype) {
+  int64_t kept = 0, largest = 0;
+  for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
+    const int64_t block = block_numbers(c, c.is_moe_layer(l));
+    kept += o.recompute ? c.hidden_size + (c.is_moe_layer(l) ? c.n_routed_experts : 0) : block;
+    largest = std::max(largest, block);
+  }
+  // The backward pass of a block needs about as much again for its gradients.
+  kept += largest * (o.recompute ? 2 : 1);
+  if (o.mtp_weight > 0.0)
+    kept +=
+        c.num_nextn_predict_layers * (block_numbers(c, c.n_routed_experts > 0) + 8 * c.hidden_size);
+  kept += 8 * c.hidden_size;
+  return kept * static_cast<int64_t>(size_of(dtype));
+}
+
+MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
+                         const PlanRequest& request) {
+  const int64_t weights =
+      count_parameters(config).total * static_cast<int64_t>(size_of(request.dtype));
+  const int64_t moment =
+      options.optimizer.bf16_moments ? count_parameters(config).total * 2 : weights;
+  const int64_t head = 2 * HeadParams{}.chunk_tokens * config.vocab_size *
+                       static_cast<int64_t>(size_of(request.dtype));
+  MemoryPlan plan;
+  plan.memory_bytes = request.memory_bytes > 0 ? request.memory_bytes : available_memory();
+  plan.items = {{"weights", weights}, {"gradients", weights}, {"AdamW moments", 2 * moment}};
+  if (request.reference) plan.items.push_back({"reference weights", weights});
+  if (request.cache_bytes > 0) plan.items.push_back({"rollout KV cache", request.cache_bytes});
+  plan.items.push_back({"head, one chunk of logits", head});
+
+  const int64_t per_token = activation_bytes_per_token(config, options, request.dtype);
+  const int64_t room = plan.memory_bytes * 9 / 10 - plan.total_bytes();
+  plan.micro_batch_tokens = request.micro_batch_tokens;
+  if (plan.micro_batch_tokens == 0)
+    plan.micro_batch_tokens = std::clamp<int64_t>(room / per_token, 1, 8192);
+  const int64_t alive = std::max(plan.micro_batch_tokens, request.longest_sequence);
+  plan.items.push_back({"activations", per_token * alive});
+  if (plan.total_bytes() > plan.memory_bytes)
+    throw UserError({.what = "the memory plan does not fit",
+                     .expected = "at most " + std::to_string(plan.memory_bytes >> 20) + " MiB",
+                     .found = "\n" + plan.text(),
+                     .hint = "lower --micro-batch-tokens or --max-tokens, use --recompute or "
+                             "--moments bf16"});
+  return plan;
+}
+
+int64_t available_memory() {
+  std::ifstream info("/proc/meminfo");
+  std::string key, unit;
+  int64_t kib = 0;
+  while (info >> key >> kib) {
+    std::getline(info, unit);
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return int64_t{8} << 30;
+}
+
+}  // namespace temper

@@ -1,0 +1,46 @@
+// How much memory a stage will take, and the micro-batch that fits: known before step 1.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "model/config.h"
+#include "model/training/train_step.h"
+
+namespace temper {
+
+struct PlanRequest {
+  DType dtype = DType::f32;
+  int64_t longest_sequence = 0;    // tokens; a micro-batch holds at least one sequence
+  int64_t micro_batch_tokens = 0;  // 0: as many as fit, up to 8192
+  int64_t cache_bytes = 0;         // of the rollout's KV cache
+  bool reference = false;          // a second copy of the weights for the KL term
+  int64_t memory_bytes = 0;        // 0: what the machine has available
+};
+
+struct MemoryPlan {
+  struct Item {
+    std::string name;
+    int64_t bytes = 0;
+  };
+  std::vector<Item> items;  // weights, gradients, moments, activations, ...
+  int64_t micro_batch_tokens = 0;
+  int64_t memory_bytes = 0;  // available
+  int64_t total_bytes() const;
+  // A table, one item a line, with the total and the micro-batch.
+  std::string text() const;
+};
+
+// Bytes of activations that one training token keeps, attention's and the head's chunk included.
+int64_t activation_bytes_per_token(const ModelConfig& config, const TrainOptions& options,
+                                   DType dtype);
+
+// Throws UserError if the plan does not fit into the memory, naming what takes most and what to
+// turn down.
+MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
+                         const PlanRequest& request);
+
+// Memory that the machine has available now, in bytes (MemAvailable of /proc/meminfo).
+int64_t available_memory();
+
+}  // namespace temper

@@ -1,0 +1,16 @@
+// The supervised loss.
+#pragma once
+
+#include "model/training/train_step.h"
+
+namespace temper {
+
+// loss = -sum_{s,i} mask * logprob / normaliser; fills dlogprob. Returns the micro-batch's part of
+// the loss, in nats a token. `normaliser` is the number of counted tokens of the global batch, so
+// the sum over micro-batches does not depend on how the batch was cut.
+double sft_loss(TokenLoss& tokens, std::span<const TrainSequence> sequences, double normaliser);
+
+// Counted tokens: those that the mask lets in, the first of a sequence excepted.
+int64_t count_targets(std::span<const TrainSequence> sequences);
+
+}  // namespace temper

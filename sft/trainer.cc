@@ -1,0 +1,129 @@
+#include "sft/trainer.h"
+
+#include <chrono>
+#include <cmath>
+
+#include "core/progress.h"
+#include "data/packing.h"
+#include "model/training/micro_batches.h"
+#include "sft/loss.h"
+
+namespace temper {
+namespace {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+TrainSequence to_sequence(const Sample& sample) {
+  return {sample.ids, sample.mask};
+}
+
+// Which samples each step trains on: the epochs' permutations cut into batches; the last batch of
+// an epoch may be smaller.
+class BatchOrder {
+ public:
+  BatchOrder(int64_t samples, const SftOptions& o)
+      : samples_(samples),
+        batch_(o.batch_size),
+        seed_(static_cast<uint64_t>(o.training.seed)),
+        per_epoch_((samples + batch_ - 1) / batch_) {}
+
+  int64_t steps_per_epoch() const { return per_epoch_; }
+
+  std::vector<int64_t> batch(int64_t step) {
+    const int64_t epoch = step / per_epoch_, index = step % per_epoch_;
+    if (epoch != epoch_) order_ = shuffled_order(samples_, seed_, epoch), epoch_ = epoch;
+    const int64_t begin = index * batch_, end = std::min(begin + batch_, samples_);
+    return {order_.begin() + begin, order_.begin() + end};
+  }
+
+ private:
+  int64_t samples_, batch_;
+  uint64_t seed_;
+  int64_t per_epoch_, epoch_ = -1;
+  std::vector<int64_t> order_;
+};
+
+// One optimiser step over the batch; returns its loss.
+double run_step(const SftJob& job, TrainStep& step, std::span<const TrainSequence> batch, double lr,
+                StepReport& report) {
+  const double normaliser = static_cast<double>(count_targets(batch));
+  step.begin(count_global(batch, static_cast<int64_t>(job.weights.view.mtp.size())));
+  double loss = 0.0;
+  for (const auto& part : micro_batches(batch, job.micro_batch_tokens))
+    step.accumulate(part, [&](TokenLoss& tokens) { loss += sft_loss(tokens, part, normaliser); });
+  if (!std::isfinite(loss))
+    throw UserError({.what = "the loss is not finite; the weights are as before this step",
+                     .hint = "lower --learning-rate or raise --warmup-steps"});
+  report = step.finish(lr);
+  return loss;
+}
+
+void add_step_metrics(StepWriter& writer, double loss, const StepReport& report, bool moe) {
+  writer.add_metric("loss", loss);
+  writer.add_metric("grad_norm", report.grad_norm);
+  writer.add_metric("lr", report.lr);
+  if (report.mtp_loss != 0.0) writer.add_metric("mtp_loss", report.mtp_loss);
+  if (!moe) return;
+  writer.add_metric("balance_loss", report.balance_loss);
+  writer.add_metric("load_max_over_mean", report.load_max_over_mean);
+}
+
+}  // namespace
+
+double heldout_loss(const SftJob& job, TrainStep& step) {
+  std::vector<TrainSequence> all;
+  for (const Sample& s : job.heldout) all.push_back(to_sequence(s));
+  const double normaliser = static_cast<double>(count_targets(all));
+  double loss = 0.0;
+  for (const auto& part : micro_batches(all, job.micro_batch_tokens)) {
+    TokenLoss tokens = step.score(job.weights.view, part);
+    for (const TrainSequence& s : part) tokens.dlogprob.emplace_back(s.ids.size(), 0.0);
+    loss += sft_loss(tokens, part, normaliser);
+  }
+  return loss;
+}
+
+SftResult train_sft(const SftJob& job) {
+  const SftOptions& o = job.options;
+  BatchOrder order(static_cast<int64_t>(job.train.size()), o);
+  const int64_t total = o.max_steps > 0 ? o.max_steps : o.epochs * order.steps_per_epoch();
+  const Schedule schedule = schedule_of(o.training, total);
+  TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
+
+  SftResult result;
+  if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
+  Progress progress(job.log, {.label = "sft", .total = total});
+  const double start = now_seconds();
+  int64_t tokens = 0;
+  for (int64_t i = 0; i < total && !result.interrupted; ++i) {
+    const double step_start = now_seconds();
+    std::vector<TrainSequence> batch;
+    for (int64_t index : order.batch(i))
+      batch.push_back(to_sequence(job.train[static_cast<size_t>(index)]));
+    StepReport report;
+    StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i + 1);
+    result.loss = run_step(job, step, batch, learning_rate(schedule, i), report);
+    tokens += report.tokens;
+    add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
+
+    result.steps = i + 1;
+    result.interrupted = job.interrupt.requested();
+    const bool last = i + 1 == total || result.interrupted;
+    const bool measure = o.eval_every > 0 && (i + 1) % o.eval_every == 0;
+    if (!job.heldout.empty() && (measure || last)) {
+      result.heldout_after = heldout_loss(job, step);
+      writer.add_metric("heldout_loss", result.heldout_after);
+    }
+    if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
+      job.save(writer, i + 1, step.optimizer());
+    writer.commit({.wall_seconds = now_seconds() - step_start, .trained_tokens = report.tokens});
+    progress.update(i + 1, {{"loss", result.loss}}, tokens);
+  }
+  progress.finish();
+  result.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, now_seconds() - start);
+  return result;
+}
+
+}  // namespace temper
