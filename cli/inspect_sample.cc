@@ -85,14 +85,14 @@ Table token_table(const OneSample& one, const std::optional<Tokenizer>& tokenize
 }
 
 Table reward_table(const std::vector<RewardRow>& rewards) {
-  Table table({"rule", "status", "value", "weight", "answer", "reason", "us"});
+  Table table({"rule", "status", "value", "weight", "counted", "answer", "reason", "us"});
   const auto text = [](const std::optional<std::string>& t) -> Cell {
     if (!t) return std::monostate();
     return *t;
   };
   for (const RewardRow& r : rewards) {
-    table.add({r.rule, r.status, r.value ? Cell(*r.value) : Cell(), r.weight, text(r.extracted),
-               text(r.reason), r.microseconds});
+    table.add({r.rule, r.status, r.value ? Cell(*r.value) : Cell(), r.weight, int64_t{r.counted},
+               text(r.extracted), text(r.reason), r.microseconds});
   }
   return table;
 }

@@ -79,7 +79,7 @@ void write_verdicts(std::ostream& out, Database& db, int64_t sample) {
   for (const RewardRow& reward : read_rewards(db, sample)) {
     out << "  " << reward.rule << ": " << reward.status << ", "
         << (reward.value ? option_text(*reward.value) : "no value") << " x "
-        << option_text(reward.weight);
+        << option_text(reward.weight) << (reward.counted ? "" : " (gate closed: not counted)");
     if (reward.extracted) out << ", answer " << visible_text(*reward.extracted);
     if (reward.reason) out << " (" << visible_text(*reward.reason) << ")";
     out << '\n';

@@ -74,7 +74,7 @@ CREATE TABLE samples (
   policy_version         INTEGER NOT NULL,
   tokens                 INTEGER NOT NULL,  -- length of the completion
   finish_reason          TEXT NOT NULL,     -- stop, length, ...
-  reward                 REAL,              -- weighted sum of its rows in rewards
+  reward                 REAL,              -- the total: weighted sum of its rewards
   advantage              REAL,
   zero_signal            INTEGER NOT NULL,  -- 1: all rewards of the group were equal
   truncated              INTEGER NOT NULL,  -- 1: cut off at the length limit
@@ -98,9 +98,10 @@ CREATE INDEX samples_by_prompt ON samples(prompt_id);
 
 CREATE TABLE rewards (
   sample_id    INTEGER NOT NULL REFERENCES samples(id) ON DELETE CASCADE,
-  rule         TEXT NOT NULL,
-  value        REAL,              -- NULL: could not judge
+  rule         TEXT NOT NULL,     -- the component's name in the run's reward
+  value        REAL,              -- before the weight; NULL: could not judge
   weight       REAL NOT NULL,
+  counted      INTEGER NOT NULL,  -- 0: its gate was closed, so it added nothing
   status       TEXT NOT NULL
     CHECK (status IN ('ok', 'wrong', 'no_answer', 'bad_gold', 'timeout', 'error')),
   extracted    TEXT,              -- the answer the rule found

@@ -116,10 +116,11 @@ void Store::discard_after(int64_t run_id, int64_t step) {
 
 void Store::put_reward(int64_t sample_id, const NewReward& reward) {
   database_.execute(
-      "INSERT OR REPLACE INTO rewards (sample_id, rule, value, weight, status, extracted, reason,"
-      " microseconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-      sample_id, reward.rule, reward.value, reward.weight, reward.status, reward.extracted,
-      reward.reason, reward.microseconds);
+      "INSERT OR REPLACE INTO rewards (sample_id, rule, value, weight, counted, status, extracted, "
+      "reason,"
+      " microseconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      sample_id, reward.rule, reward.value, reward.weight, reward.counted, reward.status,
+      reward.extracted, reward.reason, reward.microseconds);
 }
 
 void Store::mark_checkpoint_removed(int64_t checkpoint_id) {

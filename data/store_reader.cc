@@ -168,13 +168,14 @@ std::vector<RewardRow> read_rewards(Database& database, int64_t sample_id) {
     return RewardRow{.rule = row.get<std::string>(0),
                      .value = row.get<std::optional<double>>(1),
                      .weight = row.get<double>(2),
-                     .status = row.get<std::string>(3),
-                     .extracted = row.get<std::optional<std::string>>(4),
-                     .reason = row.get<std::optional<std::string>>(5),
-                     .microseconds = row.get<int64_t>(6)};
+                     .counted = row.get<bool>(3),
+                     .status = row.get<std::string>(4),
+                     .extracted = row.get<std::optional<std::string>>(5),
+                     .reason = row.get<std::optional<std::string>>(6),
+                     .microseconds = row.get<int64_t>(7)};
   };
   return collect(database,
-                 "SELECT rule, value, weight, status, extracted, reason, microseconds"
+                 "SELECT rule, value, weight, counted, status, extracted, reason, microseconds"
                  " FROM rewards WHERE sample_id = ? ORDER BY rule",
                  make, sample_id);
 }

@@ -68,6 +68,7 @@ struct RewardRow {
   std::string rule;
   std::optional<double> value;
   double weight = 0;
+  bool counted = true;
   std::string status;
   std::optional<std::string> extracted, reason;
   int64_t microseconds = 0;

@@ -62,9 +62,10 @@ struct NewSample {
 
 // What one rule said of one sample. No value: the rule could not judge.
 struct NewReward {
-  std::string_view rule;
+  std::string_view rule;  // the component's name
   std::optional<double> value = {};
   double weight = 1.0;
+  bool counted = true;      // false: its gate was closed
   std::string_view status;  // ok, wrong, no_answer, bad_gold, timeout, error
   std::optional<std::string_view> extracted = {};
   std::optional<std::string_view> reason = {};

@@ -50,6 +50,8 @@ TEST_CASE("the store gives back a run, a step, its samples and rewards") {
   REQUIRE(rewards[0].status == "wrong");
   REQUIRE(rewards[0].extracted == "4");
   REQUIRE(rewards[1].weight == 0.5);
+  REQUIRE(rewards[0].counted);
+  REQUIRE_FALSE(rewards[1].counted);
   REQUIRE_FALSE(rewards[1].reason);
 
   const PromptRow prompt = read_prompt(db, sample.prompt_id).value();
