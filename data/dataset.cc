@@ -142,8 +142,7 @@ SftData read_sft_data(const std::vector<std::filesystem::path>& files, const Sft
 }
 
 HeldOutSplit split_held_out(size_t count, size_t held_out, uint64_t seed) {
-  const std::vector<int64_t> order =
-      shuffled_order(static_cast<int64_t>(count), seed, kSplitEpoch);
+  const std::vector<int64_t> order = shuffled_order(static_cast<int64_t>(count), seed, kSplitEpoch);
   const auto cut = order.begin() + static_cast<std::ptrdiff_t>(std::min(held_out, count));
   HeldOutSplit split{{cut, order.end()}, {order.begin(), cut}};
   std::sort(split.train.begin(), split.train.end());

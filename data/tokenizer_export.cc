@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -105,6 +106,20 @@ std::vector<std::string> merges_of_scores(const ForeignVocabulary& v,
   return texts;
 }
 
+void check_merges(const TokenizerText& text) {
+  const std::unordered_set<std::string> names(text.names.begin(), text.names.end());
+  for (const std::string& merge : text.merges) {
+    const size_t blank = merge.find(' ');
+    const bool known = blank != std::string::npos && names.contains(merge.substr(0, blank)) &&
+                       names.contains(merge.substr(blank + 1)) &&
+                       names.contains(merge.substr(0, blank) + merge.substr(blank + 1));
+    if (known) continue;
+    throw UserError({.what = "a merge names a token that is not in the vocabulary",
+                     .found = merge,
+                     .hint = "the file is damaged, or of a kind that Temper does not know"});
+  }
+}
+
 }  // namespace
 
 void write_tokenizer(const ForeignVocabulary& vocabulary, const std::filesystem::path& directory) {
@@ -114,6 +129,7 @@ void write_tokenizer(const ForeignVocabulary& vocabulary, const std::filesystem:
   text.types = types_of(vocabulary);
   text.names = names_of(vocabulary, text.types);
   text.merges = bytes ? vocabulary.merges : merges_of_scores(vocabulary, text.names, text.types);
+  check_merges(text);
   write_file_atomically(directory / "tokenizer.json", tokenizer_json_text(vocabulary, text));
   write_file_atomically(directory / "tokenizer_config.json",
                         tokenizer_config_text(vocabulary, text));
