@@ -10,6 +10,7 @@ void add_all_subcommands(Subcommands& list) {
   add_reward(list);
   add_data(list);
   add_inspect(list);
+  add_tokenize(list);
   add_doctor(list);
 }
 

@@ -75,5 +75,6 @@ void add_data(Subcommands& list);
 void add_inspect(Subcommands& list);
 void add_doctor(Subcommands& list);
 void add_reward(Subcommands& list);
+void add_tokenize(Subcommands& list);
 
 }  // namespace temper

@@ -14,11 +14,11 @@
 namespace temper {
 
 struct PromptOptions {
-  std::string system;      // a system message for rows without one; "" for none
-  std::string suffix;      // put behind the last user text: how to write the answer
-  int64_t max_tokens = 0;  // longer prompts are left out and counted; 0: no limit
-  int64_t vocab_size = 0;  // ids must be below; 0: not checked
-  int64_t limit = 0;       // read at most so many rows; 0: all
+  std::string system = {};  // a system message for rows without one; "" for none
+  std::string suffix = {};  // put behind the last user text: how to write the answer
+  int64_t max_tokens = 0;   // longer prompts are left out and counted; 0: no limit
+  int64_t vocab_size = 0;   // ids must be below; 0: not checked
+  int64_t limit = 0;        // read at most so many rows; 0: all
 };
 
 struct PromptData {

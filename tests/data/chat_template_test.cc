@@ -89,8 +89,7 @@ TEST_CASE("ChatML, Llama-3, raw and R1-Zero write what they should") {
   REQUIRE(zero.find("<think>") != std::string::npos);
   REQUIRE(zero.ends_with("User:  Q . Assistant:[A<|end|>]\n"));
   REQUIRE_THROWS_AS(ChatTemplate("r1_zero", tokenizer).render({{"system", "S"}}), UserError);
-  REQUIRE_THROWS_WITH(ChatTemplate("chatml", tokenizer).render({{"tool", "x"}}),
-                      Contains("tool"));
+  REQUIRE_THROWS_WITH(ChatTemplate("chatml", tokenizer).render({{"tool", "x"}}), Contains("tool"));
 }
 
 TEST_CASE("the loss counts answers with their stop token and nothing else") {
