@@ -68,8 +68,8 @@ int64_t Store::begin_run(const NewRun& run) {
   database_.execute(
       "INSERT INTO runs (kind, status, started, model, seed, code_version, command_line, config,"
       " data_hashes, environment) VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?)",
-      run.kind, unix_seconds(), run.model, run.seed, run.code_version, run.command_line, run.config,
-      run.data_hashes, run.environment);
+      run.kind, unix_seconds(), run.model, run.seed, run.code_version, run.command_line,
+      json_or_empty(run.config), json_or_empty(run.data_hashes), json_or_empty(run.environment));
   return database_.last_insert_id();
 }
 
@@ -99,7 +99,8 @@ void Store::add_event(int64_t run_id, EventLevel level, std::string_view text,
 void Store::write_event(const Event& event) {
   database_.execute(
       "INSERT INTO events (run_id, time, level, step, text, data) VALUES (?, ?, ?, ?, ?, ?)",
-      event.run_id, event.time, name_of(event.level), event.step, event.text, event.data);
+      event.run_id, event.time, name_of(event.level), event.step, event.text,
+      json_or_empty(event.data));
 }
 
 void Store::discard_after(int64_t run_id, int64_t step) {

@@ -70,4 +70,10 @@ class Store {
 // Seconds since 1970 UTC.
 double unix_seconds();
 
+// What a JSON column stores for `text`: an empty text becomes the empty object, so that
+// json_extract() works on every row.
+inline std::string_view json_or_empty(std::string_view text) {
+  return text.empty() ? "{}" : text;
+}
+
 }  // namespace temper

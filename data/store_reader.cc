@@ -57,6 +57,20 @@ SampleRow sample_of(const Statement& row) {
           .dropped = row.get<std::optional<std::string>>(20)};
 }
 
+constexpr std::string_view kStepColumns =
+    "SELECT run_id, kind, step, policy_version, started, committed, wall_seconds, trained_tokens,"
+    " generated_tokens FROM steps";
+
+StepRow step_of(const Statement& row) {
+  return {.key = key_of(row),
+          .policy_version = row.get<int64_t>(3),
+          .started = row.get<double>(4),
+          .committed = row.get<double>(5),
+          .wall_seconds = row.get<double>(6),
+          .trained_tokens = row.get<std::optional<int64_t>>(7),
+          .generated_tokens = row.get<std::optional<int64_t>>(8)};
+}
+
 // Collects `make(row)` of every row.
 template <class Make, class... Values>
 auto collect(Database& database, std::string_view sql, Make make, const Values&... values) {
@@ -88,21 +102,18 @@ std::optional<RunRow> read_run(Database& database, int64_t run_id) {
   return first_of(collect(database, std::string(kRunColumns) + " WHERE id = ?", run_of, run_id));
 }
 
+std::vector<StepRow> read_steps(Database& database, int64_t run_id, std::string_view kind) {
+  return collect(database,
+                 std::string(kStepColumns) +
+                     " WHERE run_id = ?1 AND (?2 = '' OR kind = ?2) ORDER BY step, kind",
+                 step_of, run_id, kind);
+}
+
 std::optional<StepRow> last_step(Database& database, int64_t run_id, std::string_view kind) {
-  const auto make = [](const Statement& row) {
-    return StepRow{.key = key_of(row),
-                   .policy_version = row.get<int64_t>(3),
-                   .started = row.get<double>(4),
-                   .committed = row.get<double>(5),
-                   .wall_seconds = row.get<double>(6),
-                   .trained_tokens = row.get<std::optional<int64_t>>(7),
-                   .generated_tokens = row.get<std::optional<int64_t>>(8)};
-  };
-  return first_of(collect(database,
-                          "SELECT run_id, kind, step, policy_version, started, committed,"
-                          " wall_seconds, trained_tokens, generated_tokens FROM steps"
-                          " WHERE run_id = ? AND kind = ? ORDER BY step DESC LIMIT 1",
-                          make, run_id, kind));
+  return first_of(collect(
+      database,
+      std::string(kStepColumns) + " WHERE run_id = ? AND kind = ? ORDER BY step DESC LIMIT 1",
+      step_of, run_id, kind));
 }
 
 bool has_step(Database& database, const StepKey& key) {

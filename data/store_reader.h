@@ -83,6 +83,8 @@ struct CurvePoint {
 std::vector<RunRow> read_runs(Database& database);
 std::optional<RunRow> read_run(Database& database, int64_t run_id);
 
+// The committed steps of that kind, or of every kind if it is empty, in order.
+std::vector<StepRow> read_steps(Database& database, int64_t run_id, std::string_view kind);
 // The last committed step of that kind, if there is one.
 std::optional<StepRow> last_step(Database& database, int64_t run_id, std::string_view kind);
 bool has_step(Database& database, const StepKey& key);

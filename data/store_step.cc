@@ -86,7 +86,8 @@ int64_t StepWriter::add_prompt(const NewPrompt& prompt) {
   if (known) return *known;
   database_.execute(
       "INSERT INTO prompts (run_id, key, text, ids, reference, data) VALUES (?, ?, ?, ?, ?, ?)",
-      key_.run_id, prompt.key, prompt.text, as_blob(prompt.ids), prompt.reference, prompt.data);
+      key_.run_id, prompt.key, prompt.text, as_blob(prompt.ids), prompt.reference,
+      json_or_empty(prompt.data));
   return database_.last_insert_id();
 }
 
@@ -129,7 +130,7 @@ void StepWriter::add_eval(const NewEval& eval) {
       " truncated_rate, details) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       key_.run_id, key_.kind, key_.step, eval.task, eval.prompts, eval.samples_per_prompt,
       eval.temperature, eval.top_p, eval.max_new_tokens, eval.pass_at_1, eval.standard_error,
-      eval.format_rate, eval.mean_tokens, eval.truncated_rate, eval.details);
+      eval.format_rate, eval.mean_tokens, eval.truncated_rate, json_or_empty(eval.details));
 }
 
 int64_t StepWriter::add_checkpoint(const NewCheckpoint& checkpoint) {
@@ -137,7 +138,7 @@ int64_t StepWriter::add_checkpoint(const NewCheckpoint& checkpoint) {
       "INSERT INTO checkpoints (run_id, kind, step, path, policy_version, bytes, saved,"
       " trainer_state) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       key_.run_id, key_.kind, key_.step, checkpoint.path, checkpoint.policy_version,
-      checkpoint.bytes, unix_seconds(), checkpoint.trainer_state);
+      checkpoint.bytes, unix_seconds(), json_or_empty(checkpoint.trainer_state));
   return database_.last_insert_id();
 }
 

@@ -28,6 +28,8 @@ TEST_CASE("the store gives back a run, a step, its samples and rewards") {
   REQUIRE(step.trained_tokens == 12);
   REQUIRE(step.committed >= step.started);
   REQUIRE_FALSE(last_step(db, run, "eval"));
+  REQUIRE(read_steps(db, run, "").size() == 1);
+  REQUIRE(read_steps(db, run, "eval").empty());
 
   const auto samples = read_samples(db, {run, "grpo", 1});
   REQUIRE(samples.size() == 4);
@@ -63,6 +65,8 @@ TEST_CASE("the store keeps what was not computed apart from what is empty") {
   const TemporaryFolder folder;
   Store store(folder.path());
   const int64_t run = store.begin_run(small_run());
+  store.add_event(run, EventLevel::info, "an empty text is an empty object", "");
+  REQUIRE(store.database().value<std::string>("SELECT json_type(data) FROM events") == "object");
   const std::vector<int32_t> ids{3};
   const std::vector<float> wrong_length{1.0f, 2.0f};
   {
