@@ -137,9 +137,7 @@ std::string tokenizer_json_text(const ForeignVocabulary& v, const TokenizerText&
           flag(pipeline.ignore_merges) + ",\n\"vocab\":{";
   bool first = true;
   for (size_t id = 0; id < text.names.size(); ++id) {
-    // Added tokens stand in their own list; a byte-level vocabulary has no other use for them.
-    const TokenType type = text.types[id];
-    if (bytes && (type == TokenType::control || type == TokenType::user_defined)) continue;
+    // Added tokens as well: tokenizers gives one that is not here an id of its own choice.
     json += (first ? "\n" : ",\n") + quote_json(text.names[id]) + ":" + std::to_string(id);
     first = false;
   }
