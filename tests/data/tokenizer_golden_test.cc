@@ -1,5 +1,6 @@
 // Exactness on what Hugging Face tokenizers gives; skips where ../shared is absent.
 #include <fstream>
+#include <thread>
 
 #include "core/json.h"
 #include "data/tokenizer.h"
@@ -30,4 +31,25 @@ TEST_CASE("golden: DeepSeek-V3 tokenizer is exact both ways") {
     ++count;
   }
   REQUIRE(count > 0);
+}
+
+TEST_CASE("golden: several threads may use one tokenizer") {
+  const auto folder = test::shared_data_dir() / "deepseek_v3_tokenizer";
+  const auto rows = test::shared_data_dir() / "gsm8k/test.jsonl";
+  if (!test::present(folder) || !test::present(rows)) return;
+  const Tokenizer tokenizer(folder);
+  std::vector<std::string> lines;
+  std::ifstream file(rows);
+  for (std::string line; lines.size() < 300 && std::getline(file, line);) lines.push_back(line);
+  const auto encode_all = [&] {
+    std::vector<std::vector<int32_t>> ids;
+    for (const std::string& line : lines) ids.push_back(tokenizer.encode(line));
+    return ids;
+  };
+  std::vector<std::vector<std::vector<int32_t>>> got(4);
+  std::vector<std::thread> threads;
+  for (auto& one : got) threads.emplace_back([&] { one = encode_all(); });
+  for (std::thread& thread : threads) thread.join();
+  const auto want = encode_all();
+  for (const auto& one : got) REQUIRE(one == want);
 }
