@@ -1,65 +1,92 @@
 #include "model/ops/cpu/gemm.h"
 
+#include "model/ops/cpu/gemm_pack.h"
 #include "model/ops/cpu/gemm_tile.h"
 #include "model/ops/cpu/parallel.h"
 
 namespace temper::cpu {
 namespace {
 
-constexpr int64_t kRowBlock = 96;    // rows of a packed at a time (L2)
-constexpr int64_t kColBlock = 1024;  // columns of b packed at a time (L3)
-constexpr int64_t kSkinny = 32;      // columns up to which a is read where it lies
+constexpr int64_t kRowBlock = 96;            // rows of a packed at a time (L2)
+constexpr int64_t kColBlock = 1024;          // columns of b packed at a time (L3)
+constexpr int64_t kStreamBytes = 256 << 10;  // of b that stays in L2 while a streams past
 
 template <class T>
 MatrixView<const T> at(MatrixView<const T> view, int64_t i, int64_t j) {
   return {view.data + i * view.row + j * view.col, view.row, view.col};
 }
 
-// Few columns: all of b is packed once, and a (each row contiguous) streams past it unpacked.
+// Columns of b that are packed at a time, all of k, when a streams past.
 template <class T>
-void skinny(const Gemm<T>& g, T* packed) {
+int64_t stream_columns(int64_t k) {
+  constexpr int64_t kWide = kTileCols<T>;
+  const int64_t fitting = kStreamBytes / static_cast<int64_t>(sizeof(T)) / std::max<int64_t>(1, k);
+  return std::max<int64_t>(1, fitting / kWide) * kWide;
+}
+
+// Columns [first, first + cols) with a read where it lies (each row of it contiguous).
+template <class T>
+void stream_chunk(const Gemm<T>& g, int64_t first, int64_t cols, T* packed) {
   constexpr int64_t kLanes = Simd<T>::kLanes, kWide = kTileCols<T>;
-  const int64_t depth = block_depth(g.k);
-  const bool narrow = g.n <= kLanes;
-  const int64_t width = narrow ? kLanes : kWide, panels = (g.n + width - 1) / width;
-  for (int64_t j = 0; j < panels; ++j)
-    pack_columns(at(g.b, 0, j * width), g.k, std::min(width, g.n - j * width), width,
-                 packed + j * width * g.k);
-  const int64_t step = narrow ? kNarrowRows : kTileRows;
+  for (int64_t j = 0; j < cols; j += kWide) {
+    const int64_t left = std::min(kWide, cols - j);
+    pack_columns(at(g.b, 0, first + j), g.k, left, left <= kLanes ? kLanes : kWide,
+                 packed + j * g.k);
+  }
+  const int64_t step = cols <= kLanes ? kNarrowRows : kTileRows;
+  TileArgs<T> args;
+  args.k = g.k;
+  args.depth = block_depth(g.k);
+  args.a_row = g.a.row;
+  args.a_step = 1;
+  args.accumulate = g.accumulate;
   for (int64_t i = 0; i < g.m; i += step) {
     const int64_t rows = std::min(step, g.m - i);
-    for (int64_t j = 0; j < panels; ++j) {
-      for (int64_t p = 0; p < g.k; p += depth) {
-        const int64_t length = std::min(depth, g.k - p);
-        const T* a = g.a.data + i * g.a.row + p;
-        const T* b = packed + (j * g.k + p) * width;
-        const TileTarget<T> target{{g.c.data + i * g.c.row + j * width * g.c.col, g.c.row, g.c.col},
-                                   std::min(width, g.n - j * width),
-                                   g.accumulate || p > 0};
-        if (narrow)
-          tile_rows<T, kNarrowRows, 1>(rows, length, a, g.a.row, 1, b, target);
-        else
-          tile_rows<T, kTileRows, kTileVectors>(rows, length, a, g.a.row, 1, b, target);
-      }
+    args.a = g.a.data + i * g.a.row;
+    for (int64_t j = 0; j < cols; j += kWide) {
+      args.b = packed + j * g.k;
+      args.cols = std::min(kWide, cols - j);
+      args.c = {g.c.data + i * g.c.row + (first + j) * g.c.col, g.c.row, g.c.col};
+      if (args.cols <= kLanes)
+        tile_rows<T, kNarrowRows, 1>(rows, args);
+      else
+        tile_rows<T, kTileRows, kTileVectors>(rows, args);
     }
   }
 }
 
-// One packed block of a (rows x length) times all packed panels of b.
 template <class T>
-void block_product(const Gemm<T>& g, int64_t rows, int64_t cols, int64_t length, const T* a,
-                   const T* b, T* c, bool accumulate) {
+void streamed(const Gemm<T>& g, T* workspace) {
+  const int64_t most = stream_columns<T>(g.k);
+  for (int64_t j = 0; j < g.n; j += most) stream_chunk(g, j, std::min(most, g.n - j), workspace);
+}
+
+// One packed block of a (rows x length) times all packed panels of b, into c from (i, j).
+template <class T>
+void block_product(const Gemm<T>& g, int64_t rows, int64_t cols, TileArgs<T> args, T* c) {
   constexpr int64_t kWide = kTileCols<T>;
+  const T *a = args.a, *b = args.b;
   for (int64_t j = 0; j < cols; j += kWide) {
+    args.b = b + j * args.k;
+    args.cols = std::min(kWide, cols - j);
     for (int64_t i = 0; i < rows; i += kTileRows) {
-      const TileTarget<T> target{
-          {c + i * g.c.row + j * g.c.col, g.c.row, g.c.col}, std::min(kWide, cols - j), accumulate};
-      tile_rows<T, kTileRows, kTileVectors>(std::min<int64_t>(kTileRows, rows - i), length,
-                                            a + i * length, 1, kTileRows, b + j * length, target);
+      args.a = a + i * args.k;
+      args.c = {c + i * g.c.row + j * g.c.col, g.c.row, g.c.col};
+      tile_rows<T, kTileRows, kTileVectors>(std::min<int64_t>(kTileRows, rows - i), args);
     }
   }
 }
 
+template <class T>
+void pack_rows(MatrixView<const T> a, int64_t rows, int64_t length, T* out) {
+  for (int64_t i = 0; i < rows; i += kTileRows) {
+    const MatrixView<const T> columns{a.data + i * a.row, a.col, a.row};  // of the transpose
+    pack_columns(columns, length, std::min<int64_t>(kTileRows, rows - i), kTileRows,
+                 out + i * length);
+  }
+}
+
+// Both operands packed, block by block.
 template <class T>
 void blocked(const Gemm<T>& g, T* workspace) {
   constexpr int64_t kWide = kTileCols<T>;
@@ -69,19 +96,20 @@ void blocked(const Gemm<T>& g, T* workspace) {
   for (int64_t j = 0; j < g.n; j += kColBlock) {
     const int64_t cols = std::min(kColBlock, g.n - j);
     for (int64_t p = 0; p < g.k; p += depth) {
-      const int64_t length = std::min(depth, g.k - p);
+      TileArgs<T> args;
+      args.k = args.depth = std::min(depth, g.k - p);
+      args.a = packed_a;
+      args.a_row = 1;
+      args.a_step = kTileRows;
+      args.b = packed_b;
+      args.accumulate = g.accumulate || p > 0;
       for (int64_t jj = 0; jj < cols; jj += kWide)
-        pack_columns(at(g.b, p, j + jj), length, std::min(kWide, cols - jj), kWide,
-                     packed_b + jj * length);
+        pack_columns(at(g.b, p, j + jj), args.k, std::min(kWide, cols - jj), kWide,
+                     packed_b + jj * args.k);
       for (int64_t i = 0; i < g.m; i += kRowBlock) {
         const int64_t rows = std::min(kRowBlock, g.m - i);
-        for (int64_t ii = 0; ii < rows; ii += kTileRows) {
-          const MatrixView<const T> a = at(g.a, i + ii, p);
-          pack_columns<T>({a.data, a.col, a.row}, length, std::min<int64_t>(kTileRows, rows - ii),
-                          kTileRows, packed_a + ii * length);
-        }
-        block_product(g, rows, cols, length, packed_a, packed_b,
-                      g.c.data + i * g.c.row + j * g.c.col, g.accumulate || p > 0);
+        pack_rows(at(g.a, i, p), rows, args.k, packed_a);
+        block_product(g, rows, cols, args, g.c.data + i * g.c.row + j * g.c.col);
       }
     }
   }
@@ -124,8 +152,8 @@ int64_t gemm_workspace(int64_t m, int64_t n, int64_t k) {
   constexpr int64_t kWide = kTileCols<T>;
   const int64_t depth = block_depth(k), most = std::max(m, n);
   const int64_t block = (std::min(most, kColBlock) + kWide - 1) / kWide * kWide;
-  const int64_t all = (std::min(most, kSkinny) + kWide - 1) / kWide * kWide * k;
-  return (std::max((kRowBlock + block) * depth, all) + 15) / 16 * 16;
+  const int64_t stream = std::min(stream_columns<T>(k), block) * k;
+  return (std::max((kRowBlock + block) * depth, stream) + 15) / 16 * 16;
 }
 
 template <class T>
@@ -133,10 +161,10 @@ void gemm_serial(const Gemm<T>& g, T* workspace) {
   if (g.m == 0 || g.n == 0) return;
   if (g.k == 0) {
     if (!g.accumulate) clear(g);
-  } else if (g.n <= kSkinny && g.a.col == 1) {
-    skinny(g, workspace);
-  } else if (g.m <= kSkinny && g.b.row == 1) {
-    skinny(transposed(g), workspace);
+  } else if (g.a.col == 1 && g.b.row == 1) {  // x w^T: the longer operand streams
+    streamed(g.m >= g.n ? g : transposed(g), workspace);
+  } else if (g.a.col == 1 && g.n <= stream_columns<T>(g.k)) {
+    streamed(g, workspace);
   } else {
     blocked(g.c.col == 1 ? g : transposed(g), workspace);
   }

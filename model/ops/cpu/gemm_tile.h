@@ -24,33 +24,72 @@ inline int64_t block_depth(int64_t k) {
   return std::max<int64_t>(1, ((k + blocks - 1) / blocks + 7) / 8 * 8);
 }
 
-// Where a tile goes: c (+)= tile, with `rows` x `cols` of it inside the matrix.
+// The operands of a tile: a at [i * a_row + p * a_step], b packed as [k, vectors * lanes]; k in
+// blocks of `depth`. The tile goes to c, `cols` columns of it, added if `accumulate`.
 template <class T>
-struct TileTarget {
+struct TileArgs {
+  int64_t k = 0, depth = 0;
+  const T* a = nullptr;
+  int64_t a_row = 0, a_step = 0;
+  const T* b = nullptr;
   MatrixView<T> c;
   int64_t cols = 0;
   bool accumulate = false;
 };
 
-// c (+)= a b for a tile of kRows x (kVectors vectors), k ascending. a has its elements at
-// [i * a_row + p * a_step]; b is packed [depth, kVectors * lanes].
+// A tile of kRows x kVectors vectors, in memory that the loops below may index freely.
 template <class T, int kRows, int kVectors>
-inline void tile(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const T* b,
-                 const TileTarget<T>& target) {
+struct TileBuffer {
+  static constexpr int kWidth = kVectors * Simd<T>::kLanes;
+  alignas(32) T value[kRows * kWidth];
+
+  void load(const TileArgs<T>& args) {
+    for (int64_t j = 0; j < args.cols; ++j)
+      for (int i = 0; i < kRows; ++i)
+        value[i * kWidth + j] = args.c.data[i * args.c.row + j * args.c.col];
+  }
+  void store(const TileArgs<T>& args) const {
+    for (int64_t j = 0; j < args.cols; ++j)
+      for (int i = 0; i < kRows; ++i)
+        args.c.data[i * args.c.row + j * args.c.col] = value[i * kWidth + j];
+  }
+};
+
+// to[i * row + vector j] = sum, or += sum.
+template <class T, int kRows, int kVectors>
+inline void put_sums(const typename Simd<T>::Vec (&sum)[kRows][kVectors], T* to, int64_t row,
+                     bool add) {
+  using Loose = typename Simd<T>::Loose;
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) {
+      Loose* out = reinterpret_cast<Loose*>(to + i * row + j * Simd<T>::kLanes);
+      *out = add ? *out + sum[i][j] : sum[i][j];
+    }
+  }
+}
+
+// sum = a b over `length` steps of k, ascending. The accumulators never leave the registers.
+template <class T, int kRows, int kVectors>
+inline void chain(int64_t length, const T* a, int64_t a_row, int64_t a_step, const T* b,
+                  typename Simd<T>::Vec (&sum)[kRows][kVectors]) {
   using Vec = typename Simd<T>::Vec;
   using Loose = typename Simd<T>::Loose;
-  constexpr int kLanes = Simd<T>::kLanes;
   // Three rows share a pointer: their addresses are base, base + row and base + 2 row, which x86
   // forms for free, where a pointer a row would not fit the registers.
   constexpr int kBases = (kRows + 2) / 3;
   const T* base[kBases];
   for (int i = 0; i < kBases; ++i) base[i] = a + 3 * i * a_row;
-  Vec sum[kRows][kVectors] = {};
-  for (int64_t p = 0; p < depth; ++p) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 2
+    for (int j = 0; j < kVectors; ++j) sum[i][j] = Vec{};
+  for (int64_t p = 0; p < length; ++p) {
     Vec bv[kVectors];
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j)
-      bv[j] = *reinterpret_cast<const Loose*>(b + (p * kVectors + j) * kLanes);
+      bv[j] = *reinterpret_cast<const Loose*>(b + (p * kVectors + j) * Simd<T>::kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
       const T ai = base[i / 3][(i % 3) * a_row];
@@ -60,54 +99,31 @@ inline void tile(int64_t depth, const T* a, int64_t a_row, int64_t a_step, const
 #pragma GCC unroll 4
     for (int i = 0; i < kBases; ++i) base[i] += a_step;
   }
-  if (target.c.col == 1 && target.cols == kVectors * kLanes) {
-#pragma GCC unroll 12
-    for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 2
-      for (int j = 0; j < kVectors; ++j) {
-        Loose* out = reinterpret_cast<Loose*>(target.c.data + i * target.c.row + j * kLanes);
-        if (target.accumulate) sum[i][j] += *out;
-        *out = sum[i][j];
-      }
-    }
-    return;
+}
+
+// c (+)= a b for one tile of kRows x (kVectors vectors).
+template <class T, int kRows, int kVectors>
+inline void tile(const TileArgs<T>& args) {
+  constexpr int kWidth = kVectors * Simd<T>::kLanes;
+  const bool direct = args.c.col == 1 && args.cols == kWidth;
+  TileBuffer<T, kRows, kVectors> buffer;
+  if (!direct && args.accumulate) buffer.load(args);
+  T* to = direct ? args.c.data : buffer.value;
+  const int64_t row = direct ? args.c.row : kWidth;
+  for (int64_t p = 0; p < args.k; p += args.depth) {
+    typename Simd<T>::Vec sum[kRows][kVectors];
+    chain<T, kRows, kVectors>(std::min(args.depth, args.k - p), args.a + p * args.a_step,
+                              args.a_row, args.a_step, args.b + p * kWidth, sum);
+    put_sums<T, kRows, kVectors>(sum, to, row, args.accumulate || p > 0);
   }
-  for (int64_t j = 0; j < target.cols; ++j) {
-    for (int i = 0; i < kRows; ++i) {
-      T* out = target.c.data + i * target.c.row + j * target.c.col;
-      const T value = sum[i][j / kLanes][j % kLanes];
-      *out = target.accumulate ? *out + value : value;
-    }
-  }
+  if (!direct) buffer.store(args);
 }
 
 // tile() for 1 .. kRows rows.
 template <class T, int kRows, int kVectors>
-inline void tile_rows(int64_t rows, int64_t depth, const T* a, int64_t a_row, int64_t a_step,
-                      const T* b, const TileTarget<T>& target) {
-  if (rows == kRows) return tile<T, kRows, kVectors>(depth, a, a_row, a_step, b, target);
-  if constexpr (kRows > 1)
-    tile_rows<T, kRows - 1, kVectors>(rows, depth, a, a_row, a_step, b, target);
-}
-
-// Packs columns [0, cols) of b's `depth` rows as [depth, width], zero beyond cols.
-template <class T>
-inline void pack_columns(MatrixView<const T> b, int64_t depth, int64_t cols, int64_t width,
-                         T* out) {
-  if (cols < width) std::fill(out, out + depth * width, T(0));
-  if (b.col == 1) {
-    for (int64_t p = 0; p < depth; ++p) {
-      const T* from = b.data + p * b.row;
-      T* to = out + p * width;
-#pragma omp simd
-      for (int64_t j = 0; j < cols; ++j) to[j] = from[j];
-    }
-    return;
-  }
-  for (int64_t j = 0; j < cols; ++j) {
-    const T* from = b.data + j * b.col;
-    for (int64_t p = 0; p < depth; ++p) out[p * width + j] = from[p * b.row];
-  }
+inline void tile_rows(int64_t rows, const TileArgs<T>& args) {
+  if (rows == kRows) return tile<T, kRows, kVectors>(args);
+  if constexpr (kRows > 1) tile_rows<T, kRows - 1, kVectors>(rows, args);
 }
 
 }  // namespace temper::cpu
