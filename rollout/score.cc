@@ -1,0 +1,74 @@
+#include "rollout/score.h"
+
+#include <string>
+
+#include "core/error.h"
+#include "model/batch.h"
+#include "model/decoder.h"
+#include "model/layers/lm_head.h"
+
+namespace temper {
+
+namespace {
+
+void check_sequence(const ModelConfig& config, const std::vector<int32_t>& ids, size_t index) {
+  const std::string where = "sequence " + std::to_string(index + 1);
+  if (ids.empty()) throw UserError({.what = "a sequence has no tokens", .where = where});
+  const auto length = static_cast<int64_t>(ids.size());
+  if (config.max_position_embeddings > 0 && length > config.max_position_embeddings) {
+    throw UserError({.what = "a sequence is longer than the model's context",
+                     .where = where,
+                     .expected = "at most " + std::to_string(config.max_position_embeddings),
+                     .found = std::to_string(length) + " tokens"});
+  }
+  for (const int32_t id : ids) {
+    if (id >= 0 && id < config.vocab_size) continue;
+    throw UserError({.what = "a sequence holds an id that the model does not have",
+                     .where = where,
+                     .expected = "0 to " + std::to_string(config.vocab_size - 1),
+                     .found = std::to_string(id)});
+  }
+}
+
+}  // namespace
+
+std::vector<std::vector<double>> score_sequences(Context& ctx, const ModelWeights& weights,
+                                                 const ModelConfig& config,
+                                                 std::span<const std::vector<int32_t>> sequences,
+                                                 const ScoreOptions& options) {
+  for (size_t s = 0; s < sequences.size(); ++s) check_sequence(config, sequences[s], s);
+  std::vector<std::vector<double>> logprobs(sequences.size());
+  const DType dtype = weights.embed_tokens.dtype;
+  Arena activations;
+  int64_t done = 0;
+  for (size_t begin = 0, end; begin < sequences.size(); begin = end) {
+    int64_t tokens = 0;
+    for (end = begin; end < sequences.size(); ++end) {
+      const auto more = static_cast<int64_t>(sequences[end].size());
+      if (end > begin && tokens + more > options.batch_tokens) break;
+      tokens += more;
+    }
+    ArenaScope scope(activations);
+    const TokenBatch batch = make_batch(activations, sequences.subspan(begin, end - begin));
+    const Tensor hidden = decoder_forward(ctx, activations, nullptr, weights, config, batch, {});
+    LogProbOutputs out;
+    out.logprob = activations.tensor("score.logprob", dtype, {tokens});
+    out.lse = activations.tensor("score.lse", dtype, {tokens});
+    lm_head_forward(ctx, out, hidden, weights.lm_head, batch.targets,
+                    {.temperature = options.temperature});
+    dispatch_float(dtype, [&]<class T>() {
+      const T* row = out.logprob.get<T>();
+      for (size_t s = begin; s < end; ++s) {
+        std::vector<double>& to = logprobs[s];
+        to.assign(sequences[s].size(), 0.0);
+        for (size_t t = 1; t < to.size(); ++t) to[t] = static_cast<double>(row[t - 1]);
+        row += to.size();
+      }
+    });
+    done += tokens;
+    if (options.on_batch) options.on_batch(done);
+  }
+  return logprobs;
+}
+
+}  // namespace temper
