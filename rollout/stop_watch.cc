@@ -11,7 +11,9 @@ StopWatch::StopWatch(const Tokenizer& tokenizer, std::vector<std::string> stop_s
   for (const std::string& stop : stops_) longest_ = std::max(longest_, stop.size());
 }
 
-bool StopWatch::push(int32_t id) { return done_ || add(decoder_.push(id)); }
+bool StopWatch::push(int32_t id) {
+  return done_ || add(decoder_.push(id));
+}
 
 void StopWatch::finish() {
   if (!done_) add(decoder_.finish());

@@ -1,0 +1,52 @@
+// How good a model is on a set of prompts: sample, judge, aggregate, record.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/store_step.h"
+#include "rollout/sample_prompts.h"
+
+namespace temper {
+
+// pass@1 with its error. Samples of one prompt are alike, so the error is over prompts.
+struct EvalSummary {
+  int64_t prompts = 0;          // with at least one judged sample
+  int64_t samples = 0;          // judged
+  int64_t unjudged = 0;         // could not be judged: in no rate below
+  int64_t cancelled = 0;        // interrupted: likewise
+  double pass_at_1 = 0.0;       // mean over prompts of the share of right samples
+  double standard_error = 0.0;  // sqrt(sum_i (m_i - mean)^2 / (n (n - 1))), m_i a prompt's share
+  double pass_at_k = 0.0;       // share of prompts with a right sample
+  double mean_reward = 0.0;
+  double format_rate = -1.0;  // share of samples that the rule `format` calls ok; -1: no such rule
+  double mean_tokens = 0.0, truncated_rate = 0.0;
+};
+
+// A sample is right if the reward's first component that is not `format` says ok.
+// Source of the error: clustered by prompt, as independent prompts are the sampling unit (Miller
+// 2024, arXiv 2411.00640, section 2.2; equal group sizes).
+EvalSummary summarise(const CompositeReward& reward,
+                      const std::vector<std::vector<JudgedSample>>& groups);
+
+struct EvalReport {
+  EvalSummary summary;
+  RolloutStats stats;
+  JudgedSamples samples;
+};
+
+// Samples job.options.samples completions a prompt and judges them. job.reward must be set.
+EvalReport evaluate(const SampleJob& job);
+
+// Inserts prompts, samples and verdicts into an open step.
+void record_samples(StepWriter& writer, const SampleJob& job,
+                    const std::vector<std::vector<JudgedSample>>& groups);
+// Inserts the eval row and the metrics eval/<task>/...
+void record_eval(StepWriter& writer, const SampleJob& job, const std::string& task,
+                 const EvalReport& report);
+
+// One line a number, aligned: what `temper eval` prints.
+std::string eval_table(const std::string& task, const SampleOptions& options,
+                       const EvalReport& report);
+
+}  // namespace temper

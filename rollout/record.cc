@@ -1,0 +1,125 @@
+// What sampled prompts leave in the database, and the table of an evaluation.
+#include <cmath>
+#include <cstdio>
+
+#include "rollout/evaluate.h"
+
+namespace temper {
+
+namespace {
+
+void record_verdicts(StepWriter& writer, int64_t id, const CompositeReward& reward,
+                     const RewardResult& result) {
+  for (size_t c = 0; c < result.components.size(); ++c) {
+    const ComponentVerdict& component = result.components[c];
+    const Verdict& verdict = component.verdict;
+    NewReward row{.rule = reward.name(c),
+                  .weight = component.counted ? component.weight : 0.0,
+                  .status = name_of(verdict.status),
+                  .microseconds = verdict.microseconds};
+    if (was_judged(verdict.status)) row.value = verdict.value;
+    if (!verdict.extracted.empty()) row.extracted = verdict.extracted;
+    if (!verdict.reason.empty()) row.reason = verdict.reason;
+    writer.add_reward(id, row);
+  }
+}
+
+void record_sample(StepWriter& writer, const SampleJob& job, const JudgedSample& sample,
+                   NewSample row) {
+  const SampleResult& r = sample.rollout;
+  const std::vector<float> logprobs(r.logprobs.begin(), r.logprobs.end());
+  row.completion = sample.text;
+  row.finish_reason = name_of(r.finish);
+  row.ids = r.ids;
+  row.rollout_logprobs = logprobs;
+  row.truncated = r.finish == FinishReason::length;
+  row.queue_seconds = r.first_token_seconds;
+  row.generate_seconds = r.seconds - r.first_token_seconds;
+  const bool judged = job.reward != nullptr && !sample.reward.components.empty();
+  if (judged && sample.reward.judged) row.reward = sample.reward.value;
+  if (judged && !sample.reward.judged) row.dropped = "not judged";
+  const int64_t id = writer.add_sample(row);
+  if (judged) record_verdicts(writer, id, *job.reward, sample.reward);
+}
+
+std::string number(const char* format, double value) {
+  char text[64];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string percent(double share) {
+  return number("%.2f %%", 100.0 * share);
+}
+
+std::string line(const std::string& name, const std::string& value) {
+  return "  " + name + std::string(name.size() < 22 ? 22 - name.size() : 1, ' ') + value + "\n";
+}
+
+}  // namespace
+
+void record_samples(StepWriter& writer, const SampleJob& job,
+                    const std::vector<std::vector<JudgedSample>>& groups) {
+  for (size_t g = 0; g < groups.size(); ++g) {
+    const Prompt& prompt = job.prompts[g];
+    NewPrompt row{.key = prompt.id, .text = prompt.text, .ids = prompt.ids};
+    if (!prompt.gold.empty()) row.reference = prompt.gold;
+    if (!prompt.extra.empty()) row.data = prompt.extra;
+    const int64_t id = writer.add_prompt(row);
+    for (size_t s = 0; s < groups[g].size(); ++s) {
+      if (groups[g][s].rollout.finish == FinishReason::cancelled) continue;
+      record_sample(writer, job, groups[g][s],
+                    {.prompt_id = id,
+                     .group_index = static_cast<int64_t>(g),
+                     .sample_index = static_cast<int64_t>(s)});
+    }
+  }
+}
+
+void record_eval(StepWriter& writer, const SampleJob& job, const std::string& task,
+                 const EvalReport& report) {
+  const EvalSummary& s = report.summary;
+  const SampleOptions& o = job.options;
+  NewEval row{.task = task,
+              .prompts = s.prompts,
+              .samples_per_prompt = o.samples,
+              .temperature = o.sampling.temperature,
+              .top_p = o.sampling.top_p,
+              .max_new_tokens = o.max_new_tokens,
+              .pass_at_1 = s.pass_at_1,
+              .standard_error = s.standard_error,
+              .mean_tokens = s.mean_tokens,
+              .truncated_rate = s.truncated_rate};
+  if (s.format_rate >= 0.0) row.format_rate = s.format_rate;
+  writer.add_eval(row);
+  const std::string prefix = "eval/" + task + "/";
+  writer.add_metric(prefix + "pass_at_1", s.pass_at_1);
+  writer.add_metric(prefix + "standard_error", s.standard_error);
+  writer.add_metric(prefix + "mean_reward", s.mean_reward);
+  if (s.format_rate >= 0.0) writer.add_metric(prefix + "format_rate", s.format_rate);
+  writer.add_metric(prefix + "unjudged", static_cast<double>(s.unjudged));
+  writer.add_metric(prefix + "tokens_per_second", report.stats.generated_per_second());
+}
+
+std::string eval_table(const std::string& task, const SampleOptions& options,
+                       const EvalReport& report) {
+  const EvalSummary& s = report.summary;
+  const std::string k = std::to_string(options.samples);
+  std::string text = task + ": " + std::to_string(s.prompts) + " prompts, " + k +
+                     (options.samples == 1 ? " sample" : " samples") + " each, temperature " +
+                     number("%g", options.sampling.temperature) + "\n";
+  text += line("pass@1", percent(s.pass_at_1) + " +- " + percent(s.standard_error));
+  if (options.samples > 1) text += line("pass@" + k, percent(s.pass_at_k));
+  if (s.format_rate >= 0.0) text += line("format", percent(s.format_rate));
+  text += line("mean reward", number("%.4f", s.mean_reward));
+  text += line("mean tokens", number("%.1f", s.mean_tokens));
+  text += line("cut by the limit", percent(s.truncated_rate));
+  if (s.unjudged > 0) text += line("could not be judged", std::to_string(s.unjudged));
+  if (s.cancelled > 0) text += line("interrupted", std::to_string(s.cancelled));
+  text += line("generated", number("%.0f", static_cast<double>(report.stats.generated_tokens)) +
+                                " tokens in " + number("%.1f s", report.stats.seconds) + " (" +
+                                number("%.0f", report.stats.generated_per_second()) + " tokens/s)");
+  return text;
+}
+
+}  // namespace temper
