@@ -68,10 +68,11 @@ void record_samples(StepWriter& writer, const SampleJob& job,
     const int64_t id = writer.add_prompt(row);
     for (size_t s = 0; s < groups[g].size(); ++s) {
       if (groups[g][s].rollout.finish == FinishReason::cancelled) continue;
-      record_sample(writer, job, groups[g][s],
-                    {.prompt_id = id,
-                     .group_index = static_cast<int64_t>(g),
-                     .sample_index = static_cast<int64_t>(s)});
+      NewSample place{};
+      place.prompt_id = id;
+      place.group_index = static_cast<int64_t>(g);
+      place.sample_index = static_cast<int64_t>(s);
+      record_sample(writer, job, groups[g][s], place);
     }
   }
 }
