@@ -7,7 +7,11 @@
 namespace temper {
 
 void add_all_subcommands(Subcommands& list) {
+  add_rollout(list);
   add_reward(list);
+  add_eval(list);
+  add_generate(list);
+  add_score(list);
   add_data(list);
   add_inspect(list);
   add_tokenize(list);

@@ -74,7 +74,11 @@ void add_all_subcommands(Subcommands& list);
 void add_data(Subcommands& list);
 void add_inspect(Subcommands& list);
 void add_doctor(Subcommands& list);
+void add_eval(Subcommands& list);
+void add_generate(Subcommands& list);
 void add_reward(Subcommands& list);
 void add_tokenize(Subcommands& list);
+void add_rollout(Subcommands& list);
+void add_score(Subcommands& list);
 
 }  // namespace temper

@@ -1,0 +1,83 @@
+// temper eval: how good a model is on a task.
+#include <filesystem>
+#include <memory>
+
+#include "cli/prompted_model.h"
+#include "core/progress.h"
+#include "rollout/evaluate.h"
+
+namespace temper {
+namespace {
+
+struct EvalCommand {
+  PromptSourceOptions source;
+  std::string reward, task, out;
+  int64_t samples = 1;
+  SamplingOptions sampling = {.params = {.temperature = 0.6, .top_p = 0.95}};
+};
+
+OptionsTable eval_options(EvalCommand& o) {
+  OptionsTable table;
+  add_prompt_options(table, o.source);
+  table.group("Judgement");
+  table
+      .add("reward", &o.reward, "what is right: math, or countdown=1,format=0.2 (the first counts)")
+      .value_name("SPEC")
+      .required();
+  table.add("samples", &o.samples, "k, for each prompt").at_least(1);
+  table.group("Output");
+  table.add("out", &o.out, "run directory: keep samples and verdicts").value_name("DIR");
+  table.add("task", &o.task, "name of the results; else the data file's").value_name("NAME");
+  add_sampling_options(table, o.sampling);
+  return table;
+}
+
+int run_eval(const EvalCommand& o, Invocation& cli) {
+  const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
+                               "--reward");
+  PromptedModel model(o.source, o.sampling, cli);
+  std::optional<SamplingRun> run;
+  if (!o.out.empty()) run.emplace(o.out, "eval", o.source, o.sampling, cli);
+  const std::string task =
+      o.task.empty() ? std::filesystem::path(o.source.data[0]).stem().string() : o.task;
+  SampleJob job{.ctx = model.ctx,
+                .engine = model.engine,
+                .tokenizer = model.model.need_tokenizer(),
+                .prompts = model.data.prompts,
+                .reward = &reward,
+                .options = model.sample_options(o.sampling, o.samples),
+                .interrupt = &cli.interrupt};
+  const auto total = static_cast<int64_t>(job.prompts.size()) * o.samples;
+  Progress progress(cli.log, {.label = "eval " + task, .total = total, .unit = "sample"});
+  job.on_step = [&](const RolloutStats& stats) {
+    progress.update(stats.finished, {}, stats.generated_tokens);
+  };
+  const EvalReport report = evaluate(job);
+  progress.finish();
+  if (run) {
+    StepWriter writer(run->store(), run->step(0), 0);
+    record_samples(writer, job, report.samples.groups);
+    record_eval(writer, job, task, report);
+    writer.commit({.wall_seconds = report.stats.seconds,
+                   .trained_tokens = {},
+                   .generated_tokens = report.stats.generated_tokens});
+    run->finish(cli.interrupt.requested());
+  }
+  cli.out << eval_table(task, job.options, report);
+  return 0;
+}
+
+}  // namespace
+
+void add_eval(Subcommands& list) {
+  auto o = std::make_shared<EvalCommand>();
+  list.add({.name = "eval",
+            .about = "accuracy on a task: pass@1 with its standard error",
+            .examples = "  temper eval --model DIR --data gsm8k/test.jsonl --reward math\n"
+                        "  temper eval --model DIR --data countdown.jsonl \\\n"
+                        "      --reward countdown=1,format=0.2 --samples 4 --out runs/eval\n",
+            .options = eval_options(*o),
+            .run = [o](Invocation& cli) { return run_eval(*o, cli); }});
+}
+
+}  // namespace temper

@@ -1,0 +1,102 @@
+#include "cli/prompted_model.h"
+
+#include <algorithm>
+
+#include "cli/help.h"
+#include "core/error.h"
+#include "core/file.h"
+#include "core/hash.h"
+
+namespace temper {
+
+void add_prompt_options(OptionsTable& table, PromptSourceOptions& o) {
+  table.group("Input");
+  table.add("model", &o.model, "model folder").value_name("DIR").required();
+  table.add("data", &o.data, "rows with a prompt, and a gold where a reward needs one")
+      .value_name("FILE")
+      .required();
+  table.add("limit", &o.limit, "read at most so many rows; 0: all").at_least(0);
+  table.add("max-prompt-tokens", &o.max_prompt_tokens, "leave longer prompts out; 0: none")
+      .at_least(0);
+  table.add("system", &o.system, "system message for rows without one").value_name("TEXT");
+  table.add("suffix", &o.suffix, "put behind each question").value_name("TEXT");
+  table.add("template", &o.chat_template, "chat template; else the model's own").value_name("ID");
+}
+
+std::vector<int32_t> stop_ids_for(const ModelInUse& model, const ChatTemplate* chat) {
+  std::vector<int32_t> ids;
+  if (model.tokenizer) ids = stop_ids_of(*model.tokenizer, chat != nullptr ? chat->stop_id() : -1);
+  for (const int64_t eos : model.config.eos_token_id) {
+    const auto id = static_cast<int32_t>(eos);
+    if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+  }
+  return ids;
+}
+
+PromptedModel::PromptedModel(const PromptSourceOptions& source, const SamplingOptions& sampling,
+                             Invocation& cli)
+    : ctx(static_cast<int>(cli.common.threads)),
+      model(load_model_in_use(ctx, source.model, sampling.dtype, cli.log)),
+      chat(ChatTemplate::choose(source.chat_template, model.need_tokenizer())),
+      data(read_prompts({source.data.begin(), source.data.end()}, &model.need_tokenizer(), &chat,
+                        {.system = source.system,
+                         .suffix = source.suffix,
+                         .max_tokens = source.max_prompt_tokens,
+                         .vocab_size = model.config.vocab_size,
+                         .limit = source.limit})),
+      engine(ctx, model.weights.view, model.config, sampling.limits()) {
+  cli.log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
+               " rows, chat template " + chat.id());
+  if (data.too_long > 0) {
+    cli.log.warn(std::to_string(data.too_long) + " prompts left out: longer than " +
+                 std::to_string(source.max_prompt_tokens) + " tokens");
+  }
+}
+
+SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
+                                            int64_t samples) const {
+  SampleOptions options{.samples = samples,
+                        .max_new_tokens = sampling.max_new_tokens,
+                        .sampling = sampling.params,
+                        .seed = static_cast<uint64_t>(sampling.seed),
+                        .stop_strings = sampling.stop};
+  if (!sampling.ignore_eos) options.stop_ids = stop_ids_for(model, &chat);
+  return options;
+}
+
+SamplingRun::SamplingRun(const std::string& out, const std::string& kind,
+                         const PromptSourceOptions& source, const SamplingOptions& sampling,
+                         Invocation& cli)
+    : kind_(kind), store_(out) {
+  NewRun run{.kind = kind,
+             .model = source.model,
+             .seed = static_cast<uint64_t>(sampling.seed),
+             .code_version = version_text(),
+             .command_line = cli.command_line,
+             .config = cli.options.to_json()};
+  run.data_hashes = "{";
+  for (const std::string& file : source.data) {
+    run.data_hashes += (run.data_hashes.size() > 1 ? "," : "") + quote_json(file) + ":" +
+                       quote_json(fingerprint(read_file(file)));
+  }
+  run.data_hashes += "}";
+  run.environment = "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
+                    std::string(name_of(sampling.dtype)) + "\",\"device\":\"cpu\"}";
+  id_ = store_.begin_run(run);
+}
+
+SamplingRun::~SamplingRun() {
+  if (finished_) return;
+  try {
+    store_.finish_run(id_, RunStatus::failed);
+  } catch (const std::exception&) {
+    // The error that brought us here is the one to report.
+  }
+}
+
+void SamplingRun::finish(bool interrupted) {
+  finished_ = true;
+  store_.finish_run(id_, interrupted ? RunStatus::interrupted : RunStatus::done);
+}
+
+}  // namespace temper

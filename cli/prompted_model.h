@@ -1,0 +1,67 @@
+// What generate, rollout and eval share: prompts of data files for a loaded model, the ids that end
+// an answer, and the run's row in a database.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/load_model.h"
+#include "cli/subcommands.h"
+#include "data/chat_template.h"
+#include "data/prompts.h"
+#include "data/store_step.h"
+#include "rollout/options.h"
+#include "rollout/sample_prompts.h"
+
+namespace temper {
+
+// Where prompts come from and how they are written.
+struct PromptSourceOptions {
+  std::string model;
+  std::vector<std::string> data;
+  std::string system, suffix, chat_template;
+  int64_t limit = 0, max_prompt_tokens = 0;
+};
+void add_prompt_options(OptionsTable& table, PromptSourceOptions& options);
+
+// The ids that end an answer: the tokenizer's, config.json's and the template's.
+std::vector<int32_t> stop_ids_for(const ModelInUse& model, const ChatTemplate* chat);
+
+// A model with its prompts, ready to sample.
+struct PromptedModel {
+  Context ctx;
+  ModelInUse model;
+  ChatTemplate chat;
+  PromptData data;
+  RolloutEngine engine;
+
+  // Throws UserError naming what is wrong with the model or the data. Says on the log what was
+  // read.
+  PromptedModel(const PromptSourceOptions& source, const SamplingOptions& sampling,
+                Invocation& cli);
+  SampleOptions sample_options(const SamplingOptions& sampling, int64_t samples) const;
+};
+
+// A run of one kind in a run directory's database. A run that ends by an exception is recorded as
+// failed.
+class SamplingRun {
+ public:
+  SamplingRun(const std::string& out, const std::string& kind, const PromptSourceOptions& source,
+              const SamplingOptions& sampling, Invocation& cli);
+  ~SamplingRun();
+  SamplingRun(const SamplingRun&) = delete;
+  SamplingRun& operator=(const SamplingRun&) = delete;
+
+  Store& store() { return store_; }
+  StepKey step(int64_t step) const { return {.run_id = id_, .kind = kind_, .step = step}; }
+  void finish(bool interrupted);
+
+ private:
+  std::string kind_;
+  Store store_;
+  int64_t id_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace temper
