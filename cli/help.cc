@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <sstream>
 
-#include "cli/build_info.h"
+#ifndef TEMPER_VERSION
+#define TEMPER_VERSION "unknown"
+#endif
 
 namespace temper {
 namespace {
@@ -122,7 +124,7 @@ std::string help_text(const Subcommand& subcommand) {
       if (option.group() != group) continue;
       const std::string value = placeholder(option);
       const bool on = option.kind() == OptionKind::boolean && default_text(option) == "true";
-      write_entry(out, (on ? "--[no-]" : "--") + option.flag() + (value.empty() ? "" : " " + value),
+      write_entry(out, (on ? "--no-" : "--") + option.flag() + (value.empty() ? "" : " " + value),
                   option.help() + notes(option));
     }
   }
@@ -137,7 +139,7 @@ std::string help_text(const Subcommand& subcommand) {
 }
 
 std::string version_text() {
-  return "temper " + code_version() + "\n";
+  return "temper " TEMPER_VERSION "\n";
 }
 
 }  // namespace temper

@@ -27,7 +27,6 @@ struct SftOptions {
   TrainingOptions training;
 };
 
-// The table of `temper sft`, bound to `options`.
 OptionsTable sft_options(SftOptions& options);
 
 }  // namespace temper

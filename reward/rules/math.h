@@ -5,9 +5,9 @@
 
 namespace temper {
 
-// 1 if the completion's final answer equals the gold: as exact rational numbers if both are
-// numbers, as text without white space otherwise. The gold may be a whole solution; its final
-// answer is found in the same way. bad_gold if the gold is empty or holds no final answer.
+// 1 if the completion's final answer is mathematically equal to the gold; equality is decided by
+// the gold's type (reward/math/compare.h). The gold may be a whole solution; its final answer is
+// found in the same way. Parameter `inequality`: whether an inequality may answer for an interval.
 RuleInfo math_rule();
 
 }  // namespace temper

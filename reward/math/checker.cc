@@ -1,0 +1,80 @@
+#include "reward/math/checker.h"
+
+#include "reward/math/extract.h"
+#include "reward/math/reading.h"
+#include "reward/text.h"
+
+namespace temper {
+namespace {
+
+enum class Outcome { same, different, unreadable };
+
+bool is_collection(const Node& node) {
+  return !is_scalar(node) && node.kind != NodeKind::relation && node.kind != NodeKind::chain;
+}
+
+bool is_decimal(const Node& node) {
+  if (node.kind == NodeKind::negate) return is_decimal(*node.items[0]);
+  return node.kind == NodeKind::number && node.value.get_den() != 1;
+}
+
+// One way to read the commas of both.
+Outcome compare_as(std::string_view gold, std::string_view answer, CommaMode commas,
+                   const CompareOptions& options) {
+  const Reading g = read_math_answer(gold, commas), a = read_math_answer(answer, commas);
+  if (g.tree == nullptr || a.tree == nullptr) return Outcome::unreadable;
+  MathBudget budget;
+  return same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
+}
+
+Outcome compare(std::string_view gold, std::string_view answer, const CompareOptions& options) {
+  const Reading g = read_math_answer(gold, CommaMode::grouping);
+  const Reading a = read_math_answer(answer, CommaMode::grouping);
+  if (g.too_large || a.too_large) return Outcome::unreadable;
+  if (!g.words.empty() && g.words == a.words) return Outcome::same;
+  bool alone = false;
+  const bool choice = chosen_letter(g.words, alone) != '\0' && alone;
+  if (choice || g.tree == nullptr) {
+    return same_words(g.words, a.words) ? Outcome::same : Outcome::different;
+  }
+  Outcome outcome = Outcome::unreadable;
+  if (a.tree != nullptr) {
+    MathBudget budget;
+    outcome = same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
+  }
+  if (outcome == Outcome::same || answer.find(',') == std::string_view::npos) return outcome;
+  // 1,234 may be two numbers where the gold is a collection or is written with the same comma, and
+  // 3,14 is 3.14 where the gold is a decimal.
+  if (is_collection(*g.tree) || gold.find(',') != std::string_view::npos) {
+    return compare_as(gold, answer, CommaMode::separating, options);
+  }
+  return is_decimal(*g.tree) ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;
+}
+
+}  // namespace
+
+bool same_math(std::string_view gold, std::string_view answer, const CompareOptions& options) {
+  return compare(gold, answer, options) == Outcome::same;
+}
+
+Verdict check_math(std::string_view gold, std::string_view completion,
+                   const CompareOptions& options) {
+  std::string reason;
+  const auto expected = final_answer(gold, reason);
+  if (!expected) return verdict_bad_gold("gold: " + reason);
+  const Reading readable = read_math_answer(expected->text, CommaMode::grouping);
+  if (readable.too_large) return verdict_bad_gold("the gold is too large");
+  const auto answer = final_answer(completion, reason);
+  if (!answer) return verdict_no_answer(reason);
+  const std::string extracted = shortened(answer->text, 200);
+  const Outcome outcome = compare(expected->text, answer->text, options);
+  if (outcome == Outcome::same) return verdict_ok(extracted);
+  if (outcome == Outcome::different) {
+    return verdict_wrong(extracted, "the gold is " + shortened(expected->text));
+  }
+  Verdict verdict = verdict_no_answer("not a formula that can be read as a whole, or too large");
+  verdict.extracted = extracted;
+  return verdict;
+}
+
+}  // namespace temper

@@ -1,0 +1,319 @@
+#include "reward/math/compare.h"
+
+#include <algorithm>
+#include <functional>
+
+#include "reward/math/scalar.h"
+#include "reward/math/spans.h"
+
+namespace temper {
+namespace {
+
+// A value without its sign of percent, degree or unit, and what that was.
+struct Measured {
+  NodePtr value;
+  NodeKind kind = NodeKind::number;  // percent, degree, quantity; number: none
+  std::string unit = {};
+};
+
+Measured measured(const NodePtr& node) {
+  switch (node->kind) {
+    case NodeKind::percent:
+    case NodeKind::degree:
+    case NodeKind::quantity:
+      return {node->items[0], node->kind, node->name};
+    case NodeKind::negate: {
+      Measured inner = measured(node->items[0]);
+      inner.value = make_node(NodeKind::negate, {inner.value});
+      return inner;
+    }
+    default:
+      return {node};
+  }
+}
+
+bool is_name(const Node& node) {
+  if (node.kind == NodeKind::symbol) return true;
+  // f(x), P(n): a letter times a letter in brackets.
+  return node.kind == NodeKind::multiply && node.items[0]->kind == NodeKind::symbol &&
+         node.items[1]->kind == NodeKind::symbol;
+}
+
+class Comparison {
+ public:
+  Comparison(const CompareOptions& options, MathBudget& budget)
+      : options_(options), budget_(budget) {}
+
+  bool same(const NodePtr& gold, const NodePtr& answer) {
+    if (!budget_.spend(1)) return false;
+    if (is_scalar(*gold)) return scalar(gold, answer);
+    switch (gold->kind) {
+      case NodeKind::list:
+      case NodeKind::set:
+        return collection(*gold, *answer, answer);
+      case NodeKind::tuple:
+        return tuple(*gold, *answer);
+      case NodeKind::interval:
+        return interval(*gold, *answer);
+      case NodeKind::matrix:
+        return answer->kind == NodeKind::matrix && gold->count == answer->count &&
+               gold->name == answer->name && items_in_order(*gold, *answer);
+      case NodeKind::ratio:
+        return ratio(*gold, *answer);
+      case NodeKind::relation:
+        return relation(*gold, answer);
+      case NodeKind::chain:
+        return chain(*gold, *answer);
+      case NodeKind::number_set:
+        return (answer->kind == NodeKind::number_set && answer->name == gold->name) ||
+               spans(*gold, *answer, false);
+      case NodeKind::element_of:
+        if (answer->kind == NodeKind::element_of) {
+          return same(gold->items[0], answer->items[0]) && same(gold->items[1], answer->items[1]);
+        }
+        return same(gold->items[1], answer);
+      default:
+        return spans(*gold, *answer, false);
+    }
+  }
+
+ private:
+  bool scalar(const NodePtr& gold, const NodePtr& answer) {
+    if (answer->kind == NodeKind::relation || answer->kind == NodeKind::chain) {
+      return value_of_equation(gold, *answer);
+    }
+    if (!is_scalar(*answer)) return false;
+    if (gold->kind == NodeKind::base || answer->kind == NodeKind::base) {
+      return based_number(*gold, *answer);
+    }
+    const Measured g = measured(gold), a = measured(answer);
+    if (g.kind == a.kind) {
+      return g.unit == a.unit && same_value(*g.value, *a.value, budget_);
+    }
+    if (g.kind == NodeKind::percent) {
+      if (a.kind != NodeKind::number) return false;
+      return same_value(*g.value, *a.value, budget_) || same_value(*gold, *a.value, budget_);
+    }
+    if (g.kind == NodeKind::number && a.kind == NodeKind::percent) {
+      return same_value(*g.value, *answer, budget_);
+    }
+    // A unit on one side only: missing is allowed, and so is one that the gold leaves out.
+    const bool one_sided = g.kind == NodeKind::number || a.kind == NodeKind::number;
+    return one_sided && same_value(*g.value, *a.value, budget_);
+  }
+
+  static bool based_number(const Node& gold, const Node& answer) {
+    if (gold.kind != NodeKind::base) return false;
+    if (answer.kind == NodeKind::base) {
+      return gold.name == answer.name && gold.count == answer.count;
+    }
+    return answer.kind == NodeKind::number && answer.value.get_den() == 1 &&
+           answer.value.get_num().get_str() == gold.name;
+  }
+
+  // name = value, name = form = value, value = value; what follows an "approximately" is left out.
+  bool value_of_equation(const NodePtr& gold, const Node& equation) {
+    std::vector<NodePtr> links;
+    if (equation.kind == NodeKind::relation) {
+      links.push_back(std::make_shared<Node>(equation));
+    } else {
+      links = equation.items;
+    }
+    std::vector<NodePtr> sides = {links.front()->items[0]};
+    bool exact = true;
+    for (const NodePtr& link : links) {
+      if (link->name == "~" && (sides.size() > 1 || !is_name(*sides[0]))) exact = false;
+      if (link->name != "=" && link->name != "~") return false;
+      if (exact) sides.push_back(link->items[1]);
+    }
+    const bool named = is_name(*sides[0]) && sides.size() > 1;
+    const size_t first = named ? 1 : 0;
+    if (named && sides[0]->kind == NodeKind::symbol) {
+      const auto names = symbols_of(*sides[1]);  // x = x + 1 names nothing
+      if (std::find(names.begin(), names.end(), sides[0]->name) != names.end()) return false;
+    }
+    for (size_t i = first; i < sides.size(); ++i) {
+      if (!is_scalar(*sides[i]) || !scalar(gold, sides[i])) return false;
+    }
+    return true;
+  }
+
+  // Without order, each of the gold's items against one of the answer's.
+  bool collection(const Node& gold, const Node& answer, const NodePtr& whole) {
+    const bool statement_list = gold.kind == NodeKind::list && !is_scalar(*gold.items[0]) &&
+                                gold.items[0]->kind != NodeKind::interval &&
+                                gold.items[0]->kind != NodeKind::tuple;
+    if ((statement_list || gold.name == "or") && spans(gold, answer, true)) return true;
+    if (answer.kind != NodeKind::list && answer.kind != NodeKind::set) {
+      if (answer.kind == NodeKind::relation && is_name(*answer.items[0]) && answer.name == "=" &&
+          (answer.items[1]->kind == NodeKind::set)) {
+        return same_items(gold, *answer.items[1]);  // S = {1, 2}
+      }
+      if (answer.kind == NodeKind::element_of) return collection(gold, *answer.items[1], whole);
+      if (gold.kind == NodeKind::set && answer.kind == NodeKind::unite) {
+        return spans(gold, answer, false);
+      }
+      return gold.kind == NodeKind::set && gold.items.size() == 1 && same(gold.items[0], whole);
+    }
+    return same_items(gold, answer);
+  }
+
+  bool same_items(const Node& gold, const Node& answer) {
+    std::vector<NodePtr> left = gold.items, right = answer.items;
+    if (gold.kind == NodeKind::set || answer.kind == NodeKind::set) {
+      left = distinct(left);
+      right = distinct(right);
+    }
+    if (left.size() != right.size()) return false;
+    for (const NodePtr& item : left) {
+      const auto found = std::find_if(right.begin(), right.end(), [&](const NodePtr& candidate) {
+        return same(item, candidate);
+      });
+      if (found == right.end()) return false;
+      right.erase(found);
+    }
+    return true;
+  }
+
+  std::vector<NodePtr> distinct(const std::vector<NodePtr>& items) {
+    std::vector<NodePtr> kept;
+    for (const NodePtr& item : items) {
+      const bool known = std::any_of(kept.begin(), kept.end(),
+                                     [&](const NodePtr& other) { return same(other, item); });
+      if (!known) kept.push_back(item);
+    }
+    return kept;
+  }
+
+  bool items_in_order(const Node& gold, const Node& answer) {
+    if (gold.items.size() != answer.items.size()) return false;
+    for (size_t i = 0; i < gold.items.size(); ++i) {
+      if (!same(gold.items[i], answer.items[i])) return false;
+    }
+    return true;
+  }
+
+  // (x, y) = (1, 2) and P = (1, 2) are (1, 2).
+  static const Node& without_name(const Node& answer) {
+    const bool equation = answer.kind == NodeKind::relation && answer.name == "=";
+    return equation && !is_scalar(*answer.items[1]) ? *answer.items[1] : answer;
+  }
+
+  bool tuple(const Node& gold, const Node& answer) {
+    const Node& a = without_name(answer);
+    const auto bracket = [](const Node& n) { return n.name == "<" ? std::string("(") : n.name; };
+    if (a.kind == NodeKind::interval) {  // (1, 2) may be the vector <1, 2>
+      return gold.name == "<" && !a.left_closed && !a.right_closed && items_in_order(gold, a);
+    }
+    return a.kind == NodeKind::tuple && bracket(gold) == bracket(a) && items_in_order(gold, a);
+  }
+
+  bool interval(const Node& gold, const Node& answer) {
+    const Node& a = without_name(answer);
+    if (a.kind == NodeKind::interval) {
+      return gold.left_closed == a.left_closed && gold.right_closed == a.right_closed &&
+             items_in_order(gold, a);
+    }
+    if (a.kind == NodeKind::tuple && a.name == "<") {
+      return !gold.left_closed && !gold.right_closed && items_in_order(gold, a);
+    }
+    return spans(gold, a, options_.inequality_for_interval);
+  }
+
+  bool ratio(const Node& gold, const Node& answer) {
+    const Node& a = without_name(answer);
+    if (a.kind != NodeKind::ratio || a.items.size() != gold.items.size()) return false;
+    // a : b = c : d if a d = b c; clock times are ratios that must agree part by part.
+    for (size_t i = 1; i < gold.items.size(); ++i) {
+      const NodePtr left = make_node(NodeKind::multiply, {gold.items[0], a.items[i]});
+      const NodePtr right = make_node(NodeKind::multiply, {gold.items[i], a.items[0]});
+      if (!same_value(*left, *right, budget_)) return false;
+    }
+    return true;
+  }
+
+  static NodePtr difference(const Node& relation) {
+    const NodePtr minus = make_node(NodeKind::negate, {relation.items[1]});
+    return make_node(NodeKind::add, {relation.items[0], minus});
+  }
+
+  bool relation(const Node& gold, const NodePtr& answer) {
+    if (gold.name == "=" || gold.name == "~") return equation(gold, answer);
+    if (answer->kind == NodeKind::relation && answer->name != "=" && answer->name != "~") {
+      if (same_inequality(gold, *answer)) return true;
+    }
+    return spans(gold, *answer, true);
+  }
+
+  bool equation(const Node& gold, const NodePtr& answer) {
+    const bool named = is_name(*gold.items[0]);
+    if (answer->kind == NodeKind::relation) {
+      if (answer->name != "=" && answer->name != "~") return false;
+      const bool same_name = named && is_name(*answer->items[0]) &&
+                             same_value(*gold.items[0], *answer->items[0], budget_);
+      if (same_name && same(gold.items[1], answer->items[1])) return true;
+      const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]) &&
+                           is_scalar(*answer->items[0]) && is_scalar(*answer->items[1]);
+      return scalars && proportional(*difference(gold), *difference(*answer), 0, budget_);
+    }
+    return named && answer->kind != NodeKind::chain && same(gold.items[1], answer);
+  }
+
+  bool same_inequality(const Node& gold, const Node& answer) {
+    for (const Node* side : {&gold, &answer}) {
+      if (!is_scalar(*side->items[0]) || !is_scalar(*side->items[1])) return false;
+    }
+    if (gold.name == "!=" || answer.name == "!=") {
+      return gold.name == answer.name &&
+             proportional(*difference(gold), *difference(answer), 0, budget_);
+    }
+    if (gold.name.size() != answer.name.size()) return false;
+    const int sign = gold.name[0] == answer.name[0] ? 1 : -1;
+    return proportional(*difference(gold), *difference(answer), sign, budget_);
+  }
+
+  bool chain(const Node& gold, const Node& answer) {
+    if (answer.kind == NodeKind::chain && answer.items.size() == gold.items.size()) {
+      const size_t n = gold.items.size();
+      for (const bool turned : {false, true}) {
+        bool all = true;
+        for (size_t i = 0; i < n && all; ++i) {
+          all = relation(*gold.items[i], answer.items[turned ? n - 1 - i : i]);
+        }
+        if (all) return true;
+      }
+    }
+    return spans(gold, answer, true);
+  }
+
+  // Both as sets of reals. Statements may stand for sets only where `statements` says so.
+  bool spans(const Node& gold, const Node& answer, bool statements) {
+    const bool statement = answer.kind == NodeKind::relation || answer.kind == NodeKind::chain ||
+                           answer.kind == NodeKind::list;
+    if (statement && !statements && !options_.inequality_for_interval) return false;
+    if (is_scalar(answer)) return false;
+    const auto g = spans_of(gold, budget_);
+    if (!g) return structurally(gold, answer);
+    const auto a = spans_of(answer, budget_);
+    return a && same_spans(*g, *a, budget_);
+  }
+
+  // Sets with symbols in them: the same operation on the same parts.
+  bool structurally(const Node& gold, const Node& answer) {
+    return gold.kind == answer.kind && gold.kind >= NodeKind::unite &&
+           gold.kind <= NodeKind::set_minus && items_in_order(gold, answer);
+  }
+
+  const CompareOptions& options_;
+  MathBudget& budget_;
+};
+
+}  // namespace
+
+bool same_answer(const Node& gold, const Node& answer, const CompareOptions& options,
+                 MathBudget& budget) {
+  return Comparison(options, budget)
+      .same(std::make_shared<Node>(gold), std::make_shared<Node>(answer));
+}
+
+}  // namespace temper

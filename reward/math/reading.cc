@@ -1,0 +1,225 @@
+#include "reward/math/reading.h"
+
+#include <algorithm>
+
+#include "reward/math/budget.h"
+#include "reward/math/notation.h"
+#include "reward/math/parser.h"
+#include "reward/text.h"
+
+namespace temper {
+namespace {
+
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+// Without **bold** marks, quotes, and a full stop at the end.
+std::string_view without_wrapping(std::string_view text) {
+  text = trimmed(text);
+  for (const std::string_view mark : {"**", "\"", "`"}) {
+    if (text.size() > 2 * mark.size() && text.starts_with(mark) && text.ends_with(mark)) {
+      text = trimmed(text.substr(mark.size(), text.size() - 2 * mark.size()));
+    }
+  }
+  while (text.size() > 1 && (text.ends_with('.') || text.ends_with(',') || text.ends_with(';')) &&
+         !text.ends_with("\\,") && !text.ends_with("\\;")) {
+    text = trimmed(text.substr(0, text.size() - 1));
+  }
+  return text;
+}
+
+// Whether the '$' at `at` stands before an amount of money and delimits no formula.
+bool is_currency_sign(std::string_view text, size_t at) {
+  if (at > 0 && text[at - 1] == '\\') return true;
+  size_t after = at + 1;
+  while (after < text.size() && text[after] == ' ') ++after;
+  const bool amount = after < text.size() && (is_digit(text[after]) || text[after] == '.');
+  if (!amount) return false;
+  const size_t close = text.find('$', at + 1);
+  if (close == std::string_view::npos)
+    return std::count(text.begin(), text.begin() + at, '$') % 2 == 0;
+  // "$5 and $6": a formula ends neither after a space nor before a digit.
+  return text[close - 1] == ' ' && close + 1 < text.size() && is_digit(text[close + 1]);
+}
+
+// The text with its delimiters \( \) \[ \] and formula dollars removed. Words after a closing
+// delimiter are marked as text, so that "$10$ m" ends in metres and not in a variable.
+std::string without_delimiters(std::string_view text) {
+  std::string out;
+  bool inside = false, any = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const std::string_view two = text.substr(i, 2);
+    const bool doubled = two == "$$";
+    const bool dollar = text[i] == '$' && (doubled || !is_currency_sign(text, i) || inside);
+    const bool bracket = (two == "\\(" || two == "\\)" || two == "\\[" || two == "\\]") &&
+                         (i == 0 || text[i - 1] != '\\');
+    if (dollar || bracket) {
+      inside = bracket ? (two == "\\(" || two == "\\[") : !inside;
+      any = true;
+      i += (bracket || doubled) ? 1 : 0;
+      out += ' ';
+    } else if (!inside && any && is_letter(text[i]) && (i == 0 || !is_letter(text[i - 1])) &&
+               (i == 0 || text[i - 1] != '\\')) {
+      size_t end = i;
+      while (end < text.size() && is_letter(text[end])) ++end;
+      out += "\\text{" + std::string(text.substr(i, end - i)) + "}";
+      i = end - 1;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+// 152A_{11}: digits that may be letters, with a base.
+NodePtr based_number(std::string_view text) {
+  size_t at = 0;
+  const auto is_place = [](char c) { return is_digit(c) || c == '.' || (c >= 'A' && c <= 'F'); };
+  while (at < text.size() && is_place(text[at])) ++at;
+  if (at == 0 || at >= text.size() || text[at] != '_') return nullptr;
+  const std::string digits(text.substr(0, at));
+  std::string_view index = text.substr(at + 1);
+  if (index.size() > 2 && index.front() == '{' && index.back() == '}') {
+    index = trimmed(index.substr(1, index.size() - 2));
+  }
+  if (index.empty() || index.size() > 2 || !std::all_of(index.begin(), index.end(), is_digit)) {
+    return nullptr;
+  }
+  if (!is_digit(digits[0]) && digits.size() == 1) return nullptr;  // A_1 is a symbol
+  return make_node(NodeKind::base, {}, digits, std::stol(std::string(index)));
+}
+
+// Drops what labels the answer: words before the first '='.
+void drop_label(std::vector<Token>& tokens) {
+  size_t equals = 0;
+  bool words = false;
+  for (; equals < tokens.size(); ++equals) {
+    const Token& token = tokens[equals];
+    if (token.kind == TokenKind::relation) break;
+    if (token.kind != TokenKind::word && token.kind != TokenKind::symbol) return;
+    words = words || (token.kind == TokenKind::word && (token.in_text || token.text.size() > 3));
+  }
+  if (!words || equals >= tokens.size() || tokens[equals].text != "=") return;
+  tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals) + 1);
+}
+
+// The tree with every plus-minus decided for `sign`.
+NodePtr with_sign(const NodePtr& node, int sign) {
+  if (!contains(*node, NodeKind::plus_minus)) return node;
+  std::vector<NodePtr> items;
+  for (const NodePtr& item : node->items) items.push_back(with_sign(item, sign));
+  if (node->kind != NodeKind::plus_minus) {
+    auto copy = std::make_shared<Node>(*node);
+    copy->items = std::move(items);
+    return copy;
+  }
+  const bool plus = node->count * sign > 0;
+  NodePtr last = plus ? items.back() : make_node(NodeKind::negate, {items.back()});
+  return items.size() == 1 ? last : make_node(NodeKind::add, {items.front(), last});
+}
+
+// a +- b as the list of its two values; inside a list or set, as two more items.
+NodePtr expanded(const NodePtr& node) {
+  if (!contains(*node, NodeKind::plus_minus)) return node;
+  const bool holds_items = node->kind == NodeKind::list || node->kind == NodeKind::set;
+  if (!holds_items) {
+    return make_node(NodeKind::list, {with_sign(node, 1), with_sign(node, -1)}, "or");
+  }
+  std::vector<NodePtr> items;
+  for (const NodePtr& item : node->items) {
+    const NodePtr wide = expanded(item);
+    if (wide == item) {
+      items.push_back(item);
+    } else {
+      items.insert(items.end(), wide->items.begin(), wide->items.end());
+    }
+  }
+  return make_node(node->kind, std::move(items), node->name);
+}
+
+// Names of the wrappers whose braces go and whose content stays.
+constexpr std::string_view kWrappers[] = {"\\text",   "\\textbf",       "\\textit",
+                                          "\\mathrm", "\\mbox",         "\\mathbf",
+                                          "\\textrm", "\\operatorname", "\\mathit"};
+
+size_t wrapper_length(std::string_view text) {
+  for (const std::string_view name : kWrappers) {
+    if (text.starts_with(name) && text.size() > name.size() && !is_letter(text[name.size()])) {
+      return name.size();
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::string plain_words(std::string_view text) {
+  text = without_wrapping(text.substr(0, kMaxAnswerBytes));
+  std::string out;
+  std::vector<bool> dropped;  // for each open brace, whether it belonged to a wrapper
+  bool wrapper = false;
+  const auto space = [&] {
+    if (!out.empty() && out.back() != ' ') out += ' ';
+  };
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (const size_t length = wrapper_length(text.substr(i))) {
+      i += length - 1;
+      wrapper = true;
+      continue;
+    }
+    const std::string_view two = text.substr(i, 2);
+    if (text[i] == '{' || text[i] == '}') {
+      const bool drop = text[i] == '{' ? wrapper : !dropped.empty() && dropped.back();
+      if (text[i] == '{') {
+        dropped.push_back(wrapper);
+      } else if (!dropped.empty()) {
+        dropped.pop_back();
+      }
+      wrapper = false;
+      if (!drop) out += text[i];
+    } else if (two == "\\ " || two == "\\," || two == "\\;" || two == "\\(" || two == "\\)") {
+      ++i;
+      space();
+    } else if (two == "\\!") {
+      ++i;
+    } else if (text[i] == ' ' || (text[i] >= '\t' && text[i] <= '\r') || text[i] == '~') {
+      space();
+    } else if (text[i] != '$') {
+      if (text[i] == ',' && !out.empty() && out.back() == ' ') out.pop_back();
+      out += text[i];
+      if (text[i] == ',') out += ' ';
+    }
+  }
+  return std::string(without_wrapping(out));
+}
+
+Reading read_math_answer(std::string_view text, CommaMode commas) {
+  Reading reading;
+  text = without_wrapping(text);
+  if (text.size() > kMaxAnswerBytes) {
+    reading.too_large = true;
+    return reading;
+  }
+  reading.words = plain_words(text);
+  const std::string bare = without_delimiters(text);
+  const std::string_view formula = without_wrapping(bare);
+  if (NodePtr based = based_number(formula)) {
+    reading.tree = std::move(based);
+    return reading;
+  }
+  auto tokens = tokenize_math(formula, commas, kMaxTokens);
+  if (!tokens) {
+    reading.too_large = true;
+    return reading;
+  }
+  drop_label(*tokens);
+  const NodePtr tree = MathParser(std::move(*tokens)).parse();
+  if (tree != nullptr) reading.tree = expanded(tree);
+  return reading;
+}
+
+}  // namespace temper

@@ -1,0 +1,210 @@
+#include "reward/math/scalar.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "reward/math/exact.h"
+#include "reward/math/numeric.h"
+
+namespace temper {
+namespace {
+
+constexpr slong kFastBits = 128, kSureBits = 3072;
+constexpr int kPoints = 10;
+
+enum class Agreement { equal, different, undefined };
+
+// -1 or 1 for an infinity with its sign, 0 for anything else.
+int sign_of_infinity(const Node& node) {
+  if (node.kind == NodeKind::infinity) return 1;
+  if (node.kind == NodeKind::negate) return -sign_of_infinity(*node.items[0]);
+  return 0;
+}
+
+// The decimal literal that the node is, perhaps behind a minus.
+const Node* decimal_literal(const Node& node) {
+  if (node.kind == NodeKind::negate) return decimal_literal(*node.items[0]);
+  return node.kind == NodeKind::number && node.decimals > 0 ? &node : nullptr;
+}
+
+// How far a value may lie from the decimal: half a unit of its last place, or 0 if that is coarse.
+mpq_class tolerance_of(const Node& literal) {
+  mpz_class scale;
+  mpz_ui_pow_ui(scale.get_mpz_t(), 10, static_cast<unsigned long>(literal.decimals));
+  mpq_class half(1, 2 * scale);
+  half.canonicalize();
+  return half * 200 <= literal.value ? half : mpq_class(0);
+}
+
+// Whether the ball's radius is small beside the values compared.
+bool is_tight(const Ball& difference, const Ball& a, const Ball& b, slong precision) {
+  mag_t radius, scale, other;
+  mag_init(radius);
+  mag_init(scale);
+  mag_init(other);
+  mag_hypot(radius, arb_radref(difference.real()), arb_radref(acb_imagref(difference.get())));
+  acb_get_mag(scale, a.get());
+  acb_get_mag(other, b.get());
+  mag_max(scale, scale, other);
+  mag_mul_2exp_si(scale, scale, -precision / 3);
+  // Two zeros have no scale of their own.
+  mag_set_ui_2exp_si(other, 1, -2 * precision / 3);
+  mag_max(scale, scale, other);
+  const bool tight = mag_cmp(radius, scale) <= 0;
+  mag_clear(radius);
+  mag_clear(scale);
+  mag_clear(other);
+  return tight;
+}
+
+Agreement agree_at(const Node& gold, const Node& answer, const EvaluationPoint& point,
+                   MathBudget& budget) {
+  Ball a, b, difference;
+  if (!evaluate(gold, point, budget, a) || !evaluate(answer, point, budget, b)) {
+    return Agreement::undefined;
+  }
+  acb_sub(difference.get(), a.get(), b.get(), point.precision);
+  if (acb_contains_zero(difference.get()) == 0) return Agreement::different;
+  return is_tight(difference, a, b, point.precision) ? Agreement::equal : Agreement::undefined;
+}
+
+bool same_constant(const Node& gold, const Node& answer, MathBudget& budget) {
+  if (agree_at(gold, answer, {{}, kFastBits, false}, budget) == Agreement::different) return false;
+  return agree_at(gold, answer, {{}, kSureBits, false}, budget) == Agreement::equal;
+}
+
+bool within_decimal(const Node& gold, const Node& literal, const Node& answer, MathBudget& budget) {
+  const mpq_class tolerance = tolerance_of(literal);
+  const mpq_class target =
+      gold.kind == NodeKind::negate ? mpq_class(-literal.value) : literal.value;
+  if (const auto value = exact_value(answer, budget)) {
+    const bool coarser =
+        decimal_literal(answer) != nullptr && decimal_literal(answer)->decimals < literal.decimals;
+    if (coarser || tolerance == 0) return *value == target;
+    return abs(mpq_class(*value - target)) <= tolerance;
+  }
+  if (tolerance == 0) return same_constant(gold, answer, budget);
+  Ball value, low, high;
+  if (!evaluate(answer, {{}, kFastBits, false}, budget, value) || !value.is_real()) return false;
+  evaluate(*make_number(target - tolerance), {{}, kFastBits, false}, budget, low);
+  evaluate(*make_number(target + tolerance), {{}, kFastBits, false}, budget, high);
+  return arb_ge(value.real(), low.real()) != 0 && arb_le(value.real(), high.real()) != 0;
+}
+
+// A fixed sequence of numbers in [0, 1), so that every run tries the same points.
+class PointSource {
+ public:
+  double next() {
+    state_ = state_ * 6364136223846793005u + 1442695040888963407u;
+    return static_cast<double>(state_ >> 40) * 0x1p-24;
+  }
+
+ private:
+  uint64_t state_ = 0x9E3779B97F4A7C15u;
+};
+
+// Small and positive at first, then large, then negative, then of mixed signs.
+double coordinate(int index, PointSource& source) {
+  const double u = source.next();
+  if (index < 4) return 0.3 + 2.4 * u;
+  if (index < 6) return 3.0 + 37.0 * u;
+  if (index < 8) return -0.3 - 2.4 * u;
+  return (source.next() < 0.5 ? -1.0 : 1.0) * (0.1 + 12.0 * u);
+}
+
+std::vector<EvaluationPoint> points_for(const Node& a, const Node& b, bool real_only) {
+  std::vector<std::string> names = symbols_of(a);
+  for (std::string& name : symbols_of(b)) names.push_back(std::move(name));
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  PointSource source;
+  std::vector<EvaluationPoint> points;
+  for (int i = 0; i < kPoints; ++i) {
+    EvaluationPoint point{{}, kFastBits, real_only};
+    for (const std::string& name : names) point.symbols[name] = coordinate(i, source);
+    points.push_back(std::move(point));
+  }
+  return points;
+}
+
+bool has_imaginary_unit(const Node& node) {
+  if (node.kind == NodeKind::constant && node.name == "i") return true;
+  return std::any_of(node.items.begin(), node.items.end(),
+                     [](const NodePtr& item) { return has_imaginary_unit(*item); });
+}
+
+// Agreement at all points; with `real_only`, points where a side is undefined are passed over, so
+// that sqrt(1/n) is 1/sqrt(n); nullopt if too few points are left to say.
+std::optional<bool> same_at_points(const Node& gold, const Node& answer, bool real_only,
+                                   MathBudget& budget) {
+  int agreeing = 0;
+  for (EvaluationPoint& point : points_for(gold, answer, real_only)) {
+    Agreement here = agree_at(gold, answer, point, budget);
+    if (here == Agreement::undefined) {
+      point.precision = 4 * kFastBits;
+      here = agree_at(gold, answer, point, budget);
+    }
+    if (here == Agreement::different) return false;
+    if (here == Agreement::equal) ++agreeing;
+  }
+  if (agreeing < 3) return std::nullopt;
+  return true;
+}
+
+bool same_function(const Node& gold, const Node& answer, MathBudget& budget) {
+  if (!has_imaginary_unit(gold) && !has_imaginary_unit(answer)) {
+    if (const auto same = same_at_points(gold, answer, true, budget)) return *same;
+  }
+  return same_at_points(gold, answer, false, budget).value_or(false);
+}
+
+}  // namespace
+
+bool same_value(const Node& gold, const Node& answer, MathBudget& budget) {
+  const int gold_infinity = sign_of_infinity(gold);
+  if (gold_infinity != 0 || sign_of_infinity(answer) != 0) {
+    return gold_infinity == sign_of_infinity(answer);
+  }
+  const bool constant = symbols_of(gold).empty() && symbols_of(answer).empty();
+  if (!constant) return same_function(gold, answer, budget);
+  const Node* literal = decimal_literal(gold);
+  if (literal != nullptr) return within_decimal(gold, *literal, answer, budget);
+  const auto a = exact_value(gold, budget);
+  const auto b = exact_value(answer, budget);
+  if (a && b) return *a == *b;
+  return same_constant(gold, answer, budget);
+}
+
+bool proportional(const Node& gold, const Node& answer, int sign, MathBudget& budget) {
+  const bool real_only = !has_imaginary_unit(gold) && !has_imaginary_unit(answer);
+  Ball first_gold, first_answer;
+  int agreeing = -1;  // the first point only sets the factor
+  for (const EvaluationPoint& point : points_for(gold, answer, real_only)) {
+    Ball a, b;
+    if (!evaluate(gold, point, budget, a) || !evaluate(answer, point, budget, b)) continue;
+    if (acb_contains_zero(a.get()) != 0 || acb_contains_zero(b.get()) != 0) {
+      if (acb_contains_zero(a.get()) != acb_contains_zero(b.get())) return false;
+      continue;
+    }
+    if (agreeing < 0) {
+      acb_set(first_gold.get(), a.get());
+      acb_set(first_answer.get(), b.get());
+      Ball factor;
+      acb_div(factor.get(), b.get(), a.get(), kFastBits);
+      const bool positive = arb_is_positive(factor.real()) != 0;
+      if (sign != 0 && (!factor.is_real() || positive != (sign > 0))) return false;
+      agreeing = 0;
+      continue;
+    }
+    Ball left, right, difference;
+    acb_mul(left.get(), a.get(), first_answer.get(), kFastBits);
+    acb_mul(right.get(), b.get(), first_gold.get(), kFastBits);
+    acb_sub(difference.get(), left.get(), right.get(), kFastBits);
+    if (acb_contains_zero(difference.get()) == 0) return false;
+    if (!is_tight(difference, left, right, kFastBits)) continue;
+    ++agreeing;
+  }
+  return agreeing >= 2;
+}
+
+}  // namespace temper

@@ -1,0 +1,113 @@
+#include "reward/math/units.h"
+
+#include <algorithm>
+#include <cctype>
+#include <iterator>
+
+namespace temper {
+namespace {
+
+struct Unit {
+  std::string_view canonical;
+  std::string_view spellings;  // with a space on both sides of each
+};
+
+constexpr Unit kUnits[] = {
+    {"mm", " mm millimeter millimetre "},
+    {"cm", " cm centimeter centimetre "},
+    {"dm", " dm decimeter decimetre "},
+    {"m", " m meter metre "},
+    {"km", " km kilometer kilometre "},
+    {"inch", " in inch inches "},
+    {"ft", " ft foot feet "},
+    {"yd", " yd yard "},
+    {"mile", " mi mile "},
+    {"mg", " mg milligram "},
+    {"g", " g gram gramme "},
+    {"kg", " kg kilogram kilo "},
+    {"ton", " ton tonne "},
+    {"lb", " lb lbs pound "},
+    {"oz", " oz ounce "},
+    {"ms", " ms millisecond "},
+    {"s", " s sec second "},
+    {"min", " min minute "},
+    {"h", " h hr hour "},
+    {"day", " day "},
+    {"week", " week wk "},
+    {"month", " month "},
+    {"year", " year yr "},
+    {"l", " l liter litre L "},
+    {"ml", " ml milliliter millilitre mL "},
+    {"gal", " gal gallon "},
+    {"qt", " qt quart "},
+    {"pt", " pt pint "},
+    {"cup", " cup "},
+    {"mph", " mph "},
+    {"kph", " kph kmh "},
+    {"N", " N newton "},
+    {"J", " J joule "},
+    {"W", " W watt "},
+    {"kW", " kW kilowatt "},
+    {"V", " V volt "},
+    {"A", " A amp ampere "},
+    {"Hz", " Hz hertz "},
+    {"Pa", " Pa pascal "},
+    {"K", " K kelvin "},
+    {"C", " C celsius Celsius "},
+    {"F", " F fahrenheit Fahrenheit "},
+    {"mol", " mol mole "},
+    {"rad", " rad radian "},
+    {"$", " $ dollar USD usd buck "},
+    {"cent", " cent penny pennies "},
+    {"\xE2\x82\xAC", " \xE2\x82\xAC euro EUR "},
+    {"acre", " acre "},
+};
+
+// "inches" -> "inche" would be wrong, so plurals are tried as -s and -es.
+std::string_view find_unit(std::string_view word) {
+  const auto listed = [](std::string_view spelling) -> std::string_view {
+    const std::string padded = " " + std::string(spelling) + " ";
+    for (const Unit& unit : kUnits) {
+      if (unit.spellings.find(padded) != std::string_view::npos) return unit.canonical;
+    }
+    return {};
+  };
+  if (word.empty() || word.find(' ') != std::string_view::npos) return {};
+  std::string_view found = listed(word);
+  if (found.empty() && word.size() > 2 && word.back() == 's') {
+    found = listed(word.substr(0, word.size() - 1));
+  }
+  if (found.empty() && word.size() > 2 && std::isupper(static_cast<unsigned char>(word[0])) != 0) {
+    std::string lower(word);
+    lower[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(lower[0])));
+    return find_unit(lower);
+  }
+  return found;
+}
+
+}  // namespace
+
+bool is_unit(std::string_view word) {
+  return !find_unit(word).empty();
+}
+
+std::string canonical_unit(std::string_view word) {
+  const std::string_view unit = find_unit(word);
+  if (!unit.empty()) return std::string(unit);
+  std::string noun(word);
+  std::transform(noun.begin(), noun.end(), noun.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (noun.size() > 3 && noun.back() == 's') noun.pop_back();
+  return noun;
+}
+
+bool breaks_unit_phrase(std::string_view word) {
+  constexpr std::string_view kWords[] = {
+      "is",    "are",  "was",   "not",  "no",    "than", "if",      "when",
+      "where", "but",  "then",  "so",   "else",  "does", "for",     "which",
+      "that",  "isn",  "aren",  "to",   "or",    "and",  "plus",    "minus",
+      "times", "over", "hence", "thus", "given", "with", "without", "except"};
+  return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
+}
+
+}  // namespace temper

@@ -1,0 +1,78 @@
+// The table of equal and unequal answers, form by form, and what follows from it.
+#include <map>
+#include <sstream>
+
+#include "core/file.h"
+#include "reward/math/checker.h"
+#include "reward/math/extract.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+struct Pair {
+  std::string form, gold, answer;
+  bool equal = false;
+};
+
+std::vector<Pair> read_pairs() {
+  std::istringstream file(
+      read_file(std::string(TEMPER_SOURCE_DIR) + "/tests/reward/math_pairs.txt"));
+  std::vector<Pair> pairs;
+  std::string line, form;
+  while (std::getline(file, line)) {
+    if (line.empty() || line[0] == '#') continue;
+    const size_t equal = line.find(" <=> "), unequal = line.find(" <!> ");
+    if (line[0] == '[' && equal == std::string::npos && unequal == std::string::npos) {
+      form = line;
+      continue;
+    }
+    const size_t at = std::min(equal, unequal);
+    REQUIRE(at != std::string::npos);
+    pairs.push_back({form, line.substr(0, at), line.substr(at + 5), equal != std::string::npos});
+  }
+  return pairs;
+}
+
+}  // namespace
+
+TEST_CASE("answers are equal and unequal as the table says") {
+  int right = 0, total = 0;
+  for (const Pair& pair : read_pairs()) {
+    INFO(pair.form << " " << pair.gold << (pair.equal ? " <=> " : " <!> ") << pair.answer);
+    const bool same = same_math(pair.gold, pair.answer);
+    CHECK(same == pair.equal);
+    right += same == pair.equal ? 1 : 0;
+    ++total;
+  }
+  INFO(right << " of " << total);
+  CHECK(total >= 450);
+  CHECK(right * 100 >= total * 98);
+}
+
+TEST_CASE("every gold of the table equals itself, boxed too") {
+  for (const Pair& pair : read_pairs()) {
+    if (pair.form == "[malformed and hostile]") continue;
+    INFO(pair.gold);
+    CHECK(same_math(pair.gold, pair.gold));
+    CHECK(check_math(pair.gold, "so \\boxed{" + pair.gold + "}.", {}).status == VerdictStatus::ok);
+  }
+}
+
+TEST_CASE("a changed answer is no longer equal") {
+  // Metamorphic: what equals the gold, plus one, does not; nor does it in another sign.
+  for (const char* gold : {"72", "\\frac{1}{2}", "2\\sqrt{3}", "6\\pi", "x^2+x", "\\frac{1}{2-x}",
+                           "3+5i", "\\log_3 5", "2^{-99}", "1-1/e", "\\sqrt{1/n}"}) {
+    INFO(gold);
+    const std::string text = gold;
+    CHECK(same_math(gold, "(" + text + ")+0"));
+    CHECK(same_math(gold, "-(-(" + text + "))"));
+    CHECK(same_math(gold, "\\frac{3(" + text + ")}{3}"));
+    CHECK(same_math(gold, "(" + text + ")^{3} / (" + text + ")^{2}"));
+    CHECK_FALSE(same_math(gold, "(" + text + ")+1"));
+    CHECK_FALSE(same_math(gold, "(" + text + ")+10^{-30}"));
+    CHECK_FALSE(same_math(gold, "-(" + text + ")"));
+    CHECK_FALSE(same_math(gold, "2(" + text + ")"));
+  }
+}
