@@ -60,14 +60,21 @@ bool same_math(std::string_view gold, std::string_view answer, const CompareOpti
 Verdict check_math(std::string_view gold, std::string_view completion,
                    const CompareOptions& options) {
   std::string reason;
-  const auto expected = final_answer(gold, reason);
+  const auto expected = gold_answer(gold, reason);
   if (!expected) return verdict_bad_gold("gold: " + reason);
   const Reading readable = read_math_answer(expected->text, CommaMode::grouping);
   if (readable.too_large) return verdict_bad_gold("the gold is too large");
   const auto answer = final_answer(completion, reason);
   if (!answer) return verdict_no_answer(reason);
-  const std::string extracted = shortened(answer->text, 200);
-  const Outcome outcome = compare(expected->text, answer->text, options);
+  std::string extracted = shortened(answer->text, 200);
+  Outcome outcome = compare(expected->text, answer->text, options);
+  if (outcome == Outcome::unreadable && answer->mark == AnswerMark::whole) {
+    // A line of words without any mark: the last number in it, if it stands free.
+    if (const auto number = last_number(answer->text)) {
+      extracted = std::string(number->text);
+      outcome = compare(expected->text, number->text, options);
+    }
+  }
   if (outcome == Outcome::same) return verdict_ok(extracted);
   if (outcome == Outcome::different) {
     return verdict_wrong(extracted, "the gold is " + shortened(expected->text));

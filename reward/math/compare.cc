@@ -82,6 +82,10 @@ class Comparison {
     if (answer->kind == NodeKind::relation || answer->kind == NodeKind::chain) {
       return value_of_equation(gold, *answer);
     }
+    if (answer->kind == NodeKind::list) {  // one value in several forms: "12x-34, or -34+12x"
+      return std::all_of(answer->items.begin(), answer->items.end(),
+                         [&](const NodePtr& item) { return scalar(gold, item); });
+    }
     if (!is_scalar(*answer)) return false;
     if (gold->kind == NodeKind::base || answer->kind == NodeKind::base) {
       return based_number(*gold, *answer);

@@ -4,12 +4,14 @@
 #include <array>
 #include <cctype>
 
+#include "reward/math/formulas.h"
 #include "reward/text.h"
 
 namespace temper {
 namespace {
 
 constexpr size_t kNone = std::string_view::npos;
+constexpr size_t kMaxLine = 256;
 
 // The end of the group whose '{' stands at `open`: the index of its '}', or kNone.
 size_t closing_brace(std::string_view text, size_t open) {
@@ -26,27 +28,50 @@ size_t closing_brace(std::string_view text, size_t open) {
   return kNone;
 }
 
-// The content of the last \boxed or \fbox; sets `found` if there is one, closed or not.
-std::optional<std::string_view> last_box(std::string_view text, bool& found) {
-  size_t at = kNone, begin = 0;
+// The \boxed or \fbox that is the last one before `end`, by its own extent and that of its content.
+struct Box {
+  size_t begin = kNone, end = kNone;  // end is kNone if it is not closed
+  std::string_view content;
+};
+Box last_box_before(std::string_view text, size_t end) {
+  Box box;
+  size_t content = 0;
   for (const std::string_view command : {"\\boxed", "\\fbox"}) {
-    const size_t last = text.rfind(command);
-    if (last != kNone && (at == kNone || last > at)) {
-      at = last;
-      begin = last + command.size();
-    }
+    const size_t last = end == 0 ? kNone : text.rfind(command, end - 1);
+    if (last == kNone || (box.begin != kNone && last < box.begin)) continue;
+    box.begin = last;
+    content = last + command.size();
   }
-  found = at != kNone;
-  if (!found) return std::nullopt;
-  while (begin < text.size() && text[begin] == ' ') ++begin;
-  if (begin >= text.size()) return std::nullopt;
-  if (text[begin] != '{') {  // \boxed 5 boxes what follows up to a space or the formula's end
-    const size_t end = std::min(text.find_first_of(" $\n", begin), text.size());
-    return text.substr(begin, end - begin);
+  if (box.begin == kNone) return box;
+  while (content < text.size() && text[content] == ' ') ++content;
+  if (content >= text.size()) return box;
+  if (text[content] != '{') {  // \boxed 5 boxes what follows up to a space or the formula's end
+    box.end = std::min(text.find_first_of(" $\n", content), text.size());
+    box.content = text.substr(content, box.end - content);
+    return box;
   }
-  const size_t end = closing_brace(text, begin);
-  if (end == kNone) return std::nullopt;
-  return text.substr(begin + 1, end - begin - 1);
+  const size_t close = closing_brace(text, content);
+  if (close == kNone) return box;
+  box.content = text.substr(content + 1, close - content - 1);
+  box.end = close + 1;
+  return box;
+}
+
+// The content of the last box, or the text from the first to the last of several joined ones.
+// `found` is set if there is a box, closed or not.
+std::optional<std::string_view> last_boxes(std::string_view text, bool& found) {
+  const Box last = last_box_before(text, text.size());
+  found = last.begin != kNone;
+  if (last.end == kNone) return std::nullopt;
+  size_t begin = last.begin;
+  for (int joined = 0; joined < 64; ++joined) {
+    const Box before = last_box_before(text, begin);
+    const bool adjacent = before.begin != kNone && before.end != kNone && before.end <= begin &&
+                          begin - before.end <= 40;
+    if (!adjacent || !only_joins(text.substr(before.end, begin - before.end))) break;
+    begin = before.begin;
+  }
+  return begin == last.begin ? last.content : text.substr(begin, last.end - begin);
 }
 
 // Where the last occurrence of `phrase` (lower case) ends, ignoring case; kNone if there is none.
@@ -62,51 +87,51 @@ std::string_view without_full_stop(std::string_view text) {
   return trimmed(text);
 }
 
-// The content of the last formula between math delimiters.
-std::optional<std::string_view> last_formula(std::string_view text) {
-  size_t best = kNone;
-  std::string_view content;
-  const auto consider = [&](size_t open, size_t begin, size_t end) {
-    if (best != kNone && open < best) return;
-    best = open;
-    content = text.substr(begin, end - begin);
-  };
-  const size_t close_dollar = text.rfind('$');
-  if (close_dollar != kNone && close_dollar > 0) {
-    const bool doubled = text[close_dollar - 1] == '$';
-    const size_t end = doubled ? close_dollar - 1 : close_dollar;
-    const size_t open = end == 0 ? kNone : text.rfind('$', end - 1);
-    if (open != kNone) consider(open, open + 1, end);
+// The text up to the end of its first sentence or line.
+std::string_view first_sentence(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  for (size_t at = text.find(". "); at != kNone; at = text.find(". ", at + 1)) {
+    if (at > 0 && text[at - 1] != '.') return text.substr(0, at);
   }
-  for (const auto& [left, right] : {std::pair{"\\(", "\\)"}, std::pair{"\\[", "\\]"}}) {
-    const size_t end = text.rfind(right);
-    const size_t open = end == kNone || end == 0 ? kNone : text.rfind(left, end - 1);
-    if (open != kNone) consider(open, open + 2, end);
-  }
-  if (best == kNone || trimmed(content).empty()) return std::nullopt;
-  return trimmed(content);
+  return text;
 }
 
-// What the phrases lead to: the rest of the line, and a formula's content if it is one.
+// A formula is not cut by a window that begins at a line's start.
+std::string_view tail_of(std::string_view text) {
+  constexpr size_t kWindow = 4000;
+  if (text.size() <= kWindow) return text;
+  const size_t line = text.find('\n', text.size() - kWindow);
+  return text.substr(line == kNone ? text.size() - kWindow : line + 1);
+}
+
+std::optional<std::string_view> last_formula(std::string_view text) {
+  text = tail_of(text);
+  const std::vector<FormulaSpan> formulas = find_formulas(text);
+  if (formulas.empty()) return std::nullopt;
+  return formula_group(text, formulas, formulas.size() - 1);
+}
+
+// What the phrases lead to: a formula right after them, or the rest of the sentence.
 std::optional<std::string_view> after_phrase(std::string_view text) {
-  constexpr std::array<std::string_view, 4> kPhrases = {"answer is",
-                                                        "answer:", "answer is:", "answer**:"};
+  constexpr std::array<std::string_view, 4> kPhrases = {"answer is", "answer:", "answers are",
+                                                        "answer**:"};
+  text = tail_of(text);
   size_t begin = kNone;
   for (const std::string_view phrase : kPhrases) {
     const size_t end = end_of_last_phrase(text, phrase);
     if (end != kNone && (begin == kNone || end > begin)) begin = end;
   }
   if (begin == kNone) return std::nullopt;
-  std::string_view rest = text.substr(begin);
-  const size_t text_start = rest.find_first_not_of(" \t\n:*");
-  if (text_start == kNone) return std::nullopt;
-  rest.remove_prefix(text_start);
-  rest = without_full_stop(rest.substr(0, rest.find('\n')));
-  while (rest.ends_with('*')) rest.remove_suffix(1);
-  if (rest.starts_with('$') || rest.starts_with("\\(")) {
-    if (const auto formula = last_formula(rest)) return formula;
+  const size_t start = text.find_first_not_of(" \t\n:*", begin);
+  if (start == kNone) return std::nullopt;
+  const std::string_view rest = text.substr(start);
+  const std::vector<FormulaSpan> formulas = find_formulas(rest);
+  if (!formulas.empty() && formulas.front().begin == 0) {
+    return formula_group_from(rest, formulas, 0);
   }
-  return without_full_stop(rest);
+  std::string_view sentence = without_full_stop(first_sentence(rest));
+  while (sentence.ends_with('*')) sentence.remove_suffix(1);
+  return without_full_stop(sentence);
 }
 
 std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::string& reason) {
@@ -119,7 +144,7 @@ std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::
 // The marks that may stand in the final part or inside the answer tags, from the strongest on.
 // `marked` is set if one is there, even if it holds nothing usable.
 std::optional<FinalAnswer> by_mark(std::string_view text, bool& marked, std::string& reason) {
-  const auto box = last_box(text, marked);
+  const auto box = last_boxes(text, marked);
   if (box) return checked(*box, AnswerMark::boxed, reason);
   if (marked) {
     reason = "a box is not closed";
@@ -149,12 +174,45 @@ std::optional<FinalAnswer> final_answer(std::string_view completion, std::string
   auto answer = by_mark(text, marked, reason);
   if (marked) return answer;
   if (const auto formula = last_formula(text))
-    return checked(*formula, AnswerMark::dollars, reason);
-  if (text.size() <= 256 && text.find('\n') == kNone) {
-    return checked(without_full_stop(text), AnswerMark::whole, reason);
-  }
+    return checked(*formula, AnswerMark::formula, reason);
+  const size_t line_start = text.rfind('\n');
+  const std::string_view line = line_start == kNone ? text : trimmed(text.substr(line_start + 1));
+  if (line.size() <= kMaxLine) return checked(without_full_stop(line), AnswerMark::whole, reason);
   reason = "no final answer is marked";
   return std::nullopt;
+}
+
+std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reason) {
+  for (const std::string_view mark : {"<answer>", "\\boxed", "\\fbox", "####"}) {
+    if (gold.find(mark) != kNone) return final_answer(gold, reason);
+  }
+  return checked(gold, AnswerMark::whole, reason);
+}
+
+std::optional<FinalAnswer> last_number(std::string_view line) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  size_t end = line.size();
+  while (end > 0 && !is_digit(line[end - 1])) --end;
+  if (end == 0) return std::nullopt;
+  size_t begin = end;
+  while (begin > 0 && (is_digit(line[begin - 1]) || line[begin - 1] == '.' ||
+                       line[begin - 1] == ',' || line[begin - 1] == '/')) {
+    --begin;
+  }
+  while (begin < end && !is_digit(line[begin]) && line[begin] != '.') ++begin;
+  if (begin > 0 && line[begin - 1] == '$') --begin;
+  if (begin > 0 && line[begin - 1] == '-' && (begin == 1 || line[begin - 2] == ' ')) --begin;
+  if (end < line.size() && line[end] == '%') ++end;
+  constexpr std::string_view kOperators = "+-*/^_=(){}[]<>\\|";
+  const std::string_view before = trimmed(line.substr(0, begin));
+  const std::string_view after = line.substr(end);
+  const bool formula_before = !before.empty() && kOperators.find(before.back()) != kNone;
+  const bool formula_after =
+      !after.empty() && (kOperators.find(after.front()) != kNone ||
+                         std::isalpha(static_cast<unsigned char>(after.front())) != 0);
+  const bool glued = begin > 0 && std::isalnum(static_cast<unsigned char>(line[begin - 1])) != 0;
+  if (formula_before || formula_after || glued) return std::nullopt;
+  return FinalAnswer{line.substr(begin, end - begin), AnswerMark::number};
 }
 
 }  // namespace temper

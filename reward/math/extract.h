@@ -7,19 +7,27 @@
 
 namespace temper {
 
-enum class AnswerMark { tag, boxed, hashes, phrase, dollars, whole };
+enum class AnswerMark { tag, boxed, hashes, phrase, formula, whole, number };
 
 struct FinalAnswer {
-  std::string_view text;  // trimmed, without the mark
+  std::string_view text;  // trimmed; formula delimiters are left where there were any
   AnswerMark mark = AnswerMark::whole;
 };
 
 // The one final answer of `completion`, in what follows the last </think>. The first of these that
-// is there: the content of the only <answer>; the last \boxed{...}; the rest of the line after the
-// last ####; what follows the last "answer is" or "answer:"; the last $...$, \(...\) or \[...\];
-// the whole text if it is one line of at most 256 bytes. Inside the tags a box, #### or phrase is
-// looked for again. nullopt with a reason if there is none, if a box or tag is not closed or is
-// empty, or if there are several <answer> tags: several guesses are no answer.
+// is there: the content of the only <answer>; the last \boxed{...}, with the boxes joined to it by
+// "and", "or" or a comma; the rest of the line after the last ####; the formula or sentence after
+// the last "answer is" or "answer:"; the last formula in delimiters, with those joined to it and a
+// unit after it; the last line, if it is no longer than 256 bytes. Inside the tags a box, #### or
+// phrase is looked for again. nullopt with a reason if there is none, if a box or tag is not closed
+// or is empty, or if there are several <answer> tags: several guesses are no answer.
 std::optional<FinalAnswer> final_answer(std::string_view completion, std::string& reason);
+
+// The answer in a gold: what a tag, box or #### marks in it, else the whole of it.
+std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reason);
+
+// The last number that stands free in a line of words, with its sign, currency and percent sign;
+// nullopt if there is none or if it is a part of a formula ("2*9=18").
+std::optional<FinalAnswer> last_number(std::string_view line);
 
 }  // namespace temper

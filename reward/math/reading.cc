@@ -51,6 +51,8 @@ bool is_currency_sign(std::string_view text, size_t at) {
 std::string without_delimiters(std::string_view text) {
   std::string out;
   bool inside = false, any = false;
+  // Joined boxes are cut out of a text in the middle of their formulas.
+  const bool boxes = text.find("\\boxed") != std::string_view::npos;
   for (size_t i = 0; i < text.size(); ++i) {
     const std::string_view two = text.substr(i, 2);
     const bool doubled = two == "$$";
@@ -62,8 +64,8 @@ std::string without_delimiters(std::string_view text) {
       any = true;
       i += (bracket || doubled) ? 1 : 0;
       out += ' ';
-    } else if (!inside && any && is_letter(text[i]) && (i == 0 || !is_letter(text[i - 1])) &&
-               (i == 0 || text[i - 1] != '\\')) {
+    } else if (!inside && any && !boxes && is_letter(text[i]) &&
+               (i == 0 || !is_letter(text[i - 1])) && (i == 0 || text[i - 1] != '\\')) {
       size_t end = i;
       while (end < text.size() && is_letter(text[end])) ++end;
       out += "\\text{" + std::string(text.substr(i, end - i)) + "}";

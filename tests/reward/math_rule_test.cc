@@ -22,10 +22,19 @@ TEST_CASE("the final answer is found in each of its marks") {
       {"<think>5</think><answer> 7 </answer>", "7"},
       {"<think>x</think><answer>It is \\boxed{7}</answer>", "7"},
       {"So the answer is 42.", "42"},
-      {"The final answer is: $\\frac12$.", "\\frac12"},
+      {"The final answer is: $\\frac12$.", "$\\frac12$"},
+      {"The answer is $5$ since $x > 3$.", "$5$"},
+      {"The answer is 3.5 cm. We are done.", "3.5 cm"},
+      {"the answers are $1$ and $2$", "$1$ and $2$"},
+      {"\\boxed{1} and \\boxed{2}", "\\boxed{1} and \\boxed{2}"},
+      {"\\boxed{1}. So \\boxed{2}", "2"},
+      {"It is $10$ cm.", "$10$ cm"},
+      {"It is $10$ and not more.", "$10$"},
+      {"It costs $5 and not $6, so\n7", "7"},
       {"Answer: 3 cm", "3 cm"},
-      {"First $3$, then $4$.", "4"},
-      {"we get \\(x=5\\)", "x=5"},
+      {"First $3$, then $4$.", "$4$"},
+      {"we get \\(x=5\\)", "\\(x=5\\)"},
+      {"a\nb", "b"},
       {"72", "72"},
   };
   for (const auto& [text, expected] : cases) {
@@ -39,7 +48,7 @@ TEST_CASE("the final answer is found in each of its marks") {
 
 TEST_CASE("no answer is no answer") {
   for (const char* text : {"", "\\boxed{}", "\\boxed{1", "<answer>1</answer><answer>2</answer>",
-                           "<answer></answer>", "a\nb", "\\boxed{5}</think>"}) {
+                           "<answer></answer>", "\\boxed{5}</think>", "a\nI do not know"}) {
     INFO(text);
     CHECK(judge("5", text).status == VerdictStatus::no_answer);
   }
@@ -69,6 +78,27 @@ TEST_CASE("numbers are compared exactly") {
     INFO(gold << " and " << answer);
     CHECK(judge(gold, answer).value == 0.0);
   }
+}
+
+TEST_CASE("several candidates answer only a gold of several") {
+  CHECK(judge("1, 2", "\\boxed{1} and \\boxed{2}").value == 1.0);
+  CHECK(judge("{2, 1}", "so $x=1$ or $x=2$.").value == 1.0);
+  CHECK(judge("2", "\\boxed{1} and \\boxed{2}").value == 0.0);
+  CHECK(judge("2", "\\boxed{1}, \\boxed{2}").value == 0.0);
+  CHECK(judge("2", "the answer is $1$ or $2$").value == 0.0);
+  CHECK(judge("2", "The answer is 1 or 2.").value == 0.0);
+  CHECK(judge("2", "<answer>1, 2</answer>").value == 0.0);
+  CHECK(judge("2", "\\boxed{1} Answer: 2").value == 0.0);
+}
+
+TEST_CASE("a number in a line of words counts only if it stands free") {
+  CHECK(judge("42", "I think that it must be 42.").value == 1.0);
+  CHECK(judge("-42", "So the temperature fell to -42 degrees").value == 1.0);
+  CHECK(judge("0.5", "The probability, in short, comes to 50%").value == 1.0);
+  CHECK(judge("1234", "In total they sold 1,234 of them").value == 1.0);
+  CHECK(judge("18", "She makes 9*2=18 a day").value == 0.0);
+  CHECK(judge("2", "It should be x^2 as shown").value == 0.0);
+  CHECK(judge("5", "It should be 5 or maybe 6").value == 0.0);
 }
 
 TEST_CASE("a gold without an answer is a bad gold") {
