@@ -32,11 +32,20 @@ Measured measured(const NodePtr& node) {
   }
 }
 
+bool is_function_letter(const std::string& name) {
+  return name.size() == 1 && std::string_view("fghFGHPpqQTSV").find(name) != std::string_view::npos;
+}
+
+// x, AB, |v|, f(x), f(2): what may stand before the '=' of an answer.
 bool is_name(const Node& node) {
   if (node.kind == NodeKind::symbol) return true;
-  // f(x), P(n): a letter times a letter in brackets.
-  return node.kind == NodeKind::multiply && node.items[0]->kind == NodeKind::symbol &&
-         node.items[1]->kind == NodeKind::symbol;
+  if (node.kind == NodeKind::absolute) return node.items[0]->kind == NodeKind::symbol;
+  if (node.kind != NodeKind::multiply) return false;
+  const Node& first = *node.items[0];
+  const Node& second = *node.items[1];
+  if (second.kind == NodeKind::symbol) return is_name(first) && first.kind != NodeKind::absolute;
+  const bool value = second.kind == NodeKind::number || second.kind == NodeKind::negate;
+  return first.kind == NodeKind::symbol && is_function_letter(first.name) && value;
 }
 
 class Comparison {

@@ -25,6 +25,9 @@ bool same_answer(const Node& gold, const Node& answer, const CompareOptions& opt
 // order.
 bool same_words(const std::string& gold, const std::string& answer);
 
+// Whether the text is a time of day: "4:30 p.m.", "16:30".
+bool is_time(const std::string& words);
+
 // The letter that the text chooses: "B", "(B)", "B.", "(B) 12 apples"; '\0' if it is no choice.
 // `alone` is set if nothing follows the letter.
 char chosen_letter(const std::string& words, bool& alone);

@@ -300,8 +300,8 @@ std::optional<Notation> special_character(std::string_view text, size_t& length)
 }
 
 bool is_matrix_environment(std::string_view name) {
-  constexpr std::string_view kNames[] = {"matrix",  "pmatrix", "bmatrix",    "vmatrix",
-                                         "Bmatrix", "array",   "smallmatrix"};
+  constexpr std::string_view kNames[] = {"matrix",  "pmatrix", "bmatrix",     "vmatrix",
+                                         "Bmatrix", "array",   "smallmatrix", "cases"};
   return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 

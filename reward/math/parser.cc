@@ -179,8 +179,8 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::bar:
       return open_bars_ == 0;
     case TokenKind::number:
-      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork.
-      return false;
+      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7! is none.
+      return left->kind == NodeKind::factorial;
     case TokenKind::word:
       return !peek().in_text && peek().text.size() <= 3 && !breaks_unit_phrase(peek().text) &&
              !(left->kind == NodeKind::number && is_unit(peek().text));
@@ -265,6 +265,11 @@ NodePtr MathParser::with_unit(NodePtr value) {
     ++at_;
     return make_node(NodeKind::quantity, {value}, unit);
   }
+  if (const long scale = magnitude_of(peek().text)) {  // "5 million"
+    ++at_;
+    value = make_node(NodeKind::multiply, {value, make_number(scale)});
+    if (!at(TokenKind::word)) return value;
+  }
   std::string unit;
   for (int words = 0; at(TokenKind::word) && words < 4; ++words) {
     if (breaks_unit_phrase(peek().text)) return nullptr;
@@ -281,6 +286,7 @@ NodePtr MathParser::with_unit(NodePtr value) {
   if (at(TokenKind::word)) return nullptr;
   if (unit == "percent") return make_node(NodeKind::percent, {value});
   if (unit == "degree") return make_node(NodeKind::degree, {value});
+  if (unit == "degree C" || unit == "degree F") unit = "deg" + unit.substr(7);
   return make_node(NodeKind::quantity, {value}, unit);
 }
 

@@ -205,8 +205,14 @@ NodePtr MathParser::decorated_atom() {
 NodePtr MathParser::number_atom() {
   const std::string text = peek().text;
   ++at_;
-  if (at(TokenKind::overline) && peek().text == "overline" && text.find('.') != text.npos) {
-    return repeating_decimal(text);
+  const bool bar = at(TokenKind::overline) && (peek().text == "overline" || peek().text == "dot");
+  if (bar && text.find('.') != text.npos) return repeating_decimal(text);
+  const bool bracket = text.ends_with('.') && at(TokenKind::open_paren) && !peek().space_before;
+  if (bracket) {  // 0.(3) is another way to write the bar
+    if (peek(1).kind != TokenKind::number || peek(2).kind != TokenKind::close_paren) return nullptr;
+    NodePtr value = repeating_decimal(text);
+    ++at_;
+    return value;
   }
   return number_of_text(text);
 }

@@ -192,10 +192,11 @@ NodePtr MathParser::matrix() {
     return fits;
   };
   while (!at(TokenKind::end_matrix)) {
-    NodePtr entry = sum();
+    NodePtr entry = name == "cases" ? statement() : sum();
     if (entry == nullptr || entries.size() >= kMaxItems) return nullptr;
     entries.push_back(std::move(entry));
     ++in_row;
+    if (name == "cases") take(TokenKind::comma);
     if (take(TokenKind::column_break)) continue;
     if (take(TokenKind::row_break)) {
       if (!end_row()) return nullptr;
@@ -206,6 +207,9 @@ NodePtr MathParser::matrix() {
   ++at_;
   if (in_row > 0 && !end_row()) return nullptr;
   if (columns == 0) return nullptr;
+  if (name == "cases") {  // a system of statements; a piecewise function is not read
+    return columns == 1 ? make_node(NodeKind::list, std::move(entries), "and") : nullptr;
+  }
   return make_node(NodeKind::matrix, std::move(entries), name == "vmatrix" ? "|" : "",
                    static_cast<int64_t>(columns));
 }

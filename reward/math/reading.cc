@@ -97,6 +97,11 @@ NodePtr based_number(std::string_view text) {
 
 // Drops what labels the answer: words before the first '='.
 void drop_label(std::vector<Token>& tokens) {
+  const Token& first = tokens.front();
+  if (first.kind == TokenKind::relation && (first.text == "=" || first.text == "~")) {
+    tokens.erase(tokens.begin());  // "= 5"
+    return;
+  }
   size_t equals = 0;
   bool words = false;
   for (; equals < tokens.size(); ++equals) {

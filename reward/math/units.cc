@@ -101,12 +101,23 @@ std::string canonical_unit(std::string_view word) {
   return noun;
 }
 
+long magnitude_of(std::string_view word) {
+  constexpr std::pair<std::string_view, long> kMagnitudes[] = {
+      {"dozen", 12},        {"hundred", 100},        {"thousand", 1000},
+      {"million", 1000000}, {"billion", 1000000000}, {"trillion", 1000000000000}};
+  for (const auto& [name, value] : kMagnitudes) {
+    if (word == name) return value;
+  }
+  return 0;
+}
+
 bool breaks_unit_phrase(std::string_view word) {
   constexpr std::string_view kWords[] = {
-      "is",    "are",  "was",   "not",  "no",    "than", "if",      "when",
-      "where", "but",  "then",  "so",   "else",  "does", "for",     "which",
-      "that",  "isn",  "aren",  "to",   "or",    "and",  "plus",    "minus",
-      "times", "over", "hence", "thus", "given", "with", "without", "except"};
+      "is",      "are",    "was",   "not",     "no",    "than",  "if",    "when", "where", "but",
+      "then",    "so",     "else",  "does",    "for",   "which", "that",  "isn",  "aren",  "to",
+      "or",      "and",    "plus",  "minus",   "times", "over",  "hence", "thus", "given", "with",
+      "without", "except", "half",  "squared", "cubed", "minus", "one",   "two",  "three", "four",
+      "five",    "six",    "seven", "eight",   "nine",  "ten"};
   return std::find(std::begin(kWords), std::end(kWords), word) != std::end(kWords);
 }
 

@@ -14,6 +14,9 @@ bool is_unit(std::string_view word);
 // unit of measure loses its plural's s and its capitals.
 std::string canonical_unit(std::string_view word);
 
+// What a word multiplies the number before it by: 1000 for "thousand"; 0 for other words.
+long magnitude_of(std::string_view word);
+
 // Whether the word may not stand in the phrase after a value: verbs and connectives.
 bool breaks_unit_phrase(std::string_view word);
 

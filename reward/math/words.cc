@@ -77,6 +77,36 @@ std::vector<std::string> items_of(const std::string& words) {
   return items;
 }
 
+// A time of day in minutes: "4:30 p.m.", "4:30pm", "9 AM"; -1 if the text is none. `half` is set to
+// 'a' or 'p', or to '\0' where the text does not say.
+int clock_minutes(const std::string& words, char& half) {
+  std::string text;
+  for (const char c : lowered(words)) {
+    if (c != ' ' && c != '.') text += c;
+  }
+  half = '\0';
+  if (text.ends_with("am") || text.ends_with("pm")) {
+    half = text[text.size() - 2];
+    text.resize(text.size() - 2);
+  }
+  const size_t colon = text.find(':');
+  const std::string hours = text.substr(0, colon);
+  const std::string minutes = colon == std::string::npos ? "00" : text.substr(colon + 1);
+  const auto is_number = [](const std::string& s) {
+    return !s.empty() && s.size() <= 2 && s.find_first_not_of("0123456789") == std::string::npos;
+  };
+  if (!is_number(hours) || !is_number(minutes) || minutes.size() != 2) return -1;
+  if (colon == std::string::npos && half == '\0') return -1;
+  return std::stoi(hours) * 60 + std::stoi(minutes);
+}
+
+bool same_time(const std::string& gold, const std::string& answer) {
+  char gold_half = '\0', answer_half = '\0';
+  const int a = clock_minutes(gold, gold_half), b = clock_minutes(answer, answer_half);
+  const bool halves = gold_half == answer_half || gold_half == '\0' || answer_half == '\0';
+  return a >= 0 && a == b && halves;
+}
+
 bool same_text(const std::string& gold, const std::string& answer) {
   if (gold == answer) return true;
   const std::string lower = lowered(gold);
@@ -84,6 +114,11 @@ bool same_text(const std::string& gold, const std::string& answer) {
 }
 
 }  // namespace
+
+bool is_time(const std::string& words) {
+  char half = '\0';
+  return clock_minutes(words, half) >= 0;
+}
 
 char chosen_letter(const std::string& words, bool& alone) {
   std::string_view text = trimmed(words);
@@ -112,7 +147,7 @@ char chosen_letter(const std::string& words, bool& alone) {
 
 bool same_words(const std::string& gold, const std::string& answer) {
   if (gold.empty() || answer.empty()) return false;
-  if (same_text(gold, answer)) return true;
+  if (same_text(gold, answer) || same_time(gold, answer)) return true;
   bool gold_alone = false, answer_alone = false;
   const char letter = chosen_letter(gold, gold_alone);
   if (letter != '\0' && gold_alone) return chosen_letter(answer, answer_alone) == letter;
