@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <sstream>
 
-#ifndef TEMPER_VERSION
-#define TEMPER_VERSION "unknown"
-#endif
+#include "cli/build_info.h"
 
 namespace temper {
 namespace {
@@ -124,7 +122,7 @@ std::string help_text(const Subcommand& subcommand) {
       if (option.group() != group) continue;
       const std::string value = placeholder(option);
       const bool on = option.kind() == OptionKind::boolean && default_text(option) == "true";
-      write_entry(out, (on ? "--no-" : "--") + option.flag() + (value.empty() ? "" : " " + value),
+      write_entry(out, (on ? "--[no-]" : "--") + option.flag() + (value.empty() ? "" : " " + value),
                   option.help() + notes(option));
     }
   }
@@ -139,7 +137,7 @@ std::string help_text(const Subcommand& subcommand) {
 }
 
 std::string version_text() {
-  return "temper " TEMPER_VERSION "\n";
+  return "temper " + code_version() + "\n";
 }
 
 }  // namespace temper

@@ -13,7 +13,7 @@ std::string overview_text(const Subcommands& subcommands, const std::string& gro
 // Of one subcommand: usage, options by group with defaults, units and ranges, examples.
 std::string help_text(const Subcommand& subcommand);
 
-// "temper 0.1.0\n".
+// "temper 0.1.0 (1a2b3c4d5e6f)\n".
 std::string version_text();
 
 }  // namespace temper

@@ -8,6 +8,8 @@ namespace temper {
 
 void add_all_subcommands(Subcommands& list) {
   add_rollout(list);
+  add_sft(list);
+  add_grpo(list);
   add_reward(list);
   add_eval(list);
   add_generate(list);

@@ -71,6 +71,8 @@ class Subcommands {
 
 // The list, in the order of `temper --help`.
 void add_all_subcommands(Subcommands& list);
+void add_grpo(Subcommands& list);
+void add_sft(Subcommands& list);
 void add_data(Subcommands& list);
 void add_inspect(Subcommands& list);
 void add_doctor(Subcommands& list);

@@ -35,6 +35,7 @@ struct GrpoOptions {
   TrainingOptions training;
 };
 
+// The table of `temper grpo`, bound to `options`.
 OptionsTable grpo_options(GrpoOptions& options);
 
 }  // namespace temper

@@ -46,7 +46,8 @@ void record_rewards(const CompositeReward& reward, StepWriter& writer, int64_t s
     NewReward row;
     row.rule = reward.name(c);
     if (was_judged(v.status)) row.value = v.value;
-    row.weight = component.counted ? component.weight : 0.0;
+    row.weight = component.weight;
+    row.counted = component.counted;
     row.status = name_of(v.status);
     if (!v.extracted.empty()) row.extracted = v.extracted;
     if (!v.reason.empty()) row.reason = v.reason;

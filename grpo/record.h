@@ -21,6 +21,7 @@ struct Mismatch {
 };
 Mismatch measure_mismatch(const std::vector<GrpoGroup>& groups);
 
+// The mean over all samples of all groups.
 double mean_reward(const std::vector<GrpoGroup>& groups);
 
 // Inserts prompts, samples, rewards and advantages.

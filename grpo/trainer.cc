@@ -85,7 +85,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
     // 3. Update the policy.   4. Commit all that the update used together with its results.
     const UpdateReport update = update_policy(job, train, groups, step);
     seconds.update = phase.lap();
-    StepWriter writer(job.store, {job.run_id, "grpo", step}, step);
+    StepWriter writer(job.store, {job.run_id, "grpo", step}, step - 1);
     record_samples(job, writer, groups, step - 1);
     record_metrics(job, writer, groups, update, seconds);
 

@@ -27,6 +27,7 @@ struct SftOptions {
   TrainingOptions training;
 };
 
+// The table of `temper sft`, bound to `options`.
 OptionsTable sft_options(SftOptions& options);
 
 }  // namespace temper

@@ -103,7 +103,7 @@ SftResult train_sft(const SftJob& job) {
     for (int64_t index : order.batch(i))
       batch.push_back(to_sequence(job.train[static_cast<size_t>(index)]));
     StepReport report;
-    StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i + 1);
+    StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i);
     result.loss = run_step(job, step, batch, learning_rate(schedule, i), report);
     tokens += report.tokens;
     add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);

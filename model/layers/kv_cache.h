@@ -17,6 +17,7 @@ struct KvCache {
   OwnedTensor storage;  // [layers, blocks, block_size, width]
 };
 
+// Zero-filled blocks for every layer.
 KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t block_size,
                           DType dtype, Device device = Device::cpu);
 

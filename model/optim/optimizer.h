@@ -20,6 +20,7 @@ struct OptimizerState {
   int64_t step = 0;  // updates done
 };
 
+// Zero moments for every weight.
 OptimizerState make_optimizer_state(const OwnedWeights& weights, const OptimizerOptions& options);
 
 // Square root of the sum of squares of all gradients. Units: of the loss a parameter.

@@ -28,6 +28,7 @@ struct TrainingOptions {
 // Appends the options under the groups "Optimiser", "Mixture of experts" and "Memory".
 void add_training_options(OptionsTable& table, TrainingOptions& options);
 
+// The learning rate over a run of `total_steps` updates.
 Schedule schedule_of(const TrainingOptions& options, int64_t total_steps);
 // Temperature and entropy stay at their defaults for the stage to set.
 TrainOptions train_options_of(const TrainingOptions& options);

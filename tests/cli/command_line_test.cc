@@ -132,7 +132,7 @@ TEST_CASE("help shows flags, defaults, units, ranges and choices") {
   CHECK(contains(text, "\nData\n"));
   CHECK(contains(text, "[at least 2; default 512 tokens]"));
   CHECK(contains(text, "[0 to 1; default 1e-05]"));
-  CHECK(contains(text, "--no-shuffle"));
+  CHECK(contains(text, "--[no-]shuffle"));
   CHECK(contains(text, "rows [required]"));
   CHECK(contains(text, "--config FILE.toml"));
 }
@@ -186,9 +186,13 @@ TEST_CASE("binary: a wrong key of the configuration file exits 2 with file and l
   CHECK(contains(missing.err, "/nonexistent.toml"));
 }
 
-TEST_CASE("binary: doctor reports the machine") {
-  const ProgramResult result = temper_with({"doctor"});
+TEST_CASE("binary: doctor reports the build, the machine and the sandbox layers") {
+  const ProgramResult result = temper_with({"doctor", "--threads", "1"});
   CHECK(result.exit_code == 0);
-  CHECK(contains(result.out, "cores"));
-  CHECK(contains(result.out, "memory"));
+  for (const char* part :
+       {"compiler", "SQLite 3.", "cores", "memory", "user namespaces", "GFLOP/s on 1 threads"}) {
+    INFO(part);
+    CHECK(contains(result.out, part));
+  }
+  CHECK_FALSE(contains(temper_with({"doctor", "--no-measure"}).out, "GFLOP"));
 }

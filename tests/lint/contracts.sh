@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Every function that a header offers says what it does: in the comment above it, above the group
 # of declarations it stands in, or at the end of its line. An op's header also gives shapes, and a
-# backward op says into what it adds.
+# backward op says into what it adds. The backends mirror those headers and repeat nothing.
 . "$(dirname "$0")/lib.sh"
 
-sources h cuh | grep -v '^tests/' | xargs awk '
+sources h cuh | grep -vE '^(tests|model/ops/(cpu|cuda))/' | xargs awk '
   function close_file() {
     if (name !~ /^model\/ops\/[^\/]*$/ || !tensors) return
     if (!shapes) print name ":1: an op header without \"Shapes:\""

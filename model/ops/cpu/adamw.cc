@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "core/numeric.h"
+#include "core/narrow_float.h"
 #include "model/ops/cpu/parallel.h"
 
 namespace temper::cpu {
@@ -34,7 +34,7 @@ inline double load(const double& x) {
   return x;
 }
 inline float load(const uint16_t& x) {
-  return bf16_to_f32(x);
+  return from_bf16(x);
 }
 inline void store(float& to, float x) {
   to = x;
@@ -44,7 +44,7 @@ inline void store(double& to, double x) {
 }
 template <class T>
 inline void store(uint16_t& to, T x) {
-  to = f32_to_bf16(static_cast<float>(x));
+  to = to_bf16(static_cast<float>(x));
 }
 
 template <class T, class Moment>

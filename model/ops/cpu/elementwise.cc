@@ -3,7 +3,7 @@
 #include <cstring>
 #include <string>
 
-#include "core/numeric.h"
+#include "core/narrow_float.h"
 #include "model/ops/cpu/parallel.h"
 #include "model/ops/cpu/simd.h"
 
@@ -36,17 +36,17 @@ void for_rows(Context& ctx, const Tensor& a, const Tensor& b, const Tensor& c, B
 // Elements of the 16-bit types are read and written through f32.
 struct Bf16 {
   uint16_t bits;
-  operator float() const { return bf16_to_f32(bits); }
+  operator float() const { return from_bf16(bits); }
   Bf16& operator=(float x) {
-    bits = f32_to_bf16(x);
+    bits = to_bf16(x);
     return *this;
   }
 };
 struct F16 {
   uint16_t bits;
-  operator float() const { return f16_to_f32(bits); }
+  operator float() const { return from_f16(bits); }
   F16& operator=(float x) {
-    bits = f32_to_f16(x);
+    bits = to_f16(x);
     return *this;
   }
 };

@@ -1,0 +1,30 @@
+# Run at every build: writes build_info_values.h, and touches it only if something changed, so that
+# a new commit rebuilds one small file. Takes OUTPUT, SOURCE and the values from the command line.
+set(commit "")
+find_program(git git)
+if(git)
+  execute_process(COMMAND ${git} -C ${SOURCE} rev-parse --short=12 HEAD
+    OUTPUT_VARIABLE commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(failed)
+    set(commit "")
+  else()
+    execute_process(COMMAND ${git} -C ${SOURCE} diff --quiet HEAD -- ERROR_QUIET
+      RESULT_VARIABLE modified)
+    if(modified)
+      string(APPEND commit "-modified")
+    endif()
+  endif()
+endif()
+
+set(text "// Written by cli/build_info.cmake.\n#pragma once\n\n")
+string(APPEND text "#define TEMPER_COMMIT \"${commit}\"\n")
+foreach(name VERSION COMPILER BUILD_FLAGS CUDA_VERSION EIGEN_VERSION SQLITE_VERSION CLI11_VERSION)
+  string(APPEND text "#define TEMPER_${name} \"${${name}}\"\n")
+endforeach()
+set(before "")
+if(EXISTS ${OUTPUT})
+  file(READ ${OUTPUT} before)
+endif()
+if(NOT before STREQUAL text)
+  file(WRITE ${OUTPUT} "${text}")
+endif()

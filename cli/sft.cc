@@ -1,0 +1,86 @@
+// temper sft: supervised fine-tuning.
+#include <memory>
+
+#include "cli/training_run.h"
+#include "data/chat_template.h"
+#include "data/dataset.h"
+#include "model/training/memory_plan.h"
+#include "sft/trainer.h"
+
+namespace temper {
+namespace {
+
+struct SftSamples {
+  std::vector<Sample> train, heldout;
+};
+
+SftSamples read_samples(const SftOptions& o, const ModelInUse& model, Logger& log) {
+  std::optional<ChatTemplate> chat;
+  if (model.tokenizer) chat = ChatTemplate::choose(o.chat_template, *model.tokenizer);
+  const SftRowReader reader(model.tokenizer ? &*model.tokenizer : nullptr, chat ? &*chat : nullptr,
+                            model.config.vocab_size);
+  SftDataOptions options;
+  options.max_tokens = o.max_tokens;
+  options.vocab_size = model.config.vocab_size;
+  SftData data = read_sft_data({o.data.begin(), o.data.end()}, reader, options);
+  log.info(data.counts.summary());
+  if (const std::string warnings = data.counts.warnings(); !warnings.empty()) log.warn(warnings);
+  if (chat) log.info("chat template: " + chat->id());
+
+  const size_t held = static_cast<size_t>(o.holdout * static_cast<double>(data.samples.size()));
+  const HeldOutSplit split =
+      split_held_out(data.samples.size(), held, static_cast<uint64_t>(o.training.seed));
+  SftSamples out;
+  for (uint32_t i : split.train) out.train.push_back(std::move(data.samples[i]));
+  for (uint32_t i : split.held_out) out.heldout.push_back(std::move(data.samples[i]));
+  return out;
+}
+
+void report(const SftResult& result, const SftOptions& o, Logger& log) {
+  char line[160];
+  std::snprintf(line, sizeof line, "sft: %lld steps, loss %.4f, %.0f tokens/s",
+                static_cast<long long>(result.steps), result.loss, result.tokens_per_second);
+  log.info(line);
+  if (result.heldout_after > 0.0) {
+    std::snprintf(line, sizeof line, "held-out loss %.4f -> %.4f", result.heldout_before,
+                  result.heldout_after);
+    log.info(line);
+  }
+  log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
+}
+
+int run_sft(const SftOptions& o, Invocation& cli) {
+  Context ctx(static_cast<int>(cli.common.threads));
+  ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
+  const SftSamples samples = read_samples(o, model, cli.log);
+  const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
+                                        {.dtype = o.training.dtype,
+                                         .longest_sequence = o.max_tokens,
+                                         .micro_batch_tokens = o.training.micro_batch_tokens});
+  cli.log.info(plan.text());
+
+  TrainingRun run(cli, {"sft", o.out, o.data, o.keep, o.save_dtype}, model,
+                  static_cast<uint64_t>(o.training.seed));
+  const SftResult result =
+      train_sft({ctx, model.config, model.weights, o, samples.train, samples.heldout,
+                 plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
+                 [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
+                   run.save(writer, step, optimizer);
+                 }});
+  run.finish(result.interrupted);
+  report(result, o, cli.log);
+  return 0;
+}
+
+}  // namespace
+
+void add_sft(Subcommands& list) {
+  auto options = std::make_shared<SftOptions>();
+  list.add({.name = "sft",
+            .about = "fine-tune a model on conversations, completions or token ids",
+            .examples = "  temper sft --model DIR --data train.jsonl --out runs/sft\n",
+            .options = sft_options(*options),
+            .run = [options](Invocation& cli) { return run_sft(*options, cli); }});
+}
+
+}  // namespace temper

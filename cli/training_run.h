@@ -1,0 +1,49 @@
+// What `sft` and `grpo` share: the run's row in the database, checkpoints, the memory plan.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "cli/load_model.h"
+#include "cli/subcommands.h"
+#include "data/store_step.h"
+#include "model/training/training_options.h"
+
+namespace temper {
+
+struct TrainingRunSpec {
+  std::string kind;  // sft, grpo
+  std::filesystem::path out;
+  std::vector<std::string> data;
+  int64_t keep = 2;
+  std::string save_dtype = "f32";  // f32 | bf16
+};
+
+// An open run: its store, its checkpoints. finish() must be called at the end; a run that ends by
+// an exception is recorded as failed.
+class TrainingRun {
+ public:
+  TrainingRun(Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model, uint64_t seed);
+  ~TrainingRun();
+  TrainingRun(const TrainingRun&) = delete;
+  TrainingRun& operator=(const TrainingRun&) = delete;
+
+  Store& store() { return store_; }
+  int64_t id() const { return id_; }
+
+  // Writes checkpoints/step-N, its row, and removes checkpoints older than the last `keep`.
+  void save(StepWriter& writer, int64_t step, const OptimizerState& optimizer);
+  // Writes the final model under out/model and closes the run.
+  void finish(bool interrupted);
+
+ private:
+  TrainingRunSpec spec_;
+  ModelInUse& model_;
+  Logger& log_;
+  Store store_;
+  int64_t id_ = 0;
+  bool finished_ = false;
+};
+
+}  // namespace temper
