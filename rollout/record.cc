@@ -14,7 +14,8 @@ void record_verdicts(StepWriter& writer, int64_t id, const CompositeReward& rewa
     const ComponentVerdict& component = result.components[c];
     const Verdict& verdict = component.verdict;
     NewReward row{.rule = reward.name(c),
-                  .weight = component.counted ? component.weight : 0.0,
+                  .weight = component.weight,
+                  .counted = component.counted,
                   .status = name_of(verdict.status),
                   .microseconds = verdict.microseconds};
     if (was_judged(verdict.status)) row.value = verdict.value;
