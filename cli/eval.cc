@@ -5,6 +5,7 @@
 #include "cli/prompted_model.h"
 #include "core/progress.h"
 #include "rollout/evaluate.h"
+#include "rollout/record.h"
 
 namespace temper {
 namespace {

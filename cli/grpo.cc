@@ -8,19 +8,20 @@
 #include "model/training/memory_plan.h"
 #include "reward/registry.h"
 #include "reward/spec.h"
+#include "rollout/sample_prompts.h"
 
 namespace temper {
 namespace {
 
-std::vector<Prompt> read_grpo_prompts(const GrpoOptions& o, const ModelInUse& model, Logger& log) {
-  const Tokenizer& tokenizer = model.need_tokenizer();
-  const ChatTemplate chat = ChatTemplate::choose(o.chat_template, tokenizer);
+std::vector<Prompt> read_grpo_prompts(const GrpoOptions& o, const ModelConfig& config,
+                                      const Tokenizer& tokenizer, const ChatTemplate& chat,
+                                      Logger& log) {
   log.info("chat template: " + chat.id());
   PromptOptions options;
-  options.system = o.system_prompt;
-  options.suffix = o.prompt_suffix;
+  options.system = o.system;
+  options.suffix = o.suffix;
   options.max_tokens = o.max_prompt_tokens;
-  options.vocab_size = model.config.vocab_size;
+  options.vocab_size = config.vocab_size;
   PromptData data = read_prompts({o.data.begin(), o.data.end()}, &tokenizer, &chat, options);
   log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
            " rows");
@@ -59,7 +60,9 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                "--reward");
   Context ctx(static_cast<int>(cli.common.threads));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
-  const std::vector<Prompt> prompts = read_grpo_prompts(o, model, cli.log);
+  const Tokenizer& tokenizer = model.need_tokenizer();
+  const ChatTemplate chat = ChatTemplate::choose(o.chat_template, tokenizer);
+  const std::vector<Prompt> prompts = read_grpo_prompts(o, model.config, tokenizer, chat, cli.log);
   const bool with_reference = o.kl_coef > 0.0;
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,
@@ -73,12 +76,13 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   if (with_reference) reference = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   TrainingRun run(cli, {"grpo", o.out, o.data, o.keep, o.save_dtype}, model,
                   static_cast<uint64_t>(o.training.seed));
-  const GrpoResult result = train_grpo(
-      {ctx, model.config, model.weights, reference ? &reference->weights.view : nullptr, o, prompts,
-       model.need_tokenizer(), reward, plan.micro_batch_tokens, run.store(), run.id(), cli.log,
-       cli.interrupt, [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
-         run.save(writer, step, optimizer);
-       }});
+  const GrpoResult result =
+      train_grpo({ctx, model.config, model.weights, reference ? &reference->weights.view : nullptr,
+                  o, prompts, tokenizer, stop_ids_of(tokenizer, chat.stop_id()), reward,
+                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
+                  [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
+                    run.save(writer, step, optimizer);
+                  }});
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;

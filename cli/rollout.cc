@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/progress.h"
 #include "rollout/evaluate.h"
+#include "rollout/record.h"
 
 namespace temper {
 namespace {

@@ -22,85 +22,67 @@ std::vector<size_t> step_prompts(const GrpoJob& job, int64_t step) {
   return out;
 }
 
-RolloutRequest make_request(const GrpoJob& job, size_t prompt, int64_t step) {
+SampleOptions sample_options(const GrpoJob& job, int64_t step) {
   const GrpoOptions& o = job.options;
-  RolloutRequest request;
-  request.prompt = job.prompts[prompt].ids;
-  request.samples = o.samples_per_prompt;
-  request.max_new_tokens = o.max_new_tokens;
-  request.sampling = {o.temperature, o.top_k, o.top_p, o.min_p};
-  request.stop_ids = job.tokenizer.eos_ids();
-  request.key = {static_cast<uint64_t>(o.training.seed), static_cast<uint32_t>(step),
-                 static_cast<uint32_t>(prompt), 0};
-  return request;
+  SampleOptions out;
+  out.samples = o.samples_per_prompt;
+  out.max_new_tokens = o.max_new_tokens;
+  out.sampling = {o.temperature, o.top_k, o.top_p, o.min_p};
+  out.seed = static_cast<uint64_t>(o.training.seed);
+  out.step = step;
+  out.stop_ids = job.stop_ids;
+  out.stop_strings = o.stop;
+  return out;
 }
 
-// What the rewards read: without the token that ended the sample.
-std::string completion_text(const Tokenizer& tokenizer, const SampleResult& sample) {
-  std::span<const int32_t> ids = sample.ids;
-  if (!ids.empty() && tokenizer.is_eos(ids.back())) ids = ids.first(ids.size() - 1);
-  return tokenizer.decode(ids);
-}
-
-void check_judged(const GrpoJob& job, const RewardTally& tally, std::span<const RewardInput> inputs,
-                  std::span<const RewardResult> results) {
-  if (tally.unjudged_share() <= job.options.max_unjudged) return;
+void check_judged(const GrpoJob& job, const std::vector<GrpoGroup>& groups) {
+  RewardTally tally(job.reward);
   std::string reason;
-  for (size_t i = 0; i < results.size() && reason.empty(); ++i)
-    for (const ComponentVerdict& c : results[i].components)
-      if (!was_judged(c.verdict.status)) reason = c.verdict.reason;
+  for (const GrpoGroup& group : groups)
+    for (const GrpoSample& sample : group.samples) {
+      tally.add(sample.reward);
+      for (const ComponentVerdict& c : sample.reward.components)
+        if (!was_judged(c.verdict.status) && reason.empty()) reason = c.verdict.reason;
+    }
+  if (tally.unjudged_share() <= job.options.max_unjudged) return;
   throw UserError({.what = "too many samples could not be judged",
                    .where = "--reward",
-                   .expected = "at most " + std::to_string(job.options.max_unjudged) +
+                   .expected = "at most " + option_text(job.options.max_unjudged) +
                                " of a step's samples (--max-unjudged)",
                    .found = std::to_string(tally.unjudged()) + " of " +
-                            std::to_string(inputs.size()) + "; the first: " + reason + "\n" +
+                            std::to_string(tally.samples()) + "; the first: " + reason + "\n" +
                             tally.report(),
                    .hint = "check the data with `temper reward audit`"});
 }
 
 }  // namespace
 
-std::vector<GrpoGroup> sample_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step) {
-  std::vector<RolloutRequest> requests;
-  std::vector<GrpoGroup> groups;
-  for (size_t prompt : step_prompts(job, step)) {
-    requests.push_back(make_request(job, prompt, step));
-    groups.emplace_back().prompt = prompt;
+std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step) {
+  const std::vector<size_t> chosen = step_prompts(job, step);
+  std::vector<Prompt> prompts;
+  for (size_t prompt : chosen) prompts.push_back(job.prompts[prompt]);
+  SampleJob sampling{.ctx = job.ctx,
+                     .engine = engine,
+                     .tokenizer = job.tokenizer,
+                     .prompts = prompts,
+                     .reward = &job.reward,
+                     .options = sample_options(job, step),
+                     .interrupt = &job.interrupt};
+  JudgedSamples sampled = sample_prompts(sampling);
+  std::vector<GrpoGroup> groups(chosen.size());
+  for (size_t g = 0; g < chosen.size(); ++g) {
+    groups[g].prompt = chosen[g];
+    for (JudgedSample& sample : sampled.groups[g])
+      groups[g].samples.push_back({std::move(sample), 0.0, {}, {}});
   }
-  RolloutCallbacks callbacks;
-  callbacks.interrupt = &job.interrupt;
-  std::vector<std::vector<SampleResult>> results = engine.run(requests, callbacks).samples;
-  for (size_t g = 0; g < groups.size(); ++g)
-    for (SampleResult& result : results[g]) {
-      GrpoSample& sample = groups[g].samples.emplace_back();
-      sample.text = completion_text(job.tokenizer, result);
-      sample.rollout = std::move(result);
-    }
   return groups;
 }
 
-void score_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups) {
-  std::vector<Json> rows;  // the data rows, for rules with fields of their own
-  for (const GrpoGroup& group : groups)
-    rows.push_back(parse_json(job.prompts[group.prompt].extra, job.prompts[group.prompt].id));
-  std::vector<RewardInput> inputs;
-  for (size_t g = 0; g < groups.size(); ++g)
-    for (const GrpoSample& sample : groups[g].samples) {
-      const Prompt& prompt = job.prompts[groups[g].prompt];
-      inputs.push_back({prompt.text, sample.text, prompt.gold, &rows[g],
-                        static_cast<int64_t>(sample.rollout.ids.size()), sample.truncated()});
-    }
-  const std::vector<RewardResult> results = score_all(job.ctx.pool, job.reward, inputs);
-  RewardTally tally(job.reward);
-  for (const RewardResult& result : results) tally.add(result);
-  check_judged(job, tally, inputs, results);
-
-  size_t next = 0;
+void compare_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups) {
+  check_judged(job, groups);
   for (GrpoGroup& group : groups) {
     std::vector<double> rewards;
-    for (GrpoSample& sample : group.samples) {
-      sample.reward = results[next++];
+    for (const GrpoSample& sample : group.samples) {
       group.judged = group.judged && sample.reward.judged;
       rewards.push_back(sample.reward.value);
     }

@@ -9,11 +9,12 @@
 
 namespace temper {
 
-// Samples the step's prompts with the present weights; step counts from 1.
-std::vector<GrpoGroup> sample_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step);
+// Samples and judges the step's prompts with the present weights; step counts from 1. Interrupted,
+// it returns what there is: some samples are then cancelled.
+std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step);
 
-// Scores every sample, drops groups that could not be judged, and sets the advantages.
+// Sets the advantages; groups with a sample that could not be judged are marked and get none.
 // Throws UserError when more than options.max_unjudged of the samples could not be judged.
-void score_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups);
+void compare_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups);
 
 }  // namespace temper

@@ -1,19 +1,15 @@
 // One step's samples, from rollout to update to database.
 #pragma once
 
-#include <string>
 #include <vector>
 
-#include "reward/composite.h"
-#include "rollout/request.h"
+#include "rollout/sample_prompts.h"
 
 namespace temper {
 
-// Token arrays have one entry a completion token. Units: nats.
-struct GrpoSample {
-  SampleResult rollout;  // ids and the generator's log-probabilities
-  std::string text;      // the completion, without its stop token
-  RewardResult reward;
+// A judged completion with what the update adds. Token arrays have one entry a completion token.
+// Units: nats.
+struct GrpoSample : JudgedSample {
   double advantage = 0.0;
   std::vector<double> old;        // the trainer's, before this step's first update
   std::vector<double> reference;  // empty without a KL term

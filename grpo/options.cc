@@ -18,6 +18,7 @@ void add_rollout_options(OptionsTable& table, GrpoOptions& o) {
   table.add("top-p", &o.top_p, "nucleus sampling; 1: off").range(0, 1);
   table.add("top-k", &o.top_k, "sample among the k likeliest; 0: off").at_least(0);
   table.add("min-p", &o.min_p, "drop tokens below this part of the likeliest; 0: off").range(0, 1);
+  table.add("stop", &o.stop, "text that ends a completion; may be given several times");
   table.add("rollout-batch", &o.rollout_batch, "sequences decoded together").at_least(1);
 }
 
@@ -55,9 +56,8 @@ OptionsTable grpo_options(GrpoOptions& o) {
       .add("template", &o.chat_template,
            "chat template, if the tokenizer does not name a known one")
       .value_name("NAME");
-  table.add("system-prompt", &o.system_prompt, "a system message for rows without one");
-  table.add("prompt-suffix", &o.prompt_suffix,
-            "put behind the last user text: how to write the answer");
+  table.add("system", &o.system, "a system message for rows without one");
+  table.add("suffix", &o.suffix, "put behind the last user text: how to write the answer");
   table.add("steps", &o.steps, "rollouts").at_least(1);
   table
       .add("max-unjudged", &o.max_unjudged,

@@ -16,7 +16,7 @@ struct GrpoOptions {
   std::string out;                // run directory
   std::string reward;             // "math=1,format=0.2"
   std::string chat_template;      // "": as tokenizer_config.json says
-  std::string system_prompt, prompt_suffix;
+  std::string system, suffix;
   int64_t steps = 100;
   int64_t prompts_per_step = 16;
   int64_t samples_per_prompt = 8;  // G
@@ -26,6 +26,7 @@ struct GrpoOptions {
   int64_t max_new_tokens = 256;
   double temperature = 1.0, top_p = 1.0, min_p = 0.0;
   int64_t top_k = 0;
+  std::vector<std::string> stop;
   int64_t rollout_batch = 64;  // sequences decoded together
   double clip_low = 0.2, clip_high = 0.2;
   double kl_coef = 0.001;

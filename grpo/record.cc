@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "rollout/record.h"
+
 namespace temper {
 namespace {
 
@@ -10,51 +12,15 @@ std::vector<float> to_floats(const std::vector<double>& values) {
   return {values.begin(), values.end()};
 }
 
-int64_t record_sample(StepWriter& writer, const GrpoGroup& group, size_t group_index,
-                      size_t sample_index, int64_t prompt_id, int64_t policy_version) {
-  const GrpoSample& s = group.samples[sample_index];
-  const std::vector<float> rollout = to_floats(s.rollout.logprobs), trainer = to_floats(s.old),
-                           reference = to_floats(s.reference);
-  const std::vector<uint8_t> mask(s.rollout.ids.size(), 1);
-  NewSample row;
-  row.prompt_id = prompt_id;
-  row.group_index = static_cast<int64_t>(group_index);
-  row.sample_index = static_cast<int64_t>(sample_index);
-  row.policy_version = policy_version;
-  row.completion = s.text;
-  row.finish_reason = name_of(s.rollout.finish);
-  row.ids = s.rollout.ids;
-  row.loss_mask = mask;
-  row.rollout_logprobs = rollout;
-  row.trainer_logprobs = trainer;
-  row.reference_logprobs = reference;
-  if (s.reward.judged) row.reward = s.reward.value;
-  if (group.judged) row.advantage = s.advantage;
-  row.zero_signal = group.zero_signal;
-  row.truncated = s.truncated();
-  if (!group.judged) row.dropped = "a sample of the group could not be judged";
-  row.queue_seconds = s.rollout.first_token_seconds;
-  row.generate_seconds = s.rollout.seconds - s.rollout.first_token_seconds;
-  return writer.add_sample(row);
-}
-
-void record_rewards(const CompositeReward& reward, StepWriter& writer, int64_t sample_id,
-                    const RewardResult& result) {
-  for (size_t c = 0; c < result.components.size(); ++c) {
-    const ComponentVerdict& component = result.components[c];
-    const Verdict& v = component.verdict;
-    NewReward row;
-    row.rule = reward.name(c);
-    if (was_judged(v.status)) row.value = v.value;
-    row.weight = component.weight;
-    row.counted = component.counted;
-    row.status = name_of(v.status);
-    if (!v.extracted.empty()) row.extracted = v.extracted;
-    if (!v.reason.empty()) row.reason = v.reason;
-    row.microseconds = v.microseconds;
-    writer.add_reward(sample_id, row);
-  }
-}
+// The row of a sample, as far as the generator does not know it.
+struct TrainerArrays {
+  std::vector<float> trainer, reference;
+  std::vector<uint8_t> mask;
+  explicit TrainerArrays(const GrpoSample& s)
+      : trainer(to_floats(s.old)),
+        reference(to_floats(s.reference)),
+        mask(s.rollout.ids.size(), 1) {}
+};
 
 struct Spread {
   double sum = 0.0, squares = 0.0, least = INFINITY, most = -INFINITY;
@@ -129,20 +95,26 @@ double mean_reward(const std::vector<GrpoGroup>& groups) {
   return reward.mean();
 }
 
-void record_samples(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups,
-                    int64_t policy_version) {
+void record_groups(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups,
+                   int64_t policy_version) {
   for (size_t g = 0; g < groups.size(); ++g) {
-    const Prompt& prompt = job.prompts[groups[g].prompt];
-    NewPrompt row;
-    row.key = prompt.id;
-    row.text = prompt.text;
-    row.ids = prompt.ids;
-    if (!prompt.gold.empty()) row.reference = prompt.gold;
-    row.data = prompt.extra;
-    const int64_t prompt_id = writer.add_prompt(row);
-    for (size_t i = 0; i < groups[g].samples.size(); ++i) {
-      const int64_t sample_id = record_sample(writer, groups[g], g, i, prompt_id, policy_version);
-      record_rewards(job.reward, writer, sample_id, groups[g].samples[i].reward);
+    const GrpoGroup& group = groups[g];
+    const int64_t prompt_id = record_prompt(writer, job.prompts[group.prompt]);
+    for (size_t i = 0; i < group.samples.size(); ++i) {
+      const GrpoSample& s = group.samples[i];
+      const TrainerArrays arrays(s);
+      NewSample row{};
+      row.prompt_id = prompt_id;
+      row.group_index = static_cast<int64_t>(g);
+      row.sample_index = static_cast<int64_t>(i);
+      row.policy_version = policy_version;
+      row.loss_mask = arrays.mask;
+      row.trainer_logprobs = arrays.trainer;
+      row.reference_logprobs = arrays.reference;
+      if (group.judged) row.advantage = s.advantage;
+      row.zero_signal = group.zero_signal;
+      if (!group.judged) row.dropped = "a sample of the group could not be judged";
+      record_sample(writer, &job.reward, s, row);
     }
   }
 }
@@ -169,7 +141,6 @@ void record_metrics(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
     writer.add_metric("load_max_over_mean", update.last.load_max_over_mean);
   }
   writer.add_metric("seconds/rollout", seconds.rollout);
-  writer.add_metric("seconds/reward", seconds.reward);
   writer.add_metric("seconds/update", seconds.update);
 }
 

@@ -9,9 +9,9 @@
 
 namespace temper {
 
-// Seconds of a step's phases.
+// Seconds of a step's phases; rollout includes the rewards.
 struct PhaseSeconds {
-  double rollout = 0.0, reward = 0.0, update = 0.0;
+  double rollout = 0.0, update = 0.0;
 };
 
 // How far the generator's log-probabilities are from the trainer's on the tokens that both have.
@@ -25,8 +25,8 @@ Mismatch measure_mismatch(const std::vector<GrpoGroup>& groups);
 double mean_reward(const std::vector<GrpoGroup>& groups);
 
 // Inserts prompts, samples, rewards and advantages.
-void record_samples(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups,
-                    int64_t policy_version);
+void record_groups(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups,
+                   int64_t policy_version);
 // Inserts the step's metrics; names are those of docs/database.md.
 void record_metrics(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups,
                     const UpdateReport& update, const PhaseSeconds& seconds);

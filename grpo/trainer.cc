@@ -73,20 +73,20 @@ GrpoResult train_grpo(const GrpoJob& job) {
   for (int64_t step = 1; step <= o.steps && !result.interrupted; ++step) {
     PhaseSeconds seconds;
     Stopwatch whole, phase;
-    // 1. Sample with the present weights.   2. Judge and compare within each group.
-    std::vector<GrpoGroup> groups = sample_groups(job, engine, step);
+    // 1. Sample with the present weights and judge.   2. Compare within each group.
+    std::vector<GrpoGroup> groups = collect_groups(job, engine, step);
     seconds.rollout = phase.lap();
     if (job.interrupt.requested()) {  // the step is incomplete: nothing of it is kept
       result.interrupted = true;
       break;
     }
-    score_groups(job, groups);
-    seconds.reward = phase.lap();
+    compare_groups(job, groups);
+    phase.lap();
     // 3. Update the policy.   4. Commit all that the update used together with its results.
     const UpdateReport update = update_policy(job, train, groups, step);
     seconds.update = phase.lap();
     StepWriter writer(job.store, {job.run_id, "grpo", step}, step - 1);
-    record_samples(job, writer, groups, step - 1);
+    record_groups(job, writer, groups, step - 1);
     record_metrics(job, writer, groups, update, seconds);
 
     add_to_result(result, groups, step);

@@ -24,6 +24,7 @@ struct GrpoJob {
   const GrpoOptions& options;
   std::span<const Prompt> prompts;
   const Tokenizer& tokenizer;
+  std::vector<int32_t> stop_ids;  // end a completion
   const CompositeReward& reward;
   int64_t micro_batch_tokens = 0;
   Store& store;

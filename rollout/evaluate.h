@@ -38,13 +38,6 @@ struct EvalReport {
 // Samples job.options.samples completions a prompt and judges them. job.reward must be set.
 EvalReport evaluate(const SampleJob& job);
 
-// Inserts prompts, samples and verdicts into an open step.
-void record_samples(StepWriter& writer, const SampleJob& job,
-                    const std::vector<std::vector<JudgedSample>>& groups);
-// Inserts the eval row and the metrics eval/<task>/...
-void record_eval(StepWriter& writer, const SampleJob& job, const std::string& task,
-                 const EvalReport& report);
-
 // One line a number, aligned: what `temper eval` prints.
 std::string eval_table(const std::string& task, const SampleOptions& options,
                        const EvalReport& report);

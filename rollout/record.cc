@@ -2,7 +2,7 @@
 #include <cmath>
 #include <cstdio>
 
-#include "rollout/evaluate.h"
+#include "rollout/record.h"
 
 namespace temper {
 
@@ -25,24 +25,6 @@ void record_verdicts(StepWriter& writer, int64_t id, const CompositeReward& rewa
   }
 }
 
-void record_sample(StepWriter& writer, const SampleJob& job, const JudgedSample& sample,
-                   NewSample row) {
-  const SampleResult& r = sample.rollout;
-  const std::vector<float> logprobs(r.logprobs.begin(), r.logprobs.end());
-  row.completion = sample.text;
-  row.finish_reason = name_of(r.finish);
-  row.ids = r.ids;
-  row.rollout_logprobs = logprobs;
-  row.truncated = r.finish == FinishReason::length;
-  row.queue_seconds = r.first_token_seconds;
-  row.generate_seconds = r.seconds - r.first_token_seconds;
-  const bool judged = job.reward != nullptr && !sample.reward.components.empty();
-  if (judged && sample.reward.judged) row.reward = sample.reward.value;
-  if (judged && !sample.reward.judged) row.dropped = "not judged";
-  const int64_t id = writer.add_sample(row);
-  if (judged) record_verdicts(writer, id, *job.reward, sample.reward);
-}
-
 std::string number(const char* format, double value) {
   char text[64];
   std::snprintf(text, sizeof text, format, value);
@@ -59,21 +41,43 @@ std::string line(const std::string& name, const std::string& value) {
 
 }  // namespace
 
+int64_t record_prompt(StepWriter& writer, const Prompt& prompt) {
+  NewPrompt row{.key = prompt.id, .text = prompt.text, .ids = prompt.ids};
+  if (!prompt.gold.empty()) row.reference = prompt.gold;
+  if (!prompt.extra.empty()) row.data = prompt.extra;
+  return writer.add_prompt(row);
+}
+
+int64_t record_sample(StepWriter& writer, const CompositeReward* reward, const JudgedSample& sample,
+                      NewSample row) {
+  const SampleResult& r = sample.rollout;
+  const std::vector<float> logprobs(r.logprobs.begin(), r.logprobs.end());
+  row.completion = sample.text;
+  row.finish_reason = name_of(r.finish);
+  row.ids = r.ids;
+  row.rollout_logprobs = logprobs;
+  row.truncated = r.finish == FinishReason::length;
+  row.queue_seconds = r.first_token_seconds;
+  row.generate_seconds = r.seconds - r.first_token_seconds;
+  const bool judged = reward != nullptr && !sample.reward.components.empty();
+  if (judged && sample.reward.judged) row.reward = sample.reward.value;
+  if (judged && !sample.reward.judged) row.dropped = "not judged";
+  const int64_t id = writer.add_sample(row);
+  if (judged) record_verdicts(writer, id, *reward, sample.reward);
+  return id;
+}
+
 void record_samples(StepWriter& writer, const SampleJob& job,
                     const std::vector<std::vector<JudgedSample>>& groups) {
   for (size_t g = 0; g < groups.size(); ++g) {
-    const Prompt& prompt = job.prompts[g];
-    NewPrompt row{.key = prompt.id, .text = prompt.text, .ids = prompt.ids};
-    if (!prompt.gold.empty()) row.reference = prompt.gold;
-    if (!prompt.extra.empty()) row.data = prompt.extra;
-    const int64_t id = writer.add_prompt(row);
+    const int64_t id = record_prompt(writer, job.prompts[g]);
     for (size_t s = 0; s < groups[g].size(); ++s) {
       if (groups[g][s].rollout.finish == FinishReason::cancelled) continue;
       NewSample place{};
       place.prompt_id = id;
       place.group_index = static_cast<int64_t>(g);
       place.sample_index = static_cast<int64_t>(s);
-      record_sample(writer, job, groups[g][s], place);
+      record_sample(writer, job.reward, groups[g][s], place);
     }
   }
 }

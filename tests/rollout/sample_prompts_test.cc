@@ -5,6 +5,7 @@
 #include "data/store_reader.h"
 #include "data/tokenizer_export.h"
 #include "rollout/evaluate.h"
+#include "rollout/record.h"
 #include "rollout/stop_watch.h"
 #include "tests/support/catch.h"
 #include "tests/support/small_models.h"
