@@ -65,8 +65,8 @@ struct MtpWeights {
 struct ModelWeights {
   Tensor embed_tokens;  // [V, d]
   std::vector<BlockWeights> layers;
-  Tensor norm;          // [d]
-  Tensor lm_head;       // [V, d]  the same memory as embed_tokens if tie_word_embeddings
+  Tensor norm;     // [d]
+  Tensor lm_head;  // [V, d]  the same memory as embed_tokens if tie_word_embeddings
   std::vector<MtpWeights> mtp;
 };
 
@@ -82,7 +82,7 @@ enum class TensorRole {
 struct NamedTensor {
   std::string name;  // the published name, e.g. "model.layers.3.mlp.experts.*.up_proj.weight"
   TensorRole role;
-  Tensor* tensor;    // points into the ModelWeights that was walked
+  Tensor* tensor;  // points into the ModelWeights that was walked
 };
 
 // Every tensor that the config has, in a fixed order; a tied lm_head is not listed. Two structs
