@@ -7,6 +7,7 @@
 namespace temper {
 
 void add_all_subcommands(Subcommands& list) {
+  add_quickstart(list);
   add_rollout(list);
   add_sft(list);
   add_grpo(list);

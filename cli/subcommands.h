@@ -78,6 +78,7 @@ void add_inspect(Subcommands& list);
 void add_doctor(Subcommands& list);
 void add_eval(Subcommands& list);
 void add_generate(Subcommands& list);
+void add_quickstart(Subcommands& list);
 void add_reward(Subcommands& list);
 void add_tokenize(Subcommands& list);
 void add_rollout(Subcommands& list);
