@@ -1,6 +1,6 @@
 #include "model/ops/adamw.h"
 
-#include "core/numeric.h"
+#include "core/narrow_float.h"
 #include "tests/model/ops/op_test.h"
 
 namespace temper {
@@ -54,8 +54,8 @@ TEST_CASE("adamw's bf16 moments are the f32 moments, rounded", "[ops]") {
   CHECK(test::same_bits(w, other));  // the first step uses the moments before they are rounded
   int wrong = 0;
   for (int64_t i = 0; i < n; ++i) {
-    wrong += static_cast<uint16_t*>(mh.data)[i] != f32_to_bf16(m.get<float>()[i]);
-    wrong += static_cast<uint16_t*>(vh.data)[i] != f32_to_bf16(v.get<float>()[i]);
+    wrong += static_cast<uint16_t*>(mh.data)[i] != to_bf16(m.get<float>()[i]);
+    wrong += static_cast<uint16_t*>(vh.data)[i] != to_bf16(v.get<float>()[i]);
   }
   CHECK(wrong == 0);
 }

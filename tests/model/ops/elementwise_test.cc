@@ -1,6 +1,6 @@
 #include "model/ops/elementwise.h"
 
-#include "core/numeric.h"
+#include "core/narrow_float.h"
 #include "model/ops/swiglu.h"
 #include "tests/model/ops/op_test.h"
 
@@ -123,19 +123,19 @@ TEST_CASE("16-bit floats convert exactly one way and to nearest even the other",
   int wrong = 0;
   for (uint32_t bits = 0; bits < 65536; ++bits) {
     const uint16_t b = static_cast<uint16_t>(bits);
-    const float x = bf16_to_f32(b), h = f16_to_f32(b);
-    wrong += std::isnan(x) ? !std::isnan(bf16_to_f32(f32_to_bf16(x))) : f32_to_bf16(x) != b;
-    wrong += std::isnan(h) ? !std::isnan(f16_to_f32(f32_to_f16(h))) : f32_to_f16(h) != b;
+    const float x = from_bf16(b), h = from_f16(b);
+    wrong += std::isnan(x) ? !std::isnan(from_bf16(to_bf16(x))) : to_bf16(x) != b;
+    wrong += std::isnan(h) ? !std::isnan(from_f16(to_f16(h))) : to_f16(h) != b;
   }
   CHECK(wrong == 0);
-  CHECK(f16_to_f32(0x3C01) == 1.0f + 0x1p-10f);
-  CHECK(f16_to_f32(0x0001) == 0x1p-24f);
-  CHECK(f32_to_f16(1.0f + 0x1p-11f) == 0x3C00);  // a tie goes to even
-  CHECK(f32_to_f16(1.0f + 0x1p-11f + 0x1p-20f) == 0x3C01);
-  CHECK(f32_to_f16(65519.0f) == 0x7BFF);
-  CHECK(f32_to_f16(65520.0f) == 0x7C00);
-  CHECK(f32_to_f16(0x1p-25f) == 0);
-  CHECK(f32_to_bf16(1.0f + 0x1p-8f) == 0x3F80);
+  CHECK(from_f16(0x3C01) == 1.0f + 0x1p-10f);
+  CHECK(from_f16(0x0001) == 0x1p-24f);
+  CHECK(to_f16(1.0f + 0x1p-11f) == 0x3C00);  // a tie goes to even
+  CHECK(to_f16(1.0f + 0x1p-11f + 0x1p-20f) == 0x3C01);
+  CHECK(to_f16(65519.0f) == 0x7BFF);
+  CHECK(to_f16(65520.0f) == 0x7C00);
+  CHECK(to_f16(0x1p-25f) == 0);
+  CHECK(to_bf16(1.0f + 0x1p-8f) == 0x3F80);
   const Tensor wide = make.normal(DType::f64, {3, 5}), half = make.zeros(DType::bf16, {3, 5});
   const Tensor back = make.poisoned(DType::f32, {3, 5});
   copy(ctx, half, wide);
