@@ -73,8 +73,8 @@ int64_t activation_bytes_per_token(const ModelConfig& c, const TrainOptions& o, 
   return kept * static_cast<int64_t>(size_of(dtype));
 }
 
-MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
-                         const PlanRequest& request) {
+MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& options,
+                             const PlanRequest& request) {
   const int64_t weights =
       count_parameters(config).total * static_cast<int64_t>(size_of(request.dtype));
   const int64_t moment =
@@ -95,6 +95,12 @@ MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
     plan.micro_batch_tokens = std::clamp<int64_t>(room / per_token, 1, 8192);
   const int64_t alive = std::max(plan.micro_batch_tokens, request.longest_sequence);
   plan.items.push_back({"activations", per_token * alive});
+  return plan;
+}
+
+MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
+                         const PlanRequest& request) {
+  MemoryPlan plan = estimate_training(config, options, request);
   if (plan.total_bytes() > plan.memory_bytes)
     throw UserError({.what = "the memory plan does not fit",
                      .expected = "at most " + std::to_string(plan.memory_bytes >> 20) + " MiB",
@@ -102,6 +108,16 @@ MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
                      .hint = "lower --micro-batch-tokens or --max-tokens, use --recompute or "
                              "--moments bf16"});
   return plan;
+}
+
+std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
+                                                  const GenerationRequest& request) {
+  const ParameterCount count = count_parameters(config);
+  const auto unit = static_cast<int64_t>(size_of(request.dtype));
+  const int64_t cached = config.num_hidden_layers * config.cache_width();
+  return {{"weights", (count.total - count.mtp) * unit},
+          {"KV cache", cached * request.sequences * request.tokens * unit},
+          {"logits", request.sequences * config.vocab_size * unit}};
 }
 
 int64_t available_memory() {

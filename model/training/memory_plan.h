@@ -35,10 +35,25 @@ struct MemoryPlan {
 int64_t activation_bytes_per_token(const ModelConfig& config, const TrainOptions& options,
                                    DType dtype);
 
+// The plan, whether it fits or not.
+MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& options,
+                             const PlanRequest& request);
+
 // Throws UserError if the plan does not fit into the memory, naming what takes most and what to
 // turn down.
 MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
                          const PlanRequest& request);
+
+// Generation with every sequence at its full length.
+struct GenerationRequest {
+  DType dtype = DType::f32;
+  int64_t sequences = 0;  // at a time
+  int64_t tokens = 0;     // of each sequence, prompt and completion
+};
+// Weights without MTP, the KV cache (num_hidden_layers * cache_width() numbers a token) and the
+// logits of one step. Units: bytes.
+std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
+                                                  const GenerationRequest& request);
 
 // Memory that the machine has available now, in bytes (MemAvailable of /proc/meminfo).
 int64_t available_memory();

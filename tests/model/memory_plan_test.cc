@@ -1,0 +1,58 @@
+#include "model/training/memory_plan.h"
+
+#include "model/training/train_step.h"
+#include "tests/support/catch.h"
+
+namespace temper {
+namespace {
+
+int64_t bytes_of(const std::vector<MemoryPlan::Item>& items, const std::string& name) {
+  for (const MemoryPlan::Item& item : items)
+    if (item.name == name) return item.bytes;
+  FAIL("no item " + name);
+  return 0;
+}
+
+// Bytes that the activations and temporaries of one step really take.
+double measured_bytes(const ModelConfig& config, const TrainOptions& options, int64_t tokens) {
+  Context ctx(1);
+  OwnedWeights weights = allocate_weights(config, DType::f32);
+  initialize_weights(weights.view, config, 1);
+  TrainStep step(ctx, config, weights, options);
+  const auto n = static_cast<size_t>(tokens);
+  const std::vector<TrainSequence> batch = {
+      {.ids = std::vector<int32_t>(n, 65), .mask = std::vector<uint8_t>(n, 1)}};
+  step.begin(count_global(batch, config.num_nextn_predict_layers));
+  step.accumulate(batch, [](TokenLoss& loss) {
+    loss.dlogprob = loss.logprob;
+    for (auto& row : loss.dlogprob) row.assign(row.size(), -1.0);
+  });
+  return static_cast<double>(step.activations().high_water_bytes() +
+                             ctx.scratch.high_water_bytes());
+}
+
+TEST_CASE("memory plan: activations are as planned, within a quarter") {
+  const ModelConfig config = preset_config("tiny");
+  for (const bool recompute : {false, true}) {
+    TrainOptions options;
+    options.recompute = recompute;
+    options.mtp_weight = 0.1;
+    const int64_t tokens = 256;
+    const auto items = estimate_training(config, options, {.micro_batch_tokens = tokens}).items;
+    const double measured = measured_bytes(config, options, tokens);
+    const auto planned = static_cast<double>(bytes_of(items, "activations") +
+                                             bytes_of(items, "head, one chunk of logits"));
+    INFO("recompute " << recompute << ", planned " << planned << ", measured " << measured);
+    CHECK(measured < 1.25 * planned);
+    CHECK(measured > 0.75 * planned);
+  }
+}
+
+TEST_CASE("memory plan: V3's cache is 70 kB a token in BF16, as published") {
+  const auto items = estimate_generation(preset_config("deepseek-v3"),
+                                         {.dtype = DType::bf16, .sequences = 2, .tokens = 500});
+  CHECK(bytes_of(items, "KV cache") == 1000 * 70272);
+}
+
+}  // namespace
+}  // namespace temper
