@@ -18,6 +18,9 @@ void add_all_subcommands(Subcommands& list) {
   add_data(list);
   add_inspect(list);
   add_tokenize(list);
+  add_model_info(list);
+  add_model_init(list);
+  add_model_convert(list);
   add_doctor(list);
 }
 

@@ -7,7 +7,7 @@
 #include "model/checkpoint/hf_folder.h"
 #include "model/checkpoint/hf_names.h"
 #include "model/checkpoint/safetensors.h"
-#include "model/checkpoint/temporary_folder.h"
+#include "model/checkpoint/staging_folder.h"
 
 namespace temper {
 namespace fs = std::filesystem;
@@ -173,9 +173,9 @@ void write_model_files(ModelWeights& weights, const ModelConfig& config, const f
 
 void save_model(ModelWeights& weights, const ModelConfig& config, const fs::path& dir,
                 const SaveOptions& options) {
-  TemporaryFolder temporary(dir);
-  write_model_files(weights, config, temporary.path(), options);
-  temporary.commit();
+  StagingFolder staging(dir);
+  write_model_files(weights, config, staging.path(), options);
+  staging.commit();
 }
 
 }  // namespace temper

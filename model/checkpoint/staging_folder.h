@@ -9,21 +9,21 @@ namespace temper {
 
 // A new empty folder "<target>.tmp" beside the target, removed at scope exit unless committed.
 // What an interrupted run left under that name is removed first.
-class TemporaryFolder {
+class StagingFolder {
  public:
   // Throws std::filesystem::filesystem_error if it cannot be made.
-  explicit TemporaryFolder(const std::filesystem::path& target)
+  explicit StagingFolder(const std::filesystem::path& target)
       : target_(target.has_filename() ? target : target.parent_path()),  // "out/" is "out"
         path_(target_.string() + ".tmp") {
     std::filesystem::remove_all(path_);
     std::filesystem::create_directories(path_);
   }
-  ~TemporaryFolder() {
+  ~StagingFolder() {
     std::error_code ignored;
     std::filesystem::remove_all(path_, ignored);
   }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  StagingFolder(const StagingFolder&) = delete;
+  StagingFolder& operator=(const StagingFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
 
