@@ -167,16 +167,16 @@ std::string countdown_demonstration(const CountdownProblem& problem, uint64_t se
   const uint32_t failing = solved ? tries - 1 : tries;
   std::string trace;
   std::string last;
-  const auto add = [&](const Expression& e) {
-    trace += (trace.empty() ? "" : " ") + trace_of(e, demonstration.style);
+  const auto add = [&](const Expression& e, char mark) {
+    trace += trace_of(e, demonstration.style) + mark;
     last = e.text();
   };
   for (uint32_t i = 0; i < failing; ++i) {
     const bool near = random.uniform() < demonstration.near;
     const auto e = near ? maker.failing_near() : maker.failing();
-    if (e) add(*e);
+    if (e) add(*e, ',');
   }
-  if (solved || last.empty()) add(maker.solving());
+  if (solved || last.empty()) add(maker.solving(), '!');
   return "<think>" + trace + "</think><answer>" + last + "</answer>";
 }
 

@@ -62,9 +62,12 @@ bool is_held_out(const CountdownProblem& problem);
 // The prompt shown to a model.
 std::string countdown_prompt(const CountdownProblem& problem, PromptStyle style);
 
-// A completion in R1's form, "<think>3+7-2=10-2=8 (3+7)*2=10*2=20</think><answer>(3+7)*2</answer>":
-// failing tries, all different, each computed correctly; then, if the demonstration is a solved
-// one, a try that reaches the target. The answer is the last try's expression.
+// A completion in R1's form,
+// "<think>3+7-2=10-2=8,(3+7)*2=10*2=20!</think><answer>(3+7)*2</answer>":
+// failing tries, all different, each computed correctly and marked ","; then, if the demonstration
+// is a solved one, a try that reaches the target, marked "!". The answer is the last try's
+// expression. The mark makes the comparison with the target a token of its own, which a small
+// model learns from every try; what to do after a "," is left to the policy.
 std::string countdown_demonstration(const CountdownProblem& problem, uint64_t seed, uint32_t index,
                                     const CountdownOptions& options,
                                     const DemonstrationOptions& demonstration);

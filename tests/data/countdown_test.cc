@@ -83,10 +83,13 @@ TEST_CASE("demonstrations have R1's form and end right as often as asked") {
     REQUIRE(text.starts_with("<think>"));
     REQUIRE(text.ends_with("</answer>"));
     const size_t close = text.find("</think>");
-    // The last result before </think> decides whether the demonstration is solved.
+    // The last result before </think> decides whether the demonstration is solved, and its mark.
     const size_t equals = text.rfind('=', close);
-    const std::string result = text.substr(equals + 1, close - equals - 1);
-    solved += result == std::to_string(p.target) ? 1 : 0;
+    const std::string result = text.substr(equals + 1, close - equals - 2);
+    const bool hit = result == std::to_string(p.target);
+    CHECK(text[close - 1] == (hit ? '!' : ','));
+    CHECK(text.find('!') == (hit ? close - 1 : std::string::npos));
+    solved += hit ? 1 : 0;
     const size_t answer = text.find("<answer>") + 8;
     const std::string expression = text.substr(answer, text.size() - 9 - answer);
     CHECK(text.find(expression + "=") < close);
@@ -102,7 +105,7 @@ TEST_CASE("demonstrations with one try and certain success show the solution onl
   const DemonstrationOptions how{.style = TraceStyle::direct, .max_tries = 1, .solved = 1.0};
   const CountdownProblem p = make_countdown(1, 0, TaskSplit::train, options);
   const std::string text = countdown_demonstration(p, 1, 0, options, how);
-  const std::string target = "=" + std::to_string(p.target) + "</think>";
+  const std::string target = "=" + std::to_string(p.target) + "!</think>";
   CHECK(text.find(target) != std::string::npos);
   CHECK(text.find(' ') == std::string::npos);
 }
