@@ -65,6 +65,17 @@ StepWriter::StepWriter(Store& store, const StepKey& key, int64_t policy_version)
   store_.step_open_ = true;
 }
 
+StepWriter::StepWriter(Store& store, const StepKey& key, Reopen)
+    : store_(store), database_(store.database_), key_(key), transaction_(store.database_) {
+  require(!store.step_open_, "a step is open already");
+  const auto version = database_.value<int64_t>(
+      "SELECT policy_version FROM steps WHERE run_id = ? AND kind = ? AND step = ?", key.run_id,
+      key.kind, key.step);
+  require(version.has_value(), "only a committed step can be reopened");
+  policy_version_ = *version;
+  store_.step_open_ = true;
+}
+
 StepWriter::~StepWriter() {
   if (!transaction_.open()) return;
   try {
@@ -148,6 +159,10 @@ void StepWriter::commit(const StepTotals& totals) {
       " generated_tokens = ? WHERE run_id = ? AND kind = ? AND step = ?",
       unix_seconds(), totals.wall_seconds, totals.trained_tokens, totals.generated_tokens,
       key_.run_id, key_.kind, key_.step);
+  commit_additions();
+}
+
+void StepWriter::commit_additions() {
   transaction_.commit();
   close();
 }

@@ -17,6 +17,10 @@ class StepWriter {
   // Throws UserError if the step is recorded already (resume first discards what comes after its
   // checkpoint); SqliteError.
   StepWriter(Store& store, const StepKey& key, int64_t policy_version);
+  // Reopens a committed step to add what was not due then: a checkpoint when a run is interrupted
+  // before its next step is whole. Throws ContractError if the step is not recorded.
+  struct Reopen {};
+  StepWriter(Store& store, const StepKey& key, Reopen);
   ~StepWriter();
   StepWriter(const StepWriter&) = delete;
   StepWriter& operator=(const StepWriter&) = delete;
@@ -37,6 +41,8 @@ class StepWriter {
   int64_t add_checkpoint(const NewCheckpoint& checkpoint);
 
   void commit(const StepTotals& totals);
+  // Commits what was added to a reopened step; its totals stay.
+  void commit_additions();
   const StepKey& key() const { return key_; }
 
  private:
@@ -45,7 +51,7 @@ class StepWriter {
   Store& store_;
   Database& database_;
   StepKey key_;
-  int64_t policy_version_;
+  int64_t policy_version_ = 0;
   Transaction transaction_;
 };
 

@@ -59,6 +59,13 @@ void add_to_result(GrpoResult& result, const std::vector<GrpoGroup>& groups, int
   }
 }
 
+// The checkpoint of the last whole step, when a run ends before its next one is.
+void save_committed(const GrpoJob& job, TrainStep& train, int64_t step) {
+  StepWriter writer(job.store, {job.run_id, "grpo", step}, StepWriter::Reopen{});
+  job.save(writer, step, train.optimizer());
+  writer.commit_additions();
+}
+
 }  // namespace
 
 GrpoResult train_grpo(const GrpoJob& job) {
@@ -69,6 +76,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
   PhaseSeconds total_seconds;
   TokenCounts total_tokens;
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
+  int64_t saved_step = 0;
 
   for (int64_t step = 1; step <= o.steps && !result.interrupted; ++step) {
     PhaseSeconds seconds;
@@ -78,6 +86,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
     seconds.rollout = phase.lap();
     if (job.interrupt.requested()) {  // the step is incomplete: nothing of it is kept
       result.interrupted = true;
+      if (job.save && result.steps > saved_step) save_committed(job, train, result.steps);
       break;
     }
     compare_groups(job, groups);
@@ -92,8 +101,10 @@ GrpoResult train_grpo(const GrpoJob& job) {
     add_to_result(result, groups, step);
     result.interrupted = job.interrupt.requested();
     const bool last = step == o.steps || result.interrupted;
-    if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0)))
+    if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0))) {
       job.save(writer, step, train.optimizer());
+      saved_step = step;
+    }
     const int64_t generated = completion_tokens(groups);
     writer.commit({.wall_seconds = whole.seconds(),
                    .trained_tokens = update.trained_tokens,

@@ -31,7 +31,7 @@ struct GrpoJob {
   int64_t run_id = 0;
   Logger& log;
   const Interrupt& interrupt;
-  // Writes the checkpoint of this step and its row; called inside the step's transaction.
+  // Writes the checkpoint of this step and its row; called inside a transaction of the step.
   std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
 };
 
@@ -46,6 +46,7 @@ struct GrpoResult {
 
 // Runs options.steps steps; each is one transaction of the store: its samples, rewards and
 // advantages, metrics and, where due, its checkpoint are committed together after the update.
+// An interrupt ends the run at the last whole step, with a checkpoint of that step.
 // Throws UserError if too many samples cannot be judged, or a gradient is not finite; what was
 // committed before stays.
 GrpoResult train_grpo(const GrpoJob& job);
