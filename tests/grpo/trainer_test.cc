@@ -1,0 +1,341 @@
+// Whole GRPO runs of a small model: what is learned, what is recorded, what must not matter.
+#include "grpo/trainer.h"
+
+#include <cmath>
+#include <functional>
+#include <memory>
+
+#include "data/tokenizer_export.h"
+#include "tests/support/catch.h"
+#include "tests/support/stage_run.h"
+
+using namespace temper;
+
+namespace {
+
+// The toy: the part of a completion's tokens that are small letters. Rows whose gold is "flat" get
+// 0.25 whatever is written, and those whose gold is "bad" cannot be judged.
+class Letters : public RewardRule {
+ public:
+  explicit Letters(std::function<void()> on_score) : on_score_(std::move(on_score)) {}
+  Verdict score(const RewardInput& input) const override {
+    if (on_score_) on_score_();
+    if (input.gold == "bad") return verdict_bad_gold("the gold is unusable");
+    double letters = 0.0;
+    for (const char c : input.completion) letters += c >= 'a' && c <= 'z';
+    Verdict v = verdict_ok("letters");
+    v.value = input.gold == "flat" ? 0.25
+              : input.completion_tokens == 0
+                  ? 0.0
+                  : letters / static_cast<double>(input.completion_tokens);
+    return v;
+  }
+
+ private:
+  std::function<void()> on_score_;
+};
+
+ModelConfig toy_config() {
+  ModelConfig config = small_v3_config();
+  config.vocab_size = TinyTokenizer::kVocabSize;
+  config.eos_token_id = {TinyTokenizer::kEnd};
+  config.initializer_range = 0.1;
+  return config;
+}
+
+struct Options : GrpoOptions {
+  Options() {
+    steps = 2;
+    prompts_per_step = 4;
+    samples_per_prompt = 4;
+    max_new_tokens = 8;
+    rollout_batch = 5;
+    kl_coef = 0.0;
+    training.learning_rate = 1e-2;
+    training.seed = 9;
+  }
+};
+
+struct GrpoRun : test::StageRun {
+  GrpoRun(const GrpoOptions& o, const std::vector<std::string>& golds,
+          const ModelConfig& c = toy_config(), DType dtype = DType::f32,
+          int64_t micro_batch_tokens = 64)
+      : StageRun("grpo"),
+        config(c),
+        options(o),
+        weights(allocate_weights(config, dtype)),
+        start(allocate_weights(config, dtype)),
+        tokens(micro_batch_tokens) {
+    initialize_weights(weights.view, config, 6);
+    initialize_weights(start.view, config, 6);
+    write_tiny_tokenizer(dir.path());
+    tokenizer = std::make_unique<Tokenizer>(dir.path());
+    for (size_t i = 0; i < golds.size(); ++i) {
+      Prompt& p = prompts.emplace_back();
+      p.id = "row:" + std::to_string(i + 1);
+      p.text = "say " + std::to_string(i);
+      p.ids = tokenizer->encode(p.text);
+      p.gold = golds[i];
+      p.extra = "{}";
+    }
+  }
+  GrpoResult run() {
+    RewardRegistry registry;
+    registry.add({"letters", "small letters", {}, [this](const RuleParameters&) {
+                    return std::make_unique<Letters>(on_score);
+                  }});
+    const CompositeReward reward(parse_reward_spec("letters=1", "test"), registry, "test");
+    return train_grpo({ctx, config, weights, options.kl_coef > 0 ? &start.view : nullptr, options,
+                       prompts, *tokenizer, tokenizer->eos_ids(), reward, tokens, store, id, log,
+                       interrupt, [&](StepWriter& writer, int64_t step, const OptimizerState&) {
+                         const std::string path = "step-" + std::to_string(step);
+                         save_model(weights.view, config, dir / path, {});
+                         writer.add_checkpoint({.path = path, .policy_version = step});
+                         if (step == interrupt_at) interrupt.request();
+                       }});
+  }
+  std::vector<SampleRow> samples(int64_t step) {
+    return read_samples(store.database(), {id, "grpo", step});
+  }
+
+  ModelConfig config;
+  GrpoOptions options;
+  Context ctx{2};
+  OwnedWeights weights, start;
+  int64_t tokens;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::vector<Prompt> prompts;
+  std::function<void()> on_score;
+  int64_t interrupt_at = -1;
+};
+
+const std::vector<std::string> kPlain(6, "any");
+
+bool same_rows(const std::vector<SampleRow>& a, const std::vector<SampleRow>& b) {
+  bool same = a.size() == b.size();
+  for (size_t i = 0; same && i < a.size(); ++i)
+    same = a[i].ids == b[i].ids && a[i].completion == b[i].completion &&
+           a[i].rollout_logprobs == b[i].rollout_logprobs &&
+           a[i].trainer_logprobs == b[i].trainer_logprobs && a[i].reward == b[i].reward &&
+           a[i].advantage == b[i].advantage && a[i].finish_reason == b[i].finish_reason;
+  return same;
+}
+
+}  // namespace
+
+TEST_CASE("grpo: raises a toy reward; rollout and trainer agree to 1e-4 nats all the way") {
+  Options o;
+  o.steps = 20;
+  o.samples_per_prompt = 8;
+  GrpoRun r(o, kPlain);
+  const GrpoResult result = r.run();
+  const std::vector<double> reward = r.curve("reward/mean"), mismatch = r.curve("mismatch/max");
+  REQUIRE(reward.size() == 20);
+  CHECK(reward.front() < 0.3);  // 26 letters of 266 tokens
+  CHECK(reward.back() > 0.7);
+  CHECK(result.reward_first == reward.front());
+  CHECK(result.reward_last == reward.back());
+  CHECK(result.max_mismatch > 0.0);
+  CHECK(result.max_mismatch <= 1e-4);
+  for (double m : mismatch) CHECK(m <= 1e-4);
+  for (const SampleRow& row : r.samples(20))
+    if (row.max_logprob_difference) CHECK(*row.max_logprob_difference <= 1e-4);
+  CHECK(r.checkpoint_steps() == std::vector<int64_t>{20});
+}
+
+TEST_CASE("grpo: the same seed gives the same weights and rows, bit for bit") {
+  Options o;
+  o.kl_coef = 0.01;
+  GrpoRun a(o, kPlain), b(o, kPlain);
+  b.options.rollout_batch = 16;  // nor does it matter what was decoded together
+  a.run(), b.run();
+  CHECK(test::same_weights(a.weights, b.weights));
+  for (int64_t step : {1, 2}) {
+    CHECK(same_rows(a.samples(step), b.samples(step)));
+    CHECK(a.samples(step).size() == 16);
+  }
+  CHECK(a.curve("policy/loss") == b.curve("policy/loss"));
+  o.training.seed = 10;
+  GrpoRun c(o, kPlain);
+  c.run();
+  CHECK_FALSE(same_rows(a.samples(1), c.samples(1)));
+}
+
+TEST_CASE("grpo: recompute changes no bit of a run") {
+  Options o;
+  o.training.balance_alpha = 1e-2;
+  GrpoRun plain(o, kPlain);
+  o.training.recompute = true;
+  GrpoRun recomputed(o, kPlain);
+  plain.run(), recomputed.run();
+  CHECK(test::same_weights(plain.weights, recomputed.weights));
+  CHECK(same_rows(plain.samples(2), recomputed.samples(2)));
+}
+
+TEST_CASE("grpo: micro-batches change neither loss nor gradient norm") {
+  Options o;
+  o.steps = 1;
+  o.kl_coef = 0.1;
+  o.mini_batches = 2;
+  o.inner_epochs = 2;
+  o.training.balance_alpha = 1e-2;
+  GrpoRun whole(o, kPlain, toy_config(), DType::f64, 1 << 20);
+  whole.run();
+  CHECK(whole.curve("policy/updates").front() == 4.0);
+  for (const int64_t tokens : {1, 40}) {
+    GrpoRun cut(o, kPlain, toy_config(), DType::f64, tokens);
+    cut.run();
+    for (const char* name : {"policy/loss", "policy/kl", "policy/entropy", "grad_norm"}) {
+      INFO(name);
+      CHECK(cut.curve(name).front() ==
+            Approx(whole.curve(name).front()).epsilon(1e-9).margin(1e-12));
+    }
+  }
+}
+
+TEST_CASE("grpo: a step's advantages are those of its groups, and what the update saw is stored") {
+  Options o;
+  o.steps = 1;
+  o.kl_coef = 0.05;
+  GrpoRun r(o, kPlain);
+  r.run();
+  const std::vector<SampleRow> rows = r.samples(1);
+  REQUIRE(rows.size() == 16);
+  for (int64_t group = 0; group < 4; ++group) {
+    double sum = 0.0;
+    for (const SampleRow& row : rows) {
+      if (row.group_index != group) continue;
+      sum += row.advantage.value();
+      CHECK(row.rollout_logprobs.size() == row.ids.size());
+      CHECK(row.trainer_logprobs.size() == row.ids.size());
+      CHECK(row.reference_logprobs == row.trainer_logprobs);  // step 1: still the reference
+      CHECK(row.truncated == (row.finish_reason == "length"));
+      CHECK(read_rewards(r.store.database(), row.id).at(0).status == "ok");
+    }
+    CHECK(sum == Approx(0.0).margin(1e-9));
+  }
+  CHECK(r.curve("policy/kl").front() == Approx(0.0).margin(1e-12));
+}
+
+TEST_CASE("grpo: groups without signal are counted, and alone they move no weight") {
+  Options o;
+  o.prompts_per_step = 6;
+  GrpoRun r(o, {"flat", "flat", "flat", "flat", "flat", "flat"});
+  const GrpoResult result = r.run();
+  CHECK(result.zero_signal_groups == 12);
+  CHECK(r.curve("groups/zero_signal") == std::vector<double>{1.0, 1.0});
+  CHECK(test::same_weights(r.weights, r.start));
+  for (const SampleRow& row : r.samples(1)) {
+    CHECK(row.zero_signal);
+    CHECK(row.advantage == 0.0);
+    CHECK_FALSE(row.dropped);
+  }
+}
+
+TEST_CASE("grpo: groups that cannot be judged are counted, dropped and teach nothing") {
+  Options o;
+  o.steps = 1;
+  o.prompts_per_step = 2;
+  o.max_unjudged = 0.6;
+  GrpoRun r(o, {"bad", "any"});
+  const GrpoResult result = r.run();
+  CHECK(result.unjudged_groups == 1);
+  CHECK(r.curve("groups/unjudged").front() == 0.5);
+  int dropped = 0;
+  for (const SampleRow& row : r.samples(1)) {
+    if (!row.dropped) continue;
+    ++dropped;
+    CHECK_FALSE(row.advantage);
+    CHECK_FALSE(row.reward);  // never a silent 0
+    const RewardRow verdict = read_rewards(r.store.database(), row.id).at(0);
+    CHECK(verdict.status == "bad_gold");
+    CHECK_FALSE(verdict.value);
+    CHECK(verdict.reason.value().find("unusable") != std::string::npos);
+  }
+  CHECK(dropped == 4);
+  // The one group that could be judged gives the update that it gives alone.
+  const double with = r.curve("grad_norm").front();
+  CHECK(with > 0.0);
+  CHECK(r.curve("reward/mean").front() == result.reward_last);
+}
+
+TEST_CASE("grpo: too many samples that cannot be judged stop the run with the reason") {
+  Options o;
+  o.prompts_per_step = 2;
+  o.max_unjudged = 0.2;
+  GrpoRun r(o, {"bad", "any"});
+  std::string message;
+  try {
+    r.run();
+  } catch (const UserError& error) {
+    message = error.what();
+  }
+  INFO(message);
+  CHECK(message.find("could not be judged") != std::string::npos);
+  CHECK(message.find("--max-unjudged") != std::string::npos);
+  CHECK(message.find("4 of 8") != std::string::npos);
+  CHECK(message.find("the gold is unusable") != std::string::npos);
+  CHECK(test::same_weights(r.weights, r.start));
+  CHECK(r.committed_steps() == 0);
+}
+
+TEST_CASE("grpo: a gradient that is not finite stops the run and loses nothing written before") {
+  Options o;
+  o.steps = 20;
+  o.save_every = 1;
+  o.training.learning_rate = 1e25;
+  GrpoRun r(o, kPlain);
+  std::string message;
+  try {
+    r.run();
+  } catch (const UserError& error) {
+    message = error.what();
+  }
+  INFO(message);
+  CHECK(message.find("finite") != std::string::npos);
+  CHECK(r.committed_steps() >= 1);
+  CHECK(r.committed_steps() < 20);
+  CHECK(r.checkpoint_steps().size() == static_cast<size_t>(r.committed_steps()));
+  CHECK(r.samples(1).size() == 16);
+}
+
+TEST_CASE("grpo: an interrupt keeps the last whole step, with a checkpoint that loads back equal") {
+  Options o;
+  o.steps = 30;
+  SECTION("while a step is saved") {
+    o.save_every = 2;
+    GrpoRun r(o, kPlain);
+    r.interrupt_at = 2;
+    const GrpoResult result = r.run();
+    CHECK(result.interrupted);
+    CHECK(result.steps == 2);
+    CHECK(r.committed_steps() == 2);
+    CHECK(r.checkpoint_steps() == std::vector<int64_t>{2});
+    const LoadedModel loaded = load_model(r.ctx, r.dir / "step-2", DType::f32);
+    CHECK(test::same_weights(loaded.weights, r.weights));
+  }
+  SECTION("while the third step is sampled and judged") {
+    GrpoRun r(o, kPlain);
+    std::atomic<int> scored{0};
+    r.on_score = [&] {
+      if (++scored == 2 * 16 + 1) r.interrupt.request();
+    };
+    const GrpoResult result = r.run();
+    CHECK(result.interrupted);
+    CHECK(result.steps == 2);
+    CHECK(r.committed_steps() == 2);
+    CHECK(r.samples(3).empty());
+    REQUIRE(r.checkpoint_steps() == std::vector<int64_t>{2});
+    const LoadedModel loaded = load_model(r.ctx, r.dir / "step-2", DType::f32);
+    CHECK(test::same_weights(loaded.weights, r.weights));
+  }
+  SECTION("before the first") {
+    GrpoRun r(o, kPlain);
+    r.interrupt.request();
+    const GrpoResult result = r.run();
+    CHECK(result.interrupted);
+    CHECK(result.steps == 0);
+    CHECK(r.committed_steps() == 0);
+    CHECK(r.checkpoint_steps().empty());
+  }
+}
