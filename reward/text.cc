@@ -1,5 +1,7 @@
 #include "reward/text.h"
 
+#include <cstring>
+
 namespace temper {
 namespace {
 
@@ -47,9 +49,17 @@ size_t count_of(std::string_view text, std::string_view piece) {
 }
 
 std::string_view after_thinking(std::string_view completion) {
-  constexpr std::string_view kClose = "</think>";
-  const size_t at = completion.rfind(kClose);
-  return at == std::string_view::npos ? completion : completion.substr(at + kClose.size());
+  constexpr std::string_view kOpen = "<think>", kClose = "</think>";
+  constexpr size_t kWindow = 16 << 10;
+  std::string_view tail = completion;
+  if (tail.size() > kWindow) tail.remove_prefix(tail.size() - kWindow);
+  const size_t at = tail.rfind(kClose);
+  if (at != std::string_view::npos) return tail.substr(at + kClose.size());
+  const bool thinks = trimmed(completion.substr(0, 4096)).starts_with(kOpen);
+  const bool closed =
+      tail.size() < completion.size() &&
+      memmem(completion.data(), completion.size(), kClose.data(), kClose.size()) != nullptr;
+  return thinks && !closed ? std::string_view() : tail;
 }
 
 std::string shortened(std::string_view text, size_t limit) {

@@ -13,7 +13,9 @@ std::string_view trimmed(std::string_view text);
 // How often `piece` (not empty) occurs, not counting overlaps.
 size_t count_of(std::string_view text, std::string_view piece);
 
-// What follows the last </think>, or the whole text if there is none.
+// The part of a completion that an answer may stand in: what follows the last </think>, or all of
+// it if there is no thinking; nothing if it begins with <think> and never closes it. At most its
+// last 16 KiB, so that a rule's cost does not grow with an endless completion.
 std::string_view after_thinking(std::string_view completion);
 
 // The first `limit` bytes, cut at a whole UTF-8 character, with "..." if cut: for reasons.

@@ -12,7 +12,7 @@ constexpr size_t kMaxTokens = 800;
 constexpr int kMaxDepth = 60;             // of nesting in an answer
 constexpr size_t kMaxItems = 64;          // of a set, list or matrix
 constexpr size_t kMaxExactBits = 60'000;  // of a numerator or denominator computed exactly
-constexpr int64_t kMaxSteps = 60'000;     // nodes evaluated, weighted by precision
+constexpr int64_t kMaxSteps = 20'000;     // nodes evaluated, weighted by precision
 
 // Counts down while a check works; when it is spent, the check gives up.
 class MathBudget {

@@ -141,7 +141,9 @@ std::optional<mpq_class> exact_value(const Node& node, MathBudget& budget) {
   if (static_cast<size_t>(bits) > 2 * kMaxExactBits || !budget.spend(1 + bits / 256)) {
     return std::nullopt;
   }
-  return combined(node, values);
+  Value result = combined(node, values);
+  if (!result || !budget.spend(static_cast<int64_t>(bits_of(*result) / 32))) return std::nullopt;
+  return result;
 }
 
 }  // namespace temper

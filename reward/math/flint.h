@@ -2,6 +2,8 @@
 // (Debian 12), or a part of FLINT 3.
 #pragma once
 
+#include <gmp.h>  // first: FLINT declares what takes GMP's types only where it is known
+
 #if __has_include(<flint/acb.h>)
 #include <flint/acb.h>
 #include <flint/acb_hypgeom.h>

@@ -1,4 +1,7 @@
 // The table of equal and unequal answers, form by form, and what follows from it.
+#include <algorithm>
+#include <chrono>
+#include <iostream>
 #include <map>
 #include <sstream>
 
@@ -58,6 +61,30 @@ TEST_CASE("every gold of the table equals itself, boxed too") {
     CHECK(same_math(pair.gold, pair.gold));
     CHECK(check_math(pair.gold, "so \\boxed{" + pair.gold + "}.", {}).status == VerdictStatus::ok);
   }
+}
+
+// Run by name: build/test_reward "[.bench]". The figures stand in docs/performance.md.
+TEST_CASE("time of a maths check", "[.bench]") {
+  std::vector<double> best;
+  for (const Pair& pair : read_pairs()) {
+    double fastest = 1e9;
+    for (int run = 0; run < 5; ++run) {
+      const auto start = std::chrono::steady_clock::now();
+      same_math(pair.gold, pair.answer);
+      const std::chrono::duration<double, std::micro> took =
+          std::chrono::steady_clock::now() - start;
+      fastest = std::min(fastest, took.count());
+    }
+    best.push_back(fastest);
+  }
+  std::sort(best.begin(), best.end());
+  const auto at = [&](double share) {
+    return best[static_cast<size_t>(share * static_cast<double>(best.size() - 1))];
+  };
+  std::cout << best.size() << " checks: p50 " << at(0.5) << " us, p90 " << at(0.9) << ", p99 "
+            << at(0.99) << ", max " << at(1) << "\n";
+  CHECK(at(0.5) < 50);
+  CHECK(at(0.99) < 2000);
 }
 
 TEST_CASE("a changed answer is no longer equal") {

@@ -47,8 +47,9 @@ TEST_CASE("the final answer is found in each of its marks") {
 }
 
 TEST_CASE("no answer is no answer") {
-  for (const char* text : {"", "\\boxed{}", "\\boxed{1", "<answer>1</answer><answer>2</answer>",
-                           "<answer></answer>", "\\boxed{5}</think>", "a\nI do not know"}) {
+  for (const char* text :
+       {"", "\\boxed{}", "\\boxed{1", "<answer>1</answer><answer>2</answer>", "<answer></answer>",
+        "\\boxed{5}</think>", "<think>so \\boxed{5}", "a\nI do not know"}) {
     INFO(text);
     CHECK(judge("5", text).status == VerdictStatus::no_answer);
   }
