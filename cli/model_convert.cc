@@ -62,11 +62,10 @@ int convert(const ConvertOptions& o, Invocation& cli) {
                    .max_shard_bytes = static_cast<int64_t>(o.shard_gigabytes * 1e9)};
   ParameterCount count;
   if (fs::is_directory(in)) {
-    LoadedModel model = load_model(ctx, in, DType::f32);
-    for (const std::string& warning : model.warnings) cli.log.warn(warning);
+    std::vector<std::string> warnings;
     save.tokenizer_from = in;
-    save_model(model.weights.view, model.config, out, save);
-    count = count_parameters(model.config);
+    count = count_parameters(rewrite_model(in, out, save, &warnings));
+    for (const std::string& warning : warnings) cli.log.warn(warning);
   } else {
     ImportedModel model = is_gguf(in) ? import_gguf(ctx, in) : import_llama2c(ctx, in, o.tokenizer);
     save_imported(model, out, save);

@@ -4,6 +4,7 @@
 #include <initializer_list>
 
 #include "core/random.h"
+#include "model/weights_shapes.h"
 
 namespace temper {
 namespace {
@@ -170,6 +171,15 @@ std::vector<NamedTensor> tensors_of(ModelWeights& weights, const ModelConfig& co
     tensors.push_back({std::move(name), role, &tensor});
   });
   return tensors;
+}
+
+ModelWeights shapes_of_weights(const ModelConfig& config) {
+  ModelWeights shapes;
+  walk(shapes, config, [](const std::string&, TensorRole, Tensor& tensor, Dims dims) {
+    tensor = make_tensor(nullptr, DType::f32, dims);
+  });
+  if (config.tie_word_embeddings) shapes.lm_head = shapes.embed_tokens;
+  return shapes;
 }
 
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device) {

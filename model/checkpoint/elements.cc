@@ -75,14 +75,15 @@ void convert_elements(const void* source, DType from, void* target, DType to, in
   });
 }
 
-void dequantize_fp8(const Fp8Blocks& shape, const uint8_t* q, const float* scale_inv, void* target,
-                    DType to) {
+void dequantize_fp8(const Fp8Blocks& shape, RowRange range, const uint8_t* q,
+                    const float* scale_inv, void* target, DType to) {
   with_writer(target, to, [&](auto write) {
-    for (int64_t i = 0; i < shape.rows; ++i) {
+    for (int64_t i = range.begin; i < range.begin + range.count; ++i) {
       const float* scales = scale_inv + i / shape.block_rows * shape.scale_cols();
+      const uint8_t* row = q + i * shape.cols;
       for (int64_t j = 0; j < shape.cols; ++j)
-        write(i * shape.cols + j,
-              from_f8_e4m3(q[i * shape.cols + j]) * scales[j / shape.block_cols]);
+        write((i - range.begin) * shape.cols + j,
+              from_f8_e4m3(row[j]) * scales[j / shape.block_cols]);
     }
   });
 }

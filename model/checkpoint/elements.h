@@ -24,11 +24,17 @@ struct Fp8Blocks {
   int64_t scale_cols() const { return (cols + block_cols - 1) / block_cols; }
 };
 
-// w[i][j] = q[i][j] * scale_inv[i / block_rows][j / block_cols].
+// Some rows of a matrix.
+struct RowRange {
+  int64_t begin = 0, count = 0;
+};
+
+// w[i][j] = q[i][j] * scale_inv[i / block_rows][j / block_cols] for the rows asked for.
 // Source: v3-engine 1.2 (multiplied, although the tensor is called weight_scale_inv).
-// Shapes: q, w [rows, cols]; scale_inv [scale_rows, scale_cols]. Types: target f32, f64 or bf16.
-void dequantize_fp8(const Fp8Blocks& shape, const uint8_t* q, const float* scale_inv, void* target,
-                    DType to);
+// Shapes: q [rows, cols]; scale_inv [scale_rows, scale_cols]; target [range.count, cols].
+// Types: target f32, f64 or bf16.
+void dequantize_fp8(const Fp8Blocks& shape, RowRange range, const uint8_t* q,
+                    const float* scale_inv, void* target, DType to);
 
 // The reverse: scale_inv = amax of the block / 448 (1 for a block of zeros), q = w / scale_inv.
 void quantize_fp8(const Fp8Blocks& shape, const float* w, uint8_t* q, float* scale_inv);

@@ -58,6 +58,12 @@ void write_model_files(ModelWeights& weights, const ModelConfig& config,
 void save_model(ModelWeights& weights, const ModelConfig& config, const std::filesystem::path& dir,
                 const SaveOptions& options);
 
+// Writes the model folder `from` again as `to` in another type or shard size, row band by row band:
+// the memory taken does not grow with the model. `to` may be `from`. Returns what was written.
+// Throws as load_model and save_model do.
+ModelConfig rewrite_model(const std::filesystem::path& from, const std::filesystem::path& to,
+                          const SaveOptions& options, std::vector<std::string>* warnings);
+
 // Copies the tokenizer files that `from` has into `to`.
 void copy_tokenizer_files(const std::filesystem::path& from, const std::filesystem::path& to);
 

@@ -23,8 +23,12 @@ std::vector<PublishedTensor> published_tensors(ModelWeights& weights, const Mode
     for (int64_t e = 0; e < experts; ++e) {
       std::string name = named.name;
       name.replace(star, 1, std::to_string(e));
-      const Tensor one = named.tensor->slice_rows(e, 1);
-      published.push_back({std::move(name), named.role, one.reshape({one.dim(1), one.dim(2)})});
+      // Shapes without memory have no slices: only the shape is taken.
+      const Tensor& stack = *named.tensor;
+      const Tensor one = stack.data == nullptr
+                             ? make_tensor(nullptr, stack.dtype, {stack.dim(1), stack.dim(2)})
+                             : stack.slice_rows(e, 1).reshape({stack.dim(1), stack.dim(2)});
+      published.push_back({std::move(name), named.role, one});
     }
   }
   return published;

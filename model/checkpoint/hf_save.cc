@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <functional>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -8,15 +9,20 @@
 #include "model/checkpoint/hf_names.h"
 #include "model/checkpoint/safetensors.h"
 #include "model/checkpoint/staging_folder.h"
+#include "model/checkpoint/stored_weights.h"
 
 namespace temper {
 namespace fs = std::filesystem;
 namespace {
 
+// Gives rows of published tensor `index` as `to`, from memory or from other files.
+using ReadRows = std::function<void(size_t index, RowRange range, void* target, DType to)>;
+
 // One tensor to be written: weights as they are stored, or the scales of an FP8 matrix.
 struct Item {
   SafetensorsEntry entry;
-  Tensor source;
+  size_t index = 0;  // of the published tensor
+  int64_t rows = 0, cols = 0;
   bool is_scale = false;
 };
 
@@ -35,22 +41,24 @@ DType stored_dtype(const PublishedTensor& tensor, StoredAs stored_as) {
   return DType::f32;
 }
 
-std::vector<Item> items_of(ModelWeights& weights, const ModelConfig& config, StoredAs stored_as) {
+std::vector<Item> items_of(const std::vector<PublishedTensor>& tensors, StoredAs stored_as) {
   std::vector<Item> items;
-  for (const PublishedTensor& tensor : published_tensors(weights, config)) {
-    const DType dtype = stored_dtype(tensor, stored_as);
-    const Tensor& part = tensor.part;
-    items.push_back({.entry = {.name = tensor.name,
-                               .dtype = dtype,
-                               .shape = {part.shape.begin(), part.shape.begin() + part.rank}},
-                     .source = part});
-    if (dtype != DType::f8_e4m3) continue;
-    const Fp8Blocks blocks{.rows = part.rows(), .cols = part.cols()};
-    items.push_back({.entry = {.name = scale_name(tensor.name),
-                               .dtype = DType::f32,
-                               .shape = {blocks.scale_rows(), blocks.scale_cols()}},
-                     .source = part,
-                     .is_scale = true});
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    const Tensor& part = tensors[i].part;
+    Item item{.entry = {.name = tensors[i].name,
+                        .dtype = stored_dtype(tensors[i], stored_as),
+                        .shape = {part.shape.begin(), part.shape.begin() + part.rank}},
+              .index = i,
+              .rows = part.rows(),
+              .cols = part.cols()};
+    items.push_back(item);
+    if (item.entry.dtype != DType::f8_e4m3) continue;
+    const Fp8Blocks blocks{.rows = item.rows, .cols = item.cols};
+    item.entry = {.name = scale_name(tensors[i].name),
+                  .dtype = DType::f32,
+                  .shape = {blocks.scale_rows(), blocks.scale_cols()}};
+    item.is_scale = true;
+    items.push_back(item);
   }
   return items;
 }
@@ -76,41 +84,35 @@ std::vector<std::vector<Item>> shard(std::vector<Item> items, int64_t most) {
   return shards;
 }
 
-void write_fp8(SafetensorsWriter& writer, const Item& item) {
-  const Fp8Blocks blocks{.rows = item.source.rows(), .cols = item.source.cols()};
-  std::vector<float> values(static_cast<size_t>(item.source.numel()));
-  convert_elements(item.source.data, item.source.dtype, values.data(), DType::f32,
-                   item.source.numel());
-  std::vector<uint8_t> q(values.size());
-  std::vector<float> scales(static_cast<size_t>(blocks.scale_rows() * blocks.scale_cols()));
-  quantize_fp8(blocks, values.data(), q.data(), scales.data());
+// Writes a band of rows; a band of 128 is a row of FP8 blocks.
+void write_band(SafetensorsWriter& writer, const Item& item, RowRange band, const ReadRows& read,
+                std::vector<char>& buffer) {
+  const int64_t n = band.count * item.cols;
+  const bool is_fp8 = item.is_scale || item.entry.dtype == DType::f8_e4m3;
+  const DType dtype = is_fp8 ? DType::f32 : item.entry.dtype;
+  buffer.resize(static_cast<size_t>(n) * size_of(dtype));
+  read(item.index, band, buffer.data(), dtype);
+  if (!is_fp8) return writer.write(buffer.data(), buffer.size());
+  const Fp8Blocks blocks{.rows = band.count, .cols = item.cols};
+  std::vector<uint8_t> q(static_cast<size_t>(n));
+  std::vector<float> scales(static_cast<size_t>(blocks.scale_cols()));
+  quantize_fp8(blocks, reinterpret_cast<const float*>(buffer.data()), q.data(), scales.data());
   if (item.is_scale)
     writer.write(scales.data(), scales.size() * sizeof(float));
   else
     writer.write(q.data(), q.size());
 }
 
-void write_item(SafetensorsWriter& writer, const Item& item) {
-  require(item.source.contiguous(), "a weight that is not contiguous");
-  if (item.is_scale || item.entry.dtype == DType::f8_e4m3) return write_fp8(writer, item);
-  constexpr int64_t kChunk = int64_t{1} << 18;
-  std::vector<char> chunk(static_cast<size_t>(std::min(kChunk, item.source.numel())) *
-                          size_of(item.entry.dtype));
-  const auto* source = static_cast<const char*>(item.source.data);
-  for (int64_t i = 0; i < item.source.numel(); i += kChunk) {
-    const int64_t n = std::min(kChunk, item.source.numel() - i);
-    convert_elements(source + i * static_cast<int64_t>(size_of(item.source.dtype)),
-                     item.source.dtype, chunk.data(), item.entry.dtype, n);
-    writer.write(chunk.data(), static_cast<size_t>(n) * size_of(item.entry.dtype));
-  }
-}
-
-void write_shard(const fs::path& path, const std::vector<Item>& items) {
+void write_shard(const fs::path& path, const std::vector<Item>& items, const ReadRows& read) {
   std::vector<SafetensorsEntry> entries;
   for (const Item& item : items) entries.push_back(item.entry);
   // transformers refuses files that do not say which framework's layout they are in.
   SafetensorsWriter writer(path, entries, {{"format", "pt"}});
-  for (const Item& item : items) write_item(writer, item);
+  std::vector<char> buffer;
+  constexpr int64_t kBand = 128;
+  for (const Item& item : items)
+    for (int64_t row = 0; row < item.rows; row += kBand)
+      write_band(writer, item, {row, std::min(kBand, item.rows - row)}, read, buffer);
   writer.finish();
 }
 
@@ -150,6 +152,17 @@ const char* torch_dtype(StoredAs stored_as) {
   return "";
 }
 
+void write_folder(const std::vector<PublishedTensor>& tensors, const ReadRows& read,
+                  const ModelConfig& config, const fs::path& dir, const SaveOptions& options) {
+  write_file_atomically(dir / "config.json",
+                        model_config_json(config, torch_dtype(options.stored_as)));
+  const auto shards = shard(items_of(tensors, options.stored_as), options.max_shard_bytes);
+  for (size_t i = 0; i < shards.size(); ++i)
+    write_shard(dir / shard_name(i, shards.size()), shards[i], read);
+  if (shards.size() > 1) write_index(dir, shards);
+  if (!options.tokenizer_from.empty()) copy_tokenizer_files(options.tokenizer_from, dir);
+}
+
 }  // namespace
 
 void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
@@ -162,13 +175,15 @@ void copy_tokenizer_files(const fs::path& from, const fs::path& to) {
 
 void write_model_files(ModelWeights& weights, const ModelConfig& config, const fs::path& dir,
                        const SaveOptions& options) {
-  write_file_atomically(dir / "config.json",
-                        model_config_json(config, torch_dtype(options.stored_as)));
-  const auto shards = shard(items_of(weights, config, options.stored_as), options.max_shard_bytes);
-  for (size_t i = 0; i < shards.size(); ++i)
-    write_shard(dir / shard_name(i, shards.size()), shards[i]);
-  if (shards.size() > 1) write_index(dir, shards);
-  if (!options.tokenizer_from.empty()) copy_tokenizer_files(options.tokenizer_from, dir);
+  const std::vector<PublishedTensor> tensors = published_tensors(weights, config);
+  const ReadRows read = [&](size_t index, RowRange range, void* target, DType to) {
+    const Tensor& part = tensors[index].part;
+    require(part.contiguous(), "a weight that is not contiguous");
+    const auto row_bytes = static_cast<int64_t>(size_of(part.dtype)) * part.cols();
+    convert_elements(static_cast<const char*>(part.data) + range.begin * row_bytes, part.dtype,
+                     target, to, range.count * part.cols());
+  };
+  write_folder(tensors, read, config, dir, options);
 }
 
 void save_model(ModelWeights& weights, const ModelConfig& config, const fs::path& dir,
@@ -176,6 +191,21 @@ void save_model(ModelWeights& weights, const ModelConfig& config, const fs::path
   StagingFolder staging(dir);
   write_model_files(weights, config, staging.path(), options);
   staging.commit();
+}
+
+ModelConfig rewrite_model(const fs::path& from, const fs::path& to, const SaveOptions& options,
+                          std::vector<std::string>* warnings) {
+  ModelConfig config = read_model_config(from);
+  StagingFolder staging(to);
+  {
+    const StoredWeights stored(from, config, warnings);
+    const ReadRows read = [&](size_t index, RowRange range, void* target, DType dtype) {
+      stored.read(index, range, target, dtype);
+    };
+    write_folder(stored.tensors(), read, config, staging.path(), options);
+  }
+  staging.commit();
+  return config;
 }
 
 }  // namespace temper

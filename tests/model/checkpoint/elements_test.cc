@@ -73,11 +73,13 @@ TEST_CASE("elements: FP8 blocks are scaled one by one, ragged ones included") {
   for (int i = 0; i < 15; ++i) q[static_cast<size_t>(i)] = to_f8_e4m3(static_cast<float>(i % 8));
   const std::vector<float> expected = {0, 1, 20, 30, 400, 5, 6, 70, 0, 100, 4, 6, 80, 100, 1200};
   std::vector<float> w(15);
-  dequantize_fp8(blocks, q.data(), scales.data(), w.data(), DType::f32);
+  dequantize_fp8(blocks, {0, blocks.rows}, q.data(), scales.data(), w.data(), DType::f32);
   CHECK(w == expected);
   std::vector<double> wide(15);
-  dequantize_fp8(blocks, q.data(), scales.data(), wide.data(), DType::f64);
+  dequantize_fp8(blocks, {0, blocks.rows}, q.data(), scales.data(), wide.data(), DType::f64);
   for (size_t i = 0; i < 15; ++i) CHECK(wide[i] == expected[i]);
+  dequantize_fp8(blocks, {1, 2}, q.data(), scales.data(), w.data(), DType::f32);
+  for (size_t i = 0; i < 10; ++i) CHECK(w[i] == expected[i + 5]);
 }
 
 TEST_CASE("elements: quantising to FP8 keeps each block within its step") {
@@ -89,7 +91,7 @@ TEST_CASE("elements: quantising to FP8 keeps each block within its step") {
   std::vector<uint8_t> q(w.size());
   std::vector<float> scales(4);
   quantize_fp8(blocks, w.data(), q.data(), scales.data());
-  dequantize_fp8(blocks, q.data(), scales.data(), back.data(), DType::f32);
+  dequantize_fp8(blocks, {0, blocks.rows}, q.data(), scales.data(), back.data(), DType::f32);
   for (size_t i = 0; i < w.size(); ++i) {
     const float unit = scales[i / 200 / 128 * 2 + i % 200 / 128];
     REQUIRE(std::abs(back[i] - w[i]) <= std::abs(w[i]) / 16 + unit * 0x1p-10f);

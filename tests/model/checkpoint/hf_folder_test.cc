@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/narrow_float.h"
 #include "model/checkpoint/hf_names.h"
@@ -117,6 +118,25 @@ TEST_CASE("model folder: V3's FP8 form has its names and types and loads within 
     worst = std::max(worst, std::abs(double{a.get<float>()[i]} - b.get<float>()[i]));
   CHECK(worst > 0);
   CHECK(worst < 0.01);  // 0.05 deviations of up to 4 sigma, with 3 bits of mantissa
+}
+
+TEST_CASE("model folder: rewriting a folder gives what loading and saving gives") {
+  Context ctx(1);
+  const ModelConfig config = small_config();
+  OwnedWeights weights = random_weights(config, DType::f32);
+  test::TemporaryDir dir;
+  save_model(weights.view, config, dir / "f32", {});
+  for (const StoredAs stored_as : {StoredAs::bf16, StoredAs::fp8}) {
+    save_model(weights.view, config, dir / "direct", {.stored_as = stored_as});
+    rewrite_model(dir / "f32", dir / "rewritten", {.stored_as = stored_as}, nullptr);
+    CHECK(read_file(dir / "direct/model.safetensors") ==
+          read_file(dir / "rewritten/model.safetensors"));
+    // And from there back, in place, in many files.
+    rewrite_model(dir / "rewritten", dir / "rewritten", {.max_shard_bytes = 300000}, nullptr);
+    LoadedModel a = load_model(ctx, dir / "direct", DType::f32);
+    LoadedModel b = load_model(ctx, dir / "rewritten", DType::f32);
+    check_same(a.weights, b.weights);
+  }
 }
 
 TEST_CASE("model folder: everything that does not fit is named in one message") {
