@@ -3,6 +3,7 @@
 
 #include "cli/help.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "tests/support/catch.h"
 #include "tests/support/run_binary.h"
 
@@ -184,6 +185,24 @@ TEST_CASE("binary: a wrong key of the configuration file exits 2 with file and l
   const ProgramResult missing = temper_with({"doctor", "--config", "/nonexistent.toml"});
   CHECK(missing.exit_code == 2);
   CHECK(contains(missing.err, "/nonexistent.toml"));
+}
+
+TEST_CASE("binary: the configuration file of docs/formats.md serves both its subcommands") {
+  const std::string page = read_file(TEMPER_SOURCE_DIR "/docs/formats.md");
+  const size_t begin = page.find("```toml\n");
+  REQUIRE(begin != std::string::npos);
+  const size_t text = begin + 8, end = page.find("```", text);
+  const TemporaryFolder folder;
+  const std::string file = folder.write("docs.toml", page.substr(text, end - text));
+  const ProgramResult sft = temper_with({"sft", "--config", file, "--print-config"});
+  CHECK(sft.exit_code == 0);
+  CHECK(contains(sft.out, "epochs = 2\n"));
+  CHECK(contains(sft.out, "learning_rate = 3e-04"));
+  const ProgramResult grpo =
+      temper_with({"grpo", "--config", file, "--learning-rate", "2e-6", "--print-config"});
+  CHECK(grpo.exit_code == 0);
+  CHECK(contains(grpo.out, "stop = [\"</answer>\", \"\\n\\n\"]"));
+  CHECK(contains(grpo.out, "learning_rate = 2e-06"));
 }
 
 TEST_CASE("binary: doctor reports the build, the machine and the sandbox layers") {

@@ -97,6 +97,9 @@ mistake contracts.sh 'a backward op without its sum' model/ops/b.h \
 fine contracts.sh 'a whole op' model/ops/b.h \
   '// B.\n#pragma once\n\n// Shapes: [n]. Adds into: dx.\nvoid g_backward(Context& ctx, Tensor dx, Tensor dy);\n'
 
+mistake links.sh 'a broken link' README.md 'see [this](docs/none.md)\n'
+fine links.sh 'a link that leads somewhere' README.md 'see [this](core/a.h#top) and [that](https://x.y)\n'
+
 if [ "$failures" -gt 0 ]; then
   echo "$failures failure(s)"
   exit 1
