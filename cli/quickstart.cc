@@ -195,7 +195,7 @@ std::string summary(const Stages& s) {
   text += line;
   const std::string grpo = s.path("grpo");
   text += "\nlook inside:\n  temper inspect " + grpo + "\n  temper inspect curve " + grpo +
-          " reward/mean\n  temper inspect samples " + grpo +
+          " --metric reward/mean\n  temper inspect samples " + grpo +
           " --best 3\n  temper generate --model " + s.path("grpo/model") +
           " --prompt \"3 7 2=8\"\n  sqlite3 " + grpo +
           "/run.db 'SELECT completion, reward FROM samples LIMIT 5'\n";
