@@ -33,11 +33,23 @@ int64_t folder_bytes(const fs::path& dir) {
   return bytes;
 }
 
+// Two runs in one folder would take each other's checkpoints.
+const fs::path& new_run_folder(const fs::path& out) {
+  for (const char* name : {kStoreFile, "checkpoints", "model"})
+    if (fs::exists(fs::symlink_status(out / name)))
+      throw UserError({.what = "the run directory is in use: it has " + std::string(name),
+                       .where = "--out " + out.string(),
+                       .expected = "a folder without a run",
+                       .hint = "give another --out; temper inspect " + out.string() +
+                               " shows what this one holds"});
+  return out;
+}
+
 }  // namespace
 
 TrainingRun::TrainingRun(Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model,
                          uint64_t seed)
-    : spec_(spec), model_(model), log_(cli.log), store_(spec.out) {
+    : spec_(spec), model_(model), log_(cli.log), store_(new_run_folder(spec.out)) {
   NewRun run;
   run.kind = spec.kind;
   run.model = fs::absolute(model.path).lexically_normal().string();

@@ -24,6 +24,7 @@ struct TrainingRunSpec {
 // an exception is recorded as failed.
 class TrainingRun {
  public:
+  // Throws UserError if the folder spec.out holds a run or a model already: nothing is written.
   TrainingRun(Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model, uint64_t seed);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
