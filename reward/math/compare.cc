@@ -36,10 +36,15 @@ bool is_function_letter(const std::string& name) {
   return name.size() == 1 && std::string_view("fghFGHPpqQTSV").find(name) != std::string_view::npos;
 }
 
-// x, AB, |v|, f(x), f(2): what may stand before the '=' of an answer.
+// x, AB, |v|, f(x), f(2), dy/dx: what may stand before the '=' of an answer.
 bool is_name(const Node& node) {
   if (node.kind == NodeKind::symbol) return true;
   if (node.kind == NodeKind::absolute) return node.items[0]->kind == NodeKind::symbol;
+  if (node.kind == NodeKind::divide) {  // dy/dx
+    const Node& below = *node.items[1];
+    return is_name(*node.items[0]) && below.kind == NodeKind::multiply &&
+           below.items[0]->kind == NodeKind::symbol && below.items[0]->name == "d";
+  }
   if (node.kind != NodeKind::multiply) return false;
   const Node& first = *node.items[0];
   const Node& second = *node.items[1];
@@ -96,6 +101,10 @@ class Comparison {
                          [&](const NodePtr& item) { return scalar(gold, item); });
     }
     if (!is_scalar(*answer)) return false;
+    const bool plain = answer->kind == NodeKind::base && answer->count == 10 &&
+                       gold->kind != NodeKind::base &&
+                       answer->name.find_first_not_of("0123456789") == std::string::npos;
+    if (plain) return scalar(gold, make_number(mpq_class(mpz_class(answer->name, 10))));
     if (gold->kind == NodeKind::base || answer->kind == NodeKind::base) {
       return based_number(*gold, *answer);
     }
@@ -140,7 +149,8 @@ class Comparison {
       if (exact) sides.push_back(link->items[1]);
     }
     const bool named = is_name(*sides[0]) && sides.size() > 1;
-    const size_t first = named ? 1 : 0;
+    size_t first = named ? 1 : 0;
+    while (named && first + 1 < sides.size() && is_name(*sides[first])) ++first;  // AB = BC = 5
     if (named && sides[0]->kind == NodeKind::symbol) {
       const auto names = symbols_of(*sides[1]);  // x = x + 1 names nothing
       if (std::find(names.begin(), names.end(), sides[0]->name) != names.end()) return false;
@@ -212,8 +222,23 @@ class Comparison {
     return equation && !is_scalar(*answer.items[1]) ? *answer.items[1] : answer;
   }
 
+  // "x = 1, y = 2" for (1, 2): one equation a coordinate, the names in alphabetical order.
+  bool lists_coordinates(const Node& gold, const Node& answer) {
+    if (answer.kind != NodeKind::list || answer.items.size() != gold.items.size()) return false;
+    std::string last;
+    for (size_t i = 0; i < gold.items.size(); ++i) {
+      const Node& item = *answer.items[i];
+      const bool named = item.kind == NodeKind::relation && item.name == "=" &&
+                         item.items[0]->kind == NodeKind::symbol && item.items[0]->name > last;
+      if (!named || !same(gold.items[i], item.items[1])) return false;
+      last = item.items[0]->name;
+    }
+    return true;
+  }
+
   bool tuple(const Node& gold, const Node& answer) {
     const Node& a = without_name(answer);
+    if (lists_coordinates(gold, answer)) return true;
     const auto bracket = [](const Node& n) { return n.name == "<" ? std::string("(") : n.name; };
     if (a.kind == NodeKind::interval) {  // (1, 2) may be the vector <1, 2>
       return gold.name == "<" && !a.left_closed && !a.right_closed && items_in_order(gold, a);
@@ -223,6 +248,7 @@ class Comparison {
 
   bool interval(const Node& gold, const Node& answer) {
     const Node& a = without_name(answer);
+    if (!gold.left_closed && !gold.right_closed && lists_coordinates(gold, answer)) return true;
     if (a.kind == NodeKind::interval) {
       return gold.left_closed == a.left_closed && gold.right_closed == a.right_closed &&
              items_in_order(gold, a);
@@ -313,8 +339,10 @@ class Comparison {
 
   // Sets with symbols in them: the same operation on the same parts.
   bool structurally(const Node& gold, const Node& answer) {
-    return gold.kind == answer.kind && gold.kind >= NodeKind::unite &&
-           gold.kind <= NodeKind::set_minus && items_in_order(gold, answer);
+    if (gold.kind != answer.kind) return false;
+    if (gold.kind == NodeKind::set_minus) return items_in_order(gold, answer);
+    return (gold.kind == NodeKind::unite || gold.kind == NodeKind::intersect) &&
+           same_items(gold, answer);
   }
 
   const CompareOptions& options_;

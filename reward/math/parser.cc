@@ -172,12 +172,13 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::font:
     case TokenKind::open_group:
     case TokenKind::open_paren:
-    case TokenKind::open_bracket:
     case TokenKind::open_floor:
     case TokenKind::open_ceiling:
       return true;
     case TokenKind::bar:
       return open_bars_ == 0;
+    case TokenKind::open_bracket:
+      return !square_;  // in "[1, 2[" it closes
     case TokenKind::number:
       // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7! is none.
       return left->kind == NodeKind::factorial;

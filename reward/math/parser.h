@@ -78,8 +78,9 @@ class MathParser {
 
   std::vector<Token> tokens_;  // ends with one of kind `end`
   size_t at_ = 0;
-  int depth_ = 0;      // of atoms inside atoms
-  int open_bars_ = 0;  // absolute values that wait for their second bar
+  bool square_ = false;  // inside square brackets of either direction
+  int depth_ = 0;        // of atoms inside atoms
+  int open_bars_ = 0;    // absolute values that wait for their second bar
 };
 
 }  // namespace temper

@@ -221,7 +221,7 @@ NodePtr MathParser::number_atom() {
 NodePtr MathParser::repeating_decimal(const std::string& digits) {
   ++at_;
   const std::string period = raw_argument();
-  if (period.empty() || period.size() > 100 ||
+  if (period.empty() || period.size() > 100 || digits.find('e') != std::string::npos ||
       period.find_first_not_of("0123456789") != std::string::npos) {
     return nullptr;
   }

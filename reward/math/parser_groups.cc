@@ -1,4 +1,6 @@
 // Functions, fractions, brackets of every kind and matrices.
+#include <utility>
+
 #include "reward/math/budget.h"
 #include "reward/math/parser.h"
 
@@ -62,7 +64,9 @@ NodePtr MathParser::root_atom(const std::string& name) {
   int64_t degree = name == "cbrt" ? 3 : 2;
   if (at(TokenKind::open_bracket)) {
     if (peek(1).kind == TokenKind::number && peek(2).kind == TokenKind::close_bracket) {
-      if (peek(1).text.size() > 3) return nullptr;
+      const std::string& index = peek(1).text;
+      const bool digits = index.find_first_not_of("0123456789") == std::string::npos;
+      if (index.size() > 3 || !digits) return nullptr;
       degree = std::stol(peek(1).text);
       at_ += 3;
     } else if (peek(1).kind == TokenKind::symbol && peek(2).kind == TokenKind::close_bracket) {
@@ -143,10 +147,11 @@ NodePtr MathParser::brackets(TokenKind open) {
   if (depth_ >= kMaxDepth) return nullptr;
   ++at_;
   ++depth_;
-  const int outer_bars = open_bars_;
-  open_bars_ = 0;
+  const int outer_bars = std::exchange(open_bars_, 0);
+  const bool outer_square = std::exchange(square_, open != TokenKind::open_paren);
   NodePtr inner = statements(TokenKind::end);
   open_bars_ = outer_bars;
+  square_ = outer_square;
   --depth_;
   if (inner == nullptr) return nullptr;
   const TokenKind close = peek().kind;

@@ -5,6 +5,7 @@
 #include "reward/math/budget.h"
 #include "reward/math/notation.h"
 #include "reward/math/parser.h"
+#include "reward/math/units.h"
 #include "reward/text.h"
 
 namespace temper {
@@ -108,7 +109,8 @@ void drop_label(std::vector<Token>& tokens) {
     const Token& token = tokens[equals];
     if (token.kind == TokenKind::relation) break;
     if (token.kind != TokenKind::word && token.kind != TokenKind::symbol) return;
-    words = words || (token.kind == TokenKind::word && (token.in_text || token.text.size() > 3));
+    words = words || (token.kind == TokenKind::word &&
+                      (token.in_text || token.text.size() > 3 || breaks_unit_phrase(token.text)));
   }
   if (!words || equals >= tokens.size() || tokens[equals].text != "=") return;
   tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals) + 1);

@@ -88,7 +88,7 @@ TEST_CASE("random answers neither crash nor pass for a gold that they do not hol
                                           "x",
                                           "y",
                                           "+",
-                                          "-",
+                                          "-",  //
                                           "*",
                                           "/",
                                           "^",
@@ -101,7 +101,7 @@ TEST_CASE("random answers neither crash nor pass for a gold that they do not hol
                                           "i",
                                           ",",
                                           "=",
-                                          "<",
+                                          "<",  //
                                           "\\le",
                                           "\\cup",
                                           "\\in",
@@ -113,7 +113,7 @@ TEST_CASE("random answers neither crash nor pass for a gold that they do not hol
                                           "$",
                                           "\\text{",
                                           "cm",
-                                          " ",
+                                          " ",  //
                                           "\\pm",
                                           "\\infty",
                                           "\\begin{pmatrix}",
@@ -122,12 +122,26 @@ TEST_CASE("random answers neither crash nor pass for a gold that they do not hol
                                           "\\\\",
                                           "or",
                                           "and",
-                                          ".",
+                                          ".",  //
                                           "0.",
                                           "\xE2\x88\x9A",
                                           "\xFF",
-                                          "\\overline"};
-  for (uint32_t trial = 0; trial < 20000; ++trial) {
+                                          "\\overline",
+                                          ".5",
+                                          "A5_{10}",
+                                          "1e5",
+                                          "_{10}",
+                                          "\\sqrt[",  //
+                                          "\\dot{3}",
+                                          "(3)",
+                                          "\\log_",
+                                          "million",
+                                          ":",
+                                          "'",
+                                          "\\boxed{",
+                                          "\\mathbb{R}",
+                                          "p.m."};
+  for (uint32_t trial = 0; trial < 30000; ++trial) {
     Random random(99, RandomStream::data, trial);
     std::string text;
     const uint32_t length = 1 + random.below(14);
