@@ -2,6 +2,7 @@
 // never depends on timing, so results keep their bits.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -36,9 +37,10 @@ class ThreadPool {
   std::condition_variable start_, done_;
   const std::function<void(int64_t, int64_t)>* body_ = nullptr;
   int64_t n_ = 0;
-  int parts_ = 0, pending_ = 0;
-  uint64_t generation_ = 0;
-  bool stop_ = false;
+  int parts_ = 0, sleeping_ = 0;
+  std::atomic<int> pending_ = 0;          // workers that have not finished the call
+  std::atomic<uint64_t> generation_ = 0;  // counts calls; what a worker waits for
+  std::atomic<bool> stop_ = false;
   std::exception_ptr error_;
 };
 

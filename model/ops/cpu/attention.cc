@@ -4,7 +4,7 @@
 
 #include "model/ops/cpu/gemm.h"
 #include "model/ops/cpu/parallel.h"
-#include "model/ops/cpu/simd.h"
+#include "model/ops/cpu/softmax.h"
 
 namespace temper::cpu {
 namespace {
@@ -31,19 +31,6 @@ int64_t longest_sequence(std::span<const int32_t> cu) {
     longest = std::max<int64_t>(longest, cu[s + 1] - cu[s]);
   return longest;
 }
-
-// scores[0..n) -> exp(scale * (score - max)), zero up to `padded`. Returns max and the sum.
-template <class T>
-struct SoftmaxRow {
-  T top = 0, sum = 0;
-  SoftmaxRow(T* scores, int64_t n, int64_t padded, T scale) {
-    top = row_max(scores, n);
-#pragma omp simd
-    for (int64_t u = 0; u < n; ++u) scores[u] = fast_exp(scale * (scores[u] - top));
-    sum = lane_sum<T>(n, [scores](int64_t u) { return scores[u]; });
-    std::fill(scores + n, scores + padded, T(0));
-  }
-};
 
 // One sequence's rows, and the memory to work in.
 template <class T>

@@ -1,9 +1,8 @@
 #include "model/ops/cpu/decode_attention.h"
 
-#include <cstring>
-
+#include "model/ops/cpu/gemm_pack.h"
 #include "model/ops/cpu/parallel.h"
-#include "model/ops/cpu/simd.h"
+#include "model/ops/cpu/softmax.h"
 
 namespace temper::cpu {
 namespace {
@@ -24,54 +23,129 @@ struct Past {
     require(length > 0 && length <= rows.block_table.cols() * block_size,
             "decode: a context length outside the block table");
   }
-  const T* token(int64_t u) const {
-    return cache + (blocks[u / block_size] * block_size + u % block_size) * stride;
+  // Calls body(first, count, numbers) for each block; `numbers` is the first token's cache entry.
+  template <class Body>
+  void for_blocks(Body&& body) const {
+    for (int64_t u = 0; u < length; u += block_size)
+      body(u, std::min(block_size, length - u),
+           cache + blocks[u / block_size] * block_size * stride);
   }
 };
 
-template <class T>
-T dot(const T* a, const T* b, int64_t n) {
-  return lane_sum<T>(n, [a, b](int64_t i) { return a[i] * b[i]; });
-}
+// What the tasks of one call share: where keys and values lie in a cache entry, and scratch.
+struct Layout {
+  int64_t key_dim = 0, value_dim = 0;
+  int64_t pitch = 0;  // of a row of scores
+  Tensor queries, scores, tail;
 
-// out = sum_u softmax_u(scores) value(u), with scores already scaled; scores become weights.
-template <class T, class Value>
-void weighted_sum(T* scores, int64_t length, T* out, int64_t n, Value value) {
-  const T top = row_max(scores, length);
-#pragma omp simd
-  for (int64_t u = 0; u < length; ++u) scores[u] = fast_exp(scores[u] - top);
-  const T inverse = T(1) / lane_sum<T>(length, [scores](int64_t u) { return scores[u]; });
-  std::fill(out, out + n, T(0));
-  for (int64_t u = 0; u < length; ++u) {
-    const T* from = value(u);
-    const T w = scores[u] * inverse;
-#pragma omp simd
-    for (int64_t i = 0; i < n; ++i) out[i] += w * from[i];
+  // Scratch for `heads` heads at a time on every thread.
+  template <class T>
+  static Layout make(Context& ctx, const PagedRows& rows, int64_t block_size, int64_t key_dim,
+                     int64_t value_dim, int64_t heads) {
+    const int32_t* length = rows.context_length.get<int32_t>();
+    Layout layout{key_dim, value_dim, 0, {}, {}, {}};
+    layout.pitch = *std::max_element(length, length + rows.context_length.numel());
+    const DType dtype = dtype_of<T>();
+    const int64_t threads = ctx.pool.size();
+    layout.queries = ctx.scratch.tensor("decode.q", dtype, {threads, key_dim * kPanelCols<T>});
+    layout.scores = ctx.scratch.tensor("decode.scores", dtype, {threads, heads * layout.pitch});
+    layout.tail = ctx.scratch.tensor("decode.tail", dtype, {threads, block_size * Simd<T>::kLanes});
+    return layout;
   }
+};
+
+// Up to kPanelCols heads of one row, all reading the same keys and values.
+template <class T>
+struct HeadGroup {
+  int64_t heads = 0;
+  int64_t key_at = 0, value_at = 0;  // in a cache entry
+  MatrixView<T> out;                 // [heads, value_dim]
+};
+
+// scores[h, u] = q_h . k_u, the queries packed as [key_dim, width].
+template <class T>
+void score(const Past<T>& past, const HeadGroup<T>& group, const Layout& layout, const T* queries,
+           int64_t width, T* scores) {
+  PanelProduct<T> product;
+  product.cols = group.heads;
+  product.k = layout.key_dim;
+  product.depth = block_depth(layout.key_dim);
+  product.a_row = past.stride;
+  product.b = queries;
+  product.b_row = width;
+  past.for_blocks([&](int64_t first, int64_t count, const T* numbers) {
+    product.rows = count;
+    product.a = numbers + group.key_at;
+    product.c = {scores + first, 1, layout.pitch};
+    panel_product(product);
+  });
 }
 
-int64_t longest_context(const PagedRows& rows) {
-  const int32_t* length = rows.context_length.get<int32_t>();
-  return *std::max_element(length, length + rows.context_length.numel());
+// out[h, :] = sum_u scores[h, u] v_u, block by block.
+template <class T>
+void weigh(const Past<T>& past, const HeadGroup<T>& group, const Layout& layout, const T* scores,
+           T* tail) {
+  constexpr int64_t kLanes = Simd<T>::kLanes;
+  PanelProduct<T> product;
+  product.rows = group.heads;
+  product.a_row = layout.pitch;
+  past.for_blocks([&](int64_t first, int64_t count, const T* numbers) {
+    product.k = count;
+    product.a = scores + first;
+    product.accumulate = first > 0;
+    for (int64_t j = 0; j < layout.value_dim; j += product.cols) {
+      const int64_t left = layout.value_dim - j;
+      product.cols = left >= 2 * kLanes ? 2 * kLanes : std::min(left, kLanes);
+      product.b = numbers + group.value_at + j;
+      product.b_row = past.stride;
+      if (left < kLanes) {  // a whole vector would reach beyond the entry
+        pack_columns<T>({product.b, past.stride, 1}, count, left, kLanes, tail);
+        product.b = tail;
+        product.b_row = kLanes;
+      }
+      product.c = {group.out.data + j, group.out.row, 1};
+      panel_product(product);
+    }
+  });
+}
+
+// The group's attention, its queries already packed in the slot's scratch.
+template <class T>
+void attend(const Past<T>& past, const HeadGroup<T>& group, const Layout& layout, int64_t slot,
+            int64_t width, T scale) {
+  T* scores = layout.scores.row<T>(slot);
+  score(past, group, layout, layout.queries.row<T>(slot), width, scores);
+  for (int64_t h = 0; h < group.heads; ++h) {
+    T* row = scores + h * layout.pitch;
+    const T inverse = T(1) / SoftmaxRow<T>(row, past.length, past.length, scale).sum;
+#pragma omp simd
+    for (int64_t u = 0; u < past.length; ++u) row[u] *= inverse;
+  }
+  weigh(past, group, layout, scores, layout.tail.row<T>(slot));
+}
+
+template <class T>
+int64_t panel_width(int64_t heads) {
+  return heads <= Simd<T>::kLanes ? Simd<T>::kLanes : kPanelCols<T>;
 }
 
 template <class T>
 void mla_decode(Context& ctx, const Tensor& o, const Tensor& q_latent, const Tensor& q_rope,
                 const Tensor& cache, const PagedRows& rows, T scale) {
   const int64_t heads = q_latent.dim(1), latent = q_latent.cols(), rope = q_rope.cols();
+  const int64_t at_once = std::min(heads, kPanelCols<T>), groups = (heads + at_once - 1) / at_once;
   ArenaScope scope(ctx.scratch);
-  const Tensor work =
-      ctx.scratch.tensor("decode.scores", dtype_of<T>(), {ctx.pool.size(), longest_context(rows)});
-  parallel_tasks(ctx, q_latent.rows(), [&](int64_t slot, int64_t r) {
-    const Past<T> past(cache, rows, r / heads);
-    T* scores = work.row<T>(slot);
-    for (int64_t u = 0; u < past.length; ++u) {
-      const T* token = past.token(u);
-      scores[u] = scale * (dot(q_latent.row<T>(r), token, latent) +
-                           dot(q_rope.row<T>(r), token + latent, rope));
-    }
-    weighted_sum(scores, past.length, o.row<T>(r), latent,
-                 [&](int64_t u) { return past.token(u); });
+  const Layout layout = Layout::make<T>(ctx, rows, cache.dim(1), latent + rope, latent, at_once);
+  parallel_tasks(ctx, q_latent.dim(0) * groups, [&](int64_t slot, int64_t task) {
+    const int64_t row = task / groups, head = task % groups * at_once;
+    const int64_t first = row * heads + head, count = std::min(at_once, heads - head);
+    const int64_t width = panel_width<T>(count);
+    T* packed = layout.queries.row<T>(slot);
+    pack_columns<T>({q_latent.row<T>(first), 1, q_latent.row_stride}, latent, count, width, packed);
+    pack_columns<T>({q_rope.row<T>(first), 1, q_rope.row_stride}, rope, count, width,
+                    packed + latent * width);
+    attend<T>(Past<T>(cache, rows, row), {count, 0, 0, {o.row<T>(first), o.row_stride, 1}}, layout,
+              slot, width, scale);
   });
 }
 
@@ -79,18 +153,19 @@ template <class T>
 void gqa_decode(Context& ctx, const Tensor& o, const Tensor& q, const Tensor& cache,
                 const PagedRows& rows, T scale) {
   const int64_t heads = q.dim(1), dim = q.cols(), kv_heads = cache.cols() / (2 * dim);
-  const int64_t group = heads / kv_heads;
+  const int64_t share = heads / kv_heads;  // query heads of one kv head
+  const int64_t at_once = std::min(share, kPanelCols<T>), groups = (share + at_once - 1) / at_once;
   ArenaScope scope(ctx.scratch);
-  const Tensor work =
-      ctx.scratch.tensor("decode.scores", dtype_of<T>(), {ctx.pool.size(), longest_context(rows)});
-  parallel_tasks(ctx, q.rows(), [&](int64_t slot, int64_t r) {
-    const Past<T> past(cache, rows, r / heads);
-    const int64_t k_at = r % heads / group * dim, v_at = kv_heads * dim + k_at;
-    T* scores = work.row<T>(slot);
-    for (int64_t u = 0; u < past.length; ++u)
-      scores[u] = scale * dot(q.row<T>(r), past.token(u) + k_at, dim);
-    weighted_sum(scores, past.length, o.row<T>(r), dim,
-                 [&](int64_t u) { return past.token(u) + v_at; });
+  const Layout layout = Layout::make<T>(ctx, rows, cache.dim(1), dim, dim, at_once);
+  parallel_tasks(ctx, q.dim(0) * kv_heads * groups, [&](int64_t slot, int64_t task) {
+    const int64_t row = task / (kv_heads * groups), kv = task / groups % kv_heads;
+    const int64_t head = task % groups * at_once, count = std::min(at_once, share - head);
+    const int64_t first = row * heads + kv * share + head, width = panel_width<T>(count);
+    pack_columns<T>({q.row<T>(first), 1, q.row_stride}, dim, count, width,
+                    layout.queries.row<T>(slot));
+    attend<T>(Past<T>(cache, rows, row),
+              {count, kv * dim, (kv_heads + kv) * dim, {o.row<T>(first), o.row_stride, 1}}, layout,
+              slot, width, scale);
   });
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "core/context.h"
+#include "model/ops/cpu/simd.h"
 
 namespace temper::cpu {
 
@@ -35,5 +36,30 @@ template <class T>
 void gemm_serial(const Gemm<T>& g, T* workspace);
 template <class T>
 int64_t gemm_workspace(int64_t m, int64_t n, int64_t k);
+
+// Columns of a full panel, and the k of a block: 16 f32 columns of it stay in L1.
+template <class T>
+inline constexpr int64_t kPanelCols = 2 * Simd<T>::kLanes;
+inline constexpr int64_t kMostDepth = 384;
+
+// Length of the blocks that k is cut into: equal parts, a function of k alone.
+int64_t block_depth(int64_t k);
+
+// The inner product of the packed algorithm: c (+)= a b for at most kPanelCols columns, with a at
+// [i * a_row + p * a_step]. b is at [p * b_row + j], readable over whole vectors: one if
+// cols <= lanes, else two.
+template <class T>
+struct PanelProduct {
+  int64_t rows = 0, cols = 0, k = 0;
+  const T* a = nullptr;
+  int64_t a_row = 0, a_step = 1;
+  const T* b = nullptr;
+  int64_t b_row = kPanelCols<T>;
+  MatrixView<T> c;
+  bool accumulate = false;
+  int64_t depth = kMostDepth;  // k is cut into blocks of it
+};
+template <class T>
+void panel_product(PanelProduct<T> product);
 
 }  // namespace temper::cpu

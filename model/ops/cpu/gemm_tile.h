@@ -9,33 +9,8 @@
 
 namespace temper::cpu {
 
-inline constexpr int kTileVectors = 2;      // vectors of columns in a full tile
-inline constexpr int kTileRows = 6;         // rows of a full tile: 12 accumulators of 16 registers
-inline constexpr int kNarrowRows = 12;      // rows of a tile one vector wide
-inline constexpr int64_t kMostDepth = 384;  // k of a block: 16 columns of it stay in L1
-
-// Columns of a full tile.
-template <class T>
-inline constexpr int kTileCols = kTileVectors* Simd<T>::kLanes;
-
-// Length of the blocks that k is cut into: equal parts, a function of k alone.
-inline int64_t block_depth(int64_t k) {
-  const int64_t blocks = std::max<int64_t>(1, (k + kMostDepth - 1) / kMostDepth);
-  return std::max<int64_t>(1, ((k + blocks - 1) / blocks + 7) / 8 * 8);
-}
-
-// The operands of a tile: a at [i * a_row + p * a_step], b packed as [k, vectors * lanes]; k in
-// blocks of `depth`. The tile goes to c, `cols` columns of it, added if `accumulate`.
-template <class T>
-struct TileArgs {
-  int64_t k = 0, depth = 0;
-  const T* a = nullptr;
-  int64_t a_row = 0, a_step = 0;
-  const T* b = nullptr;
-  MatrixView<T> c;
-  int64_t cols = 0;
-  bool accumulate = false;
-};
+inline constexpr int kTileRows = 6;     // rows of a full tile: 12 accumulators of 16 registers
+inline constexpr int kNarrowRows = 12;  // rows of a tile one vector wide
 
 // A tile of kRows x kVectors vectors, in memory that the loops below may index freely.
 template <class T, int kRows, int kVectors>
@@ -43,12 +18,12 @@ struct TileBuffer {
   static constexpr int kWidth = kVectors * Simd<T>::kLanes;
   alignas(32) T value[kRows * kWidth];
 
-  void load(const TileArgs<T>& args) {
+  void load(const PanelProduct<T>& args) {
     for (int64_t j = 0; j < args.cols; ++j)
       for (int i = 0; i < kRows; ++i)
         value[i * kWidth + j] = args.c.data[i * args.c.row + j * args.c.col];
   }
-  void store(const TileArgs<T>& args) const {
+  void store(const PanelProduct<T>& args) const {
     for (int64_t j = 0; j < args.cols; ++j)
       for (int i = 0; i < kRows; ++i)
         args.c.data[i * args.c.row + j * args.c.col] = value[i * kWidth + j];
@@ -73,7 +48,7 @@ inline void put_sums(const typename Simd<T>::Vec (&sum)[kRows][kVectors], T* to,
 // sum = a b over `length` steps of k, ascending. The accumulators never leave the registers.
 template <class T, int kRows, int kVectors>
 inline void chain(int64_t length, const T* a, int64_t a_row, int64_t a_step, const T* b,
-                  typename Simd<T>::Vec (&sum)[kRows][kVectors]) {
+                  int64_t b_row, typename Simd<T>::Vec (&sum)[kRows][kVectors]) {
   using Vec = typename Simd<T>::Vec;
   using Loose = typename Simd<T>::Loose;
   // Three rows share a pointer: their addresses are base, base + row and base + 2 row, which x86
@@ -89,7 +64,7 @@ inline void chain(int64_t length, const T* a, int64_t a_row, int64_t a_step, con
     Vec bv[kVectors];
 #pragma GCC unroll 2
     for (int j = 0; j < kVectors; ++j)
-      bv[j] = *reinterpret_cast<const Loose*>(b + (p * kVectors + j) * Simd<T>::kLanes);
+      bv[j] = *reinterpret_cast<const Loose*>(b + j * Simd<T>::kLanes);
 #pragma GCC unroll 12
     for (int i = 0; i < kRows; ++i) {
       const T ai = base[i / 3][(i % 3) * a_row];
@@ -98,12 +73,13 @@ inline void chain(int64_t length, const T* a, int64_t a_row, int64_t a_step, con
     }
 #pragma GCC unroll 4
     for (int i = 0; i < kBases; ++i) base[i] += a_step;
+    b += b_row;
   }
 }
 
 // c (+)= a b for one tile of kRows x (kVectors vectors).
 template <class T, int kRows, int kVectors>
-inline void tile(const TileArgs<T>& args) {
+inline void tile(const PanelProduct<T>& args) {
   constexpr int kWidth = kVectors * Simd<T>::kLanes;
   const bool direct = args.c.col == 1 && args.cols == kWidth;
   TileBuffer<T, kRows, kVectors> buffer;
@@ -113,7 +89,7 @@ inline void tile(const TileArgs<T>& args) {
   for (int64_t p = 0; p < args.k; p += args.depth) {
     typename Simd<T>::Vec sum[kRows][kVectors];
     chain<T, kRows, kVectors>(std::min(args.depth, args.k - p), args.a + p * args.a_step,
-                              args.a_row, args.a_step, args.b + p * kWidth, sum);
+                              args.a_row, args.a_step, args.b + p * args.b_row, args.b_row, sum);
     put_sums<T, kRows, kVectors>(sum, to, row, args.accumulate || p > 0);
   }
   if (!direct) buffer.store(args);
@@ -121,7 +97,7 @@ inline void tile(const TileArgs<T>& args) {
 
 // tile() for 1 .. kRows rows.
 template <class T, int kRows, int kVectors>
-inline void tile_rows(int64_t rows, const TileArgs<T>& args) {
+inline void tile_rows(int64_t rows, const PanelProduct<T>& args) {
   if (rows == kRows) return tile<T, kRows, kVectors>(args);
   if constexpr (kRows > 1) tile_rows<T, kRows - 1, kVectors>(rows, args);
 }
