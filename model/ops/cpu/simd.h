@@ -48,9 +48,10 @@ inline void multiply_add(Simd<double>::Vec& sum, double a, const Simd<double>::V
 
 // exp(x) within 2 ulp for x in [-87.3, 88]; 0 below; e^88 above; NaN stays NaN.
 // Cody-Waite reduction to |r| <= ln2/2 and a polynomial of degree 6 with the Taylor start 1 + r.
+// Selections are by bits: a conditional expression would become a branch, and no vector.
 inline float fast_exp(float x) {
-  const float clamped_high = x > 88.0f ? 88.0f : x;
-  const float clamped = clamped_high < -87.3f ? -87.3f : clamped_high;
+  const float low = x < -87.3f ? -87.3f : x;
+  const float clamped = low > 88.0f ? 88.0f : low;
   const float shifted = clamped * 1.44269504f + 12582912.0f;  // rounds to an integer
   const float n = shifted - 12582912.0f;
   const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -62,8 +63,9 @@ inline float fast_exp(float x) {
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
   const uint32_t power = (std::bit_cast<uint32_t>(shifted) + 127u) << 23;
-  const float result = p * std::bit_cast<float>(power);
-  return x < -87.3f ? 0.0f : result;
+  const uint32_t keep = static_cast<uint32_t>(x < -87.3f) - 1u;  // all ones unless far below
+  const uint32_t bits = std::bit_cast<uint32_t>(p * std::bit_cast<float>(power));
+  return std::bit_cast<float>(bits & keep);
 }
 inline double fast_exp(double x) {
   return std::exp(x);
