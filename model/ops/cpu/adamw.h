@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
                 const AdamWParams& params);
 

@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
                        const AttentionShape& shape);
 void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,

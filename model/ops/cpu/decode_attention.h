@@ -6,7 +6,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void cache_write(Context& ctx, Tensor cache, Tensor values, Tensor slots);
 void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor q_rope,
                           Tensor cache, const PagedRows& rows, double scale);

@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void fill_zero(Context& ctx, Tensor y);
 void copy(Context& ctx, Tensor y, Tensor x);
 void add(Context& ctx, Tensor out, Tensor a, Tensor b);

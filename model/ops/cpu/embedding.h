@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids);
 void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids);
 

@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias);
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w);
 void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets);

@@ -6,7 +6,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor logits, Tensor targets,
                       double temperature);
 void log_prob_backward(Context& ctx, Tensor logits, Tensor dlogprob, Tensor dentropy,

@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts);
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);

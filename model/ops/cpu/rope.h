@@ -6,7 +6,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void rope_tables(Context& ctx, Tensor cos, Tensor sin, Tensor positions,
                  const RopeFrequencies& frequencies);
 void rope_forward(Context& ctx, Tensor x, Tensor cos, Tensor sin, RopeStyle style);

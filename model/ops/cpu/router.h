@@ -6,7 +6,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
                     const RouterParams& params);
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,

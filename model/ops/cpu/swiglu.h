@@ -5,7 +5,6 @@
 
 namespace temper::cpu {
 
-// As in temper, on CPU tensors.
 void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up);
 void swiglu_backward(Context& ctx, Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up);
 
