@@ -1,7 +1,8 @@
 // Times the CPU ops at the shapes of SmolLM2-135M and of a small model, beside Eigen's products.
-// Usage: bench_ops [threads]. Time is the process's CPU time over its threads, the best of several
-// repeats: what the wall clock shows where nothing else runs. Not run by the tests.
+// Usage: bench_ops [threads]. Time is the process's CPU time over its threads, the median of
+// several batches: what the wall clock shows where nothing else runs. Not run by the tests.
 #include <Eigen/Core>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -29,17 +30,21 @@ double cpu_seconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-// Seconds a thread of the fastest of the repeats that fit into a second (at least five).
-double best_seconds(int threads, const std::function<void()>& body) {
-  double best = 1e9, total = 0;
-  for (int i = 0; i < 5 || (total < 1.0 && i < 2000); ++i) {
+// Seconds a thread of one call: the median of nine batches. A batch is long against the tick by
+// which the system accounts for the CPU time of other threads.
+double median_seconds(int threads, const std::function<void()>& body) {
+  constexpr double kBatch = 0.08;
+  const auto batch = [&](int64_t calls) {
     const double start = cpu_seconds();
-    body();
-    const double taken = cpu_seconds() - start;
-    best = std::min(best, taken);
-    total += taken;
-  }
-  return best / threads;
+    for (int64_t i = 0; i < calls; ++i) body();
+    return (cpu_seconds() - start) / static_cast<double>(calls);
+  };
+  const double guess = std::min(batch(1), batch(2));
+  const int64_t calls = 1 + static_cast<int64_t>(kBatch / std::max(guess, 1e-6));
+  std::vector<double> seconds(9);
+  for (double& s : seconds) s = batch(calls);
+  std::nth_element(seconds.begin(), seconds.begin() + 4, seconds.end());
+  return seconds[4] / threads;
 }
 
 OwnedTensor random_tensor(std::initializer_list<int64_t> dims, uint64_t seed) {
@@ -52,7 +57,7 @@ OwnedTensor random_tensor(std::initializer_list<int64_t> dims, uint64_t seed) {
 double eigen_gflops(int64_t t, int64_t n, int64_t k, int threads) {
   const Rows x = Rows::Random(t, k), w = Rows::Random(n, k);
   Rows y(t, n);
-  const double seconds = best_seconds(1, [&] { y.noalias() = x * w.transpose(); });
+  const double seconds = median_seconds(1, [&] { y.noalias() = x * w.transpose(); });
   return 2e-9 * static_cast<double>(t * n * k) / seconds * threads;
 }
 
@@ -62,11 +67,11 @@ void bench_linear(Context& ctx, const char* name, int64_t t, int64_t n, int64_t 
   const OwnedTensor dw = random_tensor({n, k}, 5);
   const double flops = 2e-9 * static_cast<double>(t * n * k);
   const double forward =
-      best_seconds(ctx.pool.size(), [&] { linear_forward(ctx, y.view, x.view, w.view); });
-  const double by_x = best_seconds(ctx.pool.size(), [&] {
+      median_seconds(ctx.pool.size(), [&] { linear_forward(ctx, y.view, x.view, w.view); });
+  const double by_x = median_seconds(ctx.pool.size(), [&] {
     linear_backward(ctx, {dx.view, {}, {}}, y.view, x.view, w.view);
   });
-  const double by_w = best_seconds(ctx.pool.size(), [&] {
+  const double by_w = median_seconds(ctx.pool.size(), [&] {
     linear_backward(ctx, {{}, dw.view, {}}, y.view, x.view, w.view);
   });
   std::printf("%-22s %5ld %6ld %5ld %8.1f %8.1f %8.1f %10.1f %8.1f\n", name, long{t}, long{n},
@@ -98,9 +103,9 @@ void bench_grouped(Context& ctx, int64_t rows, int64_t experts, int64_t n, int64
   for (int64_t e = 0; e <= experts; ++e)
     offsets.view.get<int32_t>()[e] = static_cast<int32_t>(rows * e / experts);
   const double flops = 2e-9 * static_cast<double>(rows * n * k);
-  const double forward = best_seconds(
+  const double forward = median_seconds(
       ctx.pool.size(), [&] { grouped_linear_forward(ctx, y.view, x.view, w.view, offsets.view); });
-  const double backward = best_seconds(ctx.pool.size(), [&] {
+  const double backward = median_seconds(ctx.pool.size(), [&] {
     grouped_linear_backward(ctx, {dx.view, dw.view, {}}, y.view, x.view, w.view, offsets.view);
   });
   std::printf(
@@ -120,10 +125,10 @@ void bench_attention(Context& ctx, int64_t sequences, int64_t length) {
   const AttentionShape shape{cu, 0.125};
   // Half of the square is seen: two products forward, five backward.
   const double product = 1e-9 * static_cast<double>(t * heads * d * length);
-  const double forward = best_seconds(ctx.pool.size(), [&] {
+  const double forward = median_seconds(ctx.pool.size(), [&] {
     attention_forward(ctx, o.view, lse.view, q.view, k.view, v.view, shape);
   });
-  const double backward = best_seconds(ctx.pool.size(), [&] {
+  const double backward = median_seconds(ctx.pool.size(), [&] {
     attention_backward(ctx, {dq.view, dk.view, dv.view}, d_o.view,
                        {q.view, k.view, v.view, o.view, lse.view}, shape);
   });
@@ -145,7 +150,7 @@ void bench_decode(Context& ctx, int64_t rows, int64_t length) {
     context.view.get<int32_t>()[i] = static_cast<int32_t>(length);
   }
   const PagedRows paged{table.view, sequence.view, context.view};
-  const double seconds = best_seconds(ctx.pool.size(), [&] {
+  const double seconds = median_seconds(ctx.pool.size(), [&] {
     gqa_decode_attention(ctx, o.view, q.view, cache.view, paged, 0.125);
   });
   const double bytes = 4e-9 * static_cast<double>(rows * length * 2 * kv * d);
@@ -163,8 +168,8 @@ void bench_streams(Context& ctx) {
   };
   const double each = 4.0 * static_cast<double>(t * width);
   report("swiglu forward [1024, 1536]", 3 * each,
-         best_seconds(ctx.pool.size(), [&] { swiglu_forward(ctx, y.view, gate.view, up.view); }));
-  report("rms_norm forward [1024, 1536]", 2 * each, best_seconds(ctx.pool.size(), [&] {
+         median_seconds(ctx.pool.size(), [&] { swiglu_forward(ctx, y.view, gate.view, up.view); }));
+  report("rms_norm forward [1024, 1536]", 2 * each, median_seconds(ctx.pool.size(), [&] {
            rms_norm_forward(ctx, y.view, rstd.view, gate.view, weight.view, 1e-5);
          }));
   const OwnedTensor logits = random_tensor({chunk, vocabulary}, 6);
@@ -172,18 +177,18 @@ void bench_streams(Context& ctx) {
   const OwnedTensor a = random_tensor({chunk}, 7), b = random_tensor({chunk}, 8);
   const OwnedTensor c = random_tensor({chunk}, 9);
   report("log_prob forward, entropy [128, 49152]", 4.0 * static_cast<double>(chunk * vocabulary),
-         best_seconds(ctx.pool.size(), [&] {
+         median_seconds(ctx.pool.size(), [&] {
            log_prob_forward(ctx, {a.view, b.view, c.view}, logits.view, targets.view, 1.0);
          }));
   const OwnedTensor w = random_tensor({n}, 10), m = random_tensor({n}, 11);
   const OwnedTensor g = random_tensor({n}, 12), v = allocate(DType::f32, {n});
-  report(
-      "adamw, 16 Mi weights, f32 moments", 28.0 * static_cast<double>(n),
-      best_seconds(ctx.pool.size(), [&] { adamw_step(ctx, w.view, m.view, v.view, g.view, {}); }));
+  report("adamw, 16 Mi weights, f32 moments", 28.0 * static_cast<double>(n),
+         median_seconds(ctx.pool.size(),
+                        [&] { adamw_step(ctx, w.view, m.view, v.view, g.view, {}); }));
   const OwnedTensor mh = allocate(DType::bf16, {n}), vh = allocate(DType::bf16, {n});
   report("adamw, 16 Mi weights, bf16 moments", 20.0 * static_cast<double>(n),
-         best_seconds(ctx.pool.size(),
-                      [&] { adamw_step(ctx, w.view, mh.view, vh.view, g.view, {}); }));
+         median_seconds(ctx.pool.size(),
+                        [&] { adamw_step(ctx, w.view, mh.view, vh.view, g.view, {}); }));
 }
 
 }  // namespace
