@@ -62,6 +62,12 @@ std::string_view after_thinking(std::string_view completion) {
   return thinks && !closed ? std::string_view() : tail;
 }
 
+bool thinks_without_end(std::string_view prompt, std::string_view completion) {
+  constexpr std::string_view kClose = "</think>";
+  return trimmed(prompt).ends_with("<think>") &&
+         memmem(completion.data(), completion.size(), kClose.data(), kClose.size()) == nullptr;
+}
+
 std::string shortened(std::string_view text, size_t limit) {
   if (text.size() <= limit) return std::string(text);
   while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;

@@ -18,6 +18,10 @@ size_t count_of(std::string_view text, std::string_view piece);
 // last 16 KiB, so that a rule's cost does not grow with an endless completion.
 std::string_view after_thinking(std::string_view completion);
 
+// Whether the prompt opens the thinking, as R1's chat template does, and the completion never
+// closes it: then it holds no final part at all.
+bool thinks_without_end(std::string_view prompt, std::string_view completion);
+
 // The first `limit` bytes, cut at a whole UTF-8 character, with "..." if cut: for reasons.
 std::string shortened(std::string_view text, size_t limit = 80);
 

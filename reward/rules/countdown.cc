@@ -147,6 +147,9 @@ class CountdownRule final : public RewardRule {
       }
       use_all = word == "all";
     }
+    if (thinks_without_end(input.prompt, input.completion)) {
+      return verdict_no_answer("the thinking is not closed");
+    }
     const auto answer = only_answer(after_thinking(input.completion), reason);
     if (!answer) return verdict_no_answer(reason);
     const auto expression = evaluate_countdown(*answer, reason);

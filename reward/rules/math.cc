@@ -1,6 +1,7 @@
 #include "reward/rules/math.h"
 
 #include "reward/math/checker.h"
+#include "reward/text.h"
 
 namespace temper {
 namespace {
@@ -10,7 +11,13 @@ class MathRule final : public RewardRule {
   explicit MathRule(const CompareOptions& options) : options_(options) {}
 
   Verdict score(const RewardInput& input) const override {
-    return check_math(input.gold, input.completion, options_);
+    // The gold is looked at first: a row that nobody can get right is no fault of the model's.
+    const bool unfinished = thinks_without_end(input.prompt, input.completion);
+    Verdict verdict = check_math(input.gold, unfinished ? "" : input.completion, options_);
+    if (unfinished && verdict.status == VerdictStatus::no_answer) {
+      verdict.reason = "the thinking is not closed";
+    }
+    return verdict;
   }
 
  private:

@@ -55,6 +55,15 @@ TEST_CASE("no answer is no answer") {
   }
 }
 
+TEST_CASE("an answer inside thinking that the prompt opened is none until it is closed") {
+  const auto rule = builtin_rules().make("math", {}, "test");
+  const auto judge_after = [&](const std::string& completion) {
+    return rule->score({.prompt = "Assistant: <think>\n", .completion = completion, .gold = "5"});
+  };
+  CHECK(judge_after("so \\boxed{5}").status == VerdictStatus::no_answer);
+  CHECK(judge_after("so</think>\\boxed{5}").status == VerdictStatus::ok);
+}
+
 TEST_CASE("numbers are compared exactly") {
   const std::pair<const char*, const char*> equal[] = {{"72", "72.0"},
                                                        {"72", "72."},
