@@ -4,14 +4,21 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 
 namespace temper::test {
 
-// The folder of golden oracles: the environment variable TEMPER_GOLDEN, or ../shared/golden.
+// The folder of golden oracles: the environment variable TEMPER_GOLDEN, or ../shared/golden. A
+// relative path is taken from the repository's root, or else from where the test runs. Throws if
+// the variable names no folder: a slip in it must not pass for a test that was skipped.
 inline std::filesystem::path golden_dir() {
+  const std::filesystem::path root = TEMPER_SOURCE_DIR;
   const char* named = std::getenv("TEMPER_GOLDEN");
-  return named != nullptr ? named : TEMPER_SOURCE_DIR "/../shared/golden";
+  if (named == nullptr || *named == '\0') return root / "../shared/golden";
+  for (const std::filesystem::path& dir : {root / named, std::filesystem::path(named)})
+    if (std::filesystem::is_directory(dir)) return dir;
+  throw std::runtime_error("TEMPER_GOLDEN names no folder: " + std::string(named));
 }
 
 inline std::filesystem::path shared_data_dir() {
