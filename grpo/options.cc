@@ -66,7 +66,8 @@ OptionsTable grpo_options(GrpoOptions& o) {
   table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
       .at_least(0);
   table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add("save-dtype", &o.save_dtype, "f32 or bf16: what the saved weights are rounded to");
+  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
+                                "what the saved weights are rounded to");
   add_rollout_options(table, o);
   add_objective_options(table, o);
   add_training_options(table, o.training);

@@ -22,7 +22,8 @@ OptionsTable sft_options(SftOptions& o) {
   table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
       .at_least(0);
   table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add("save-dtype", &o.save_dtype, "f32 or bf16: what the saved weights are rounded to");
+  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
+                                "what the saved weights are rounded to");
 
   table.group("Batches");
   table.add("epochs", &o.epochs, "passes over the data").at_least(1);
