@@ -75,6 +75,7 @@ void TrainingRun::save(StepWriter& writer, int64_t step, const OptimizerState& o
   const std::string name = "checkpoints/step-" + std::to_string(step);
   const fs::path dir = spec_.out / name;
   fs::create_directories(dir.parent_path());
+  drop_old_checkpoints();
   SaveOptions options;
   options.stored_as = spec_.save_dtype == "bf16" ? StoredAs::bf16 : StoredAs::f32;
   options.tokenizer_from = model_.path;
@@ -88,7 +89,19 @@ void TrainingRun::save(StepWriter& writer, int64_t step, const OptimizerState& o
   writer.add_checkpoint(row);
 }
 
+void TrainingRun::drop_old_checkpoints() {
+  // A folder goes only once the database that says so is on the disk: one save later.
+  for (const fs::path& dir : to_remove_) fs::remove_all(dir);
+  to_remove_.clear();
+  const std::vector<CheckpointRow> saved = read_checkpoints(store_.database(), id_);
+  for (size_t i = 0; i + static_cast<size_t>(spec_.keep) < saved.size(); ++i) {
+    store_.mark_checkpoint_removed(saved[i].id);
+    to_remove_.push_back(spec_.out / saved[i].path);
+  }
+}
+
 void TrainingRun::finish(bool interrupted) {
+  drop_old_checkpoints();
   const std::vector<CheckpointRow> saved = read_checkpoints(store_.database(), id_);
   if (!saved.empty()) {
     // The last checkpoint is the model; a link keeps one copy under a name that does not change.
@@ -96,10 +109,7 @@ void TrainingRun::finish(bool interrupted) {
     fs::remove(link);
     fs::create_directory_symlink(saved.back().path, link);
   }
-  for (size_t i = 0; i + static_cast<size_t>(spec_.keep) < saved.size(); ++i) {
-    fs::remove_all(spec_.out / saved[i].path);
-    store_.mark_checkpoint_removed(saved[i].id);
-  }
+  for (const fs::path& dir : to_remove_) fs::remove_all(dir);
   store_.finish_run(id_, interrupted ? RunStatus::interrupted : RunStatus::done);
   finished_ = true;
 }

@@ -33,17 +33,21 @@ class TrainingRun {
   Store& store() { return store_; }
   int64_t id() const { return id_; }
 
-  // Writes checkpoints/step-N, its row, and removes checkpoints older than the last `keep`.
+  // Writes checkpoints/step-N and its row into the open step. Of those committed before, the last
+  // `keep` stay; older ones are marked as removed, and their folders go with the next save.
   void save(StepWriter& writer, int64_t step, const OptimizerState& optimizer);
   // Writes the final model under out/model and closes the run.
   void finish(bool interrupted);
 
  private:
+  void drop_old_checkpoints();
+
   TrainingRunSpec spec_;
   ModelInUse& model_;
   Logger& log_;
   Store store_;
   int64_t id_ = 0;
+  std::vector<std::filesystem::path> to_remove_;
   bool finished_ = false;
 };
 
