@@ -134,6 +134,7 @@ TEST_CASE("stages: a mistake is refused before anything is written, with its men
             {"d.toml:2", "lerning_rate", "did you mean 'learning_rate'?"});
   w.refused(Arguments{"sft", "--out", "r", "--batch-size", "0"} + kModelAndData,
             {"--batch-size", "at least 1"});
+  w.refused(kSft + Arguments{"--out", "r", "--save-dtype", "f16"}, {"--save-dtype", "bf16"});
   w.refused(Arguments{"grpo", "--out", "r", "--reward", "cuontdown=1"} + kModelAndData,
             {"--reward", "cuontdown", "did you mean 'countdown'?"});
 
