@@ -1,5 +1,5 @@
-// temper quickstart: the main job. A tiny DeepSeek-V3 learns Countdown from nothing: SFT on
-// imperfect demonstrations, then GRPO; held-out accuracy after each stage.
+// temper quickstart: the main job. A tiny DeepSeek-V3 learns multi-step arithmetic from nothing:
+// SFT on demonstrations of which half are wrong, then GRPO; held-out accuracy after each stage.
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -57,9 +57,10 @@ class Stages {
   Invocation& cli_;
 };
 
-// The task: three numbers and a target, to be reached with + and -.
-const Arguments kTask = {"--numbers",    "3",  "--max-number", "12",
-                         "--max-target", "30", "--ops",        "+-"};
+// The task: three numbers up to 20, added and subtracted, with or without brackets.
+const Arguments kTask = {"--numbers",   "3",  "--max-number", "20",
+                         "--max-value", "60", "--ops",        "+-"};
+constexpr const char* kReward = "math=1,format=0.2";
 
 Arguments join(Arguments a, const Arguments& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -67,14 +68,14 @@ Arguments join(Arguments a, const Arguments& b) {
 }
 
 void make_data(Stages& s) {
-  s.run(join({"data", "countdown", "--out", s.path("sft.jsonl"), "--count", "20000",
-              "--demonstrations", "--solved", "0.5", "--max-tries", "4"},
+  s.run(join({"data", "arithmetic", "--out", s.path("sft.jsonl"), "--count", "40000",
+              "--demonstrations", "--solved", "0.5"},
              kTask));
   s.run(join(
-      {"data", "countdown", "--out", s.path("grpo.jsonl"), "--count", "8000", "--first", "20000"},
+      {"data", "arithmetic", "--out", s.path("grpo.jsonl"), "--count", "8000", "--first", "40000"},
       kTask));
   s.run(join(
-      {"data", "countdown", "--out", s.path("test.jsonl"), "--count", "256", "--split", "test"},
+      {"data", "arithmetic", "--out", s.path("test.jsonl"), "--count", "256", "--split", "test"},
       kTask));
 }
 
@@ -85,7 +86,7 @@ void measure(Stages& s, const std::string& model, const std::string& name) {
          "--data",
          s.path("test.jsonl"),
          "--reward",
-         "countdown=1,format=0.2",
+         kReward,
          "--samples",
          "4",
          "--temperature",
@@ -93,7 +94,7 @@ void measure(Stages& s, const std::string& model, const std::string& name) {
          "--top-p",
          "1",
          "--max-new-tokens",
-         "160",
+         "64",
          "--batch",
          "128",
          "--task",
@@ -112,11 +113,11 @@ void train(Stages& s) {
          "--out",
          s.path("sft"),
          "--max-steps",
-         "1000",
+         "800",
          "--batch-size",
-         "16",
+         "32",
          "--learning-rate",
-         "2e-3",
+         "3e-3",
          "--schedule",
          "cosine",
          "--warmup-steps",
@@ -126,7 +127,9 @@ void train(Stages& s) {
          "--balance-alpha",
          "1e-4",
          "--bias-update-speed",
-         "0.001"});
+         "0.001",
+         "--micro-batch-tokens",
+         "2048"});
   measure(s, "sft/model", "eval-sft");
   s.run({"grpo",
          "--model",
@@ -136,21 +139,25 @@ void train(Stages& s) {
          "--out",
          s.path("grpo"),
          "--reward",
-         "countdown=1,format=0.2",
+         kReward,
          "--steps",
-         "60",
+         "40",
          "--prompts-per-step",
          "32",
          "--samples-per-prompt",
          "8",
          "--max-new-tokens",
-         "160",
+         "64",
          "--learning-rate",
-         "2e-4",
+         "3e-4",
+         "--warmup-steps",
+         "3",
          "--kl-coef",
          "0",
          "--rollout-batch",
-         "128"});
+         "256",
+         "--micro-batch-tokens",
+         "4096"});
   measure(s, "grpo/model", "eval-grpo");
 }
 
@@ -175,7 +182,7 @@ double tokens_per_second(const std::string& run, const std::string& column) {
 }
 
 std::string summary(const Stages& s) {
-  std::string text = "\nheld-out Countdown, 256 problems, 4 samples each, temperature 1\n\n";
+  std::string text = "\nheld-out arithmetic, 256 problems, 4 samples each, temperature 1\n\n";
   char line[160];
   std::snprintf(line, sizeof line, "  %-12s %20s %10s\n", "", "pass@1", "format");
   text += line;
@@ -197,7 +204,7 @@ std::string summary(const Stages& s) {
   text += "\nlook inside:\n  temper inspect " + grpo + "\n  temper inspect curve " + grpo +
           " --metric reward/mean\n  temper inspect samples " + grpo +
           " --best 3\n  temper generate --model " + s.path("grpo/model") +
-          " --prompt \"3 7 2=8\"\n  sqlite3 " + grpo +
+          " --prompt \"12+7-5=?\"\n  sqlite3 " + grpo +
           "/run.db 'SELECT completion, reward FROM samples LIMIT 5'\n";
   return text;
 }
