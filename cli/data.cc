@@ -93,6 +93,7 @@ OptionsTable arithmetic_table(ArithmeticCommand& o) {
   table.add("max-number", &o.problem.max_number, "largest number").range(1, 1e6);
   table.add("max-value", &o.problem.max_value, "largest result of a step").range(1, 1e9);
   table.add("ops", &o.problem.ops, "operators, of + - * /");
+  table.add("chains", &o.problem.chains, "no brackets: chains of + and -, computed from the left");
   table.group("Demonstrations");
   table.add("solved", &o.solved, "share of demonstrations that end right").range(0, 1);
   return table;

@@ -13,6 +13,43 @@ constexpr uint32_t kTrainProblems = 0x41524901, kTestProblems = 0x41524902;
 constexpr uint32_t kDemonstrations = 0x41524903;
 constexpr int kMaxDraws = 20000;
 
+bool options_are_usable(const ArithmeticOptions& o) {
+  return o.count >= 2 && o.count <= 16 && o.min_number >= 1 && o.max_number >= o.min_number &&
+         o.max_number <= 1'000'000 && !o.ops.empty() &&
+         o.ops.find_first_not_of(o.chains ? "+-" : "+-*/") == std::string::npos;
+}
+
+// A random expression tree: "(3+7)*2", solved from the inside.
+ArithmeticProblem draw_tree(const ArithmeticOptions& o, Random& random) {
+  const auto span = static_cast<uint32_t>(o.max_number - o.min_number + 1);
+  std::vector<int64_t> numbers;
+  for (int i = 0; i < o.count; ++i) numbers.push_back(o.min_number + random.below(span));
+  const Expression e = Expression::random(numbers, o.ops, o.max_value, random);
+  ArithmeticProblem problem{e.text(), e.value(), e.text()};
+  for (int i = 1; i < o.count; ++i) problem.solution += "=" + e.text_after(i);
+  return problem;
+}
+
+// A chain without brackets: "7+5-9", solved from the left. False if a step leaves 0..max_value.
+bool draw_chain(const ArithmeticOptions& o, Random& random, ArithmeticProblem& problem) {
+  const auto span = static_cast<uint32_t>(o.max_number - o.min_number + 1);
+  int64_t value = o.min_number + random.below(span);
+  std::vector<std::string> tails(static_cast<size_t>(o.count));  // what is left after each step
+  std::vector<int64_t> values{value};
+  for (int i = 1; i < o.count; ++i) {
+    const char op = o.ops[random.below(static_cast<uint32_t>(o.ops.size()))];
+    const int64_t number = o.min_number + random.below(span);
+    value = op == '+' ? value + number : value - number;
+    if (value < 0 || value > o.max_value) return false;
+    values.push_back(value);
+    for (int k = 0; k < i; ++k) tails[static_cast<size_t>(k)] += op + std::to_string(number);
+  }
+  problem = {std::to_string(values[0]) + tails[0], value, {}};
+  for (size_t k = 0; k < values.size(); ++k)
+    problem.solution += (k == 0 ? "" : "=") + std::to_string(values[k]) + tails[k];
+  return true;
+}
+
 }  // namespace
 
 bool is_held_out(const ArithmeticProblem& problem) {
@@ -21,27 +58,24 @@ bool is_held_out(const ArithmeticProblem& problem) {
 
 ArithmeticProblem make_arithmetic(uint64_t seed, uint32_t index, TaskSplit split,
                                   const ArithmeticOptions& o) {
-  if (o.count < 2 || o.count > 16 || o.min_number < 1 || o.max_number < o.min_number ||
-      o.max_number > 1'000'000 || o.ops.empty() ||
-      o.ops.find_first_not_of("+-*/") != std::string::npos) {
+  if (!options_are_usable(o)) {
     throw UserError({.what = "arithmetic cannot be made with these options",
                      .where = "arithmetic",
                      .expected = "2 to 16 numbers, 1 <= smallest <= largest <= 1000000, operators "
-                                 "of + - * /",
+                                 "of + - * / (in chains: + and -)",
                      .found = {},
                      .hint = {}});
   }
   Random random(seed, RandomStream::data,
                 split == TaskSplit::train ? kTrainProblems : kTestProblems, index);
-  const auto span = static_cast<uint32_t>(o.max_number - o.min_number + 1);
   for (int draw = 0; draw < kMaxDraws; ++draw) {
-    std::vector<int64_t> numbers;
-    for (int i = 0; i < o.count; ++i) numbers.push_back(o.min_number + random.below(span));
-    const Expression e = Expression::random(numbers, o.ops, o.max_value, random);
-    ArithmeticProblem problem{e.text(), e.value(), e.text()};
-    if (is_held_out(problem) != (split == TaskSplit::test)) continue;
-    for (int i = 1; i < o.count; ++i) problem.solution += "=" + e.text_after(i);
-    return problem;
+    ArithmeticProblem problem;
+    if (!o.chains) {
+      problem = draw_tree(o, random);
+    } else if (!draw_chain(o, random, problem)) {
+      continue;
+    }
+    if (is_held_out(problem) == (split == TaskSplit::test)) return problem;
   }
   throw UserError({.what = "no arithmetic problem of this split fits these options",
                    .where = "arithmetic",

@@ -13,6 +13,7 @@ struct ArithmeticOptions {
   int64_t min_number = 1, max_number = 20;
   int64_t max_value = 200;  // of every intermediate result
   std::string ops = "+-*";
+  bool chains = false;  // "7+5-9", computed from the left; ops then + and - only
 };
 
 struct ArithmeticProblem {
@@ -21,8 +22,8 @@ struct ArithmeticProblem {
   std::string solution;  // "(3+7)*2=10*2=20"
 };
 
-// Problem `index` of the stream (seed, split); the split is decided by a hash of the text.
-// Throws UserError if the options are out of range.
+// Problem `index` of the stream (seed, split), one step of the solution after another; the split is
+// decided by a hash of the text. Throws UserError if the options are out of range.
 ArithmeticProblem make_arithmetic(uint64_t seed, uint32_t index, TaskSplit split,
                                   const ArithmeticOptions& options);
 

@@ -1,5 +1,6 @@
 #include "data/tasks/countdown.h"
 
+#include <algorithm>
 #include <set>
 
 #include "core/error.h"
@@ -142,4 +143,25 @@ TEST_CASE("arithmetic problems are split by their text, demonstrations err as as
   }
   CHECK(right > 260);
   CHECK(right < 340);
+}
+
+TEST_CASE("arithmetic chains are computed from the left, within their bounds") {
+  ArithmeticOptions options;
+  options.count = 4;
+  options.max_number = 9;
+  options.max_value = 20;
+  options.ops = "+-";
+  options.chains = true;
+  for (uint32_t i = 0; i < 300; ++i) {
+    const ArithmeticProblem p = make_arithmetic(5, i, TaskSplit::train, options);
+    CHECK(!is_held_out(p));
+    CHECK(p.text.find('(') == std::string::npos);
+    CHECK(p.solution.starts_with(p.text + "="));
+    CHECK(p.solution.ends_with("=" + std::to_string(p.value)));
+    CHECK(std::count(p.solution.begin(), p.solution.end(), '=') == 3);
+    CHECK(p.value >= 0);
+    CHECK(p.value <= 20);
+  }
+  options.ops = "+*";
+  CHECK_THROWS_AS(make_arithmetic(5, 0, TaskSplit::train, options), UserError);
 }
