@@ -57,9 +57,10 @@ class Stages {
   Invocation& cli_;
 };
 
-// The task: three numbers up to 20, added and subtracted, with or without brackets.
-const Arguments kTask = {"--numbers",   "3",  "--max-number", "20",
-                         "--max-value", "60", "--ops",        "+-"};
+// The task: chains of four numbers up to 9, added and subtracted: 26,000 problems, of which a tenth
+// is held out.
+const Arguments kTask = {"--chains", "--numbers", "4", "--max-number", "9", "--max-value",
+                         "20",       "--ops",     "+-"};
 constexpr const char* kReward = "math=1,format=0.2";
 
 Arguments join(Arguments a, const Arguments& b) {
@@ -113,11 +114,11 @@ void train(Stages& s) {
          "--out",
          s.path("sft"),
          "--max-steps",
-         "800",
+         "1600",
          "--batch-size",
-         "32",
+         "16",
          "--learning-rate",
-         "3e-3",
+         "2e-3",
          "--schedule",
          "cosine",
          "--warmup-steps",
@@ -141,7 +142,7 @@ void train(Stages& s) {
          "--reward",
          kReward,
          "--steps",
-         "40",
+         "60",
          "--prompts-per-step",
          "32",
          "--samples-per-prompt",
@@ -204,7 +205,7 @@ std::string summary(const Stages& s) {
   text += "\nlook inside:\n  temper inspect " + grpo + "\n  temper inspect curve " + grpo +
           " --metric reward/mean\n  temper inspect samples " + grpo +
           " --best 3\n  temper generate --model " + s.path("grpo/model") +
-          " --prompt \"12+7-5=?\"\n  sqlite3 " + grpo +
+          " --prompt \"8+7-5+2=?\"\n  sqlite3 " + grpo +
           "/run.db 'SELECT completion, reward FROM samples LIMIT 5'\n";
   return text;
 }
