@@ -169,7 +169,7 @@ struct Measured {
 Measured read_measured(const std::string& run) {
   Database database = open_for_reading(run);
   const auto number = [&](const std::string& column) {
-    return database.value<double>("SELECT " + column + " FROM evals ORDER BY rowid DESC LIMIT 1")
+    return database.value<double>("SELECT " + column + " FROM evals ORDER BY step DESC LIMIT 1")
         .value_or(0.0);
   };
   return {number("pass_at_1"), number("standard_error"), number("format_rate")};
