@@ -51,7 +51,8 @@ class RolloutEngine {
                 const EngineLimits& limits = {});
 
   // Samples all requests. A completion depends on the weights, its prompt, its parameters and its
-  // key alone, bit for bit: not on the other requests, the limits or the number of threads.
+  // key alone, bit for bit: not on the other requests, how many run together or the number of
+  // threads. (block_size is part of the arithmetic: attention sums block by block.)
   // Throws UserError for an empty prompt, an id outside the vocabulary, bad sampling parameters,
   // or a request that max_length or the cache cannot hold (naming it by its place).
   RolloutOutput run(std::span<const RolloutRequest> requests,

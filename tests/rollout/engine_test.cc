@@ -162,11 +162,10 @@ TEST_CASE("a completion has the same bits whatever it is batched with") {
     Context one(1), two(2);
     RolloutEngine alone(one, model.weights.view, model.config, {.max_samples = 1, .max_rows = 1});
     const RolloutOutput want = alone.run(requests);
-    for (const EngineLimits& limits :
-         {EngineLimits{.max_samples = 3, .max_rows = 7, .block_size = 5},
-          EngineLimits{.max_samples = 16, .max_rows = 256},
-          EngineLimits{.max_samples = 16, .max_rows = 16, .block_size = 1},
-          EngineLimits{.max_samples = 8, .block_size = 8, .cache_bytes = 64 << 10}}) {
+    for (const EngineLimits& limits : {EngineLimits{.max_samples = 3, .max_rows = 7},
+                                       EngineLimits{.max_samples = 16, .max_rows = 256},
+                                       EngineLimits{.max_samples = 16, .max_rows = 16},
+                                       EngineLimits{.max_samples = 8, .cache_bytes = 64 << 10}}) {
       RolloutEngine engine(two, model.weights.view, model.config, limits);
       CHECK(same_bits(engine.run(requests), want));
       CHECK(same_bits(engine.run(requests), want));  // and the same again from a used cache
