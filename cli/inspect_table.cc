@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/options.h"
-#include "data/utf8.h"
+#include "core/utf8.h"
 
 namespace temper {
 namespace {

@@ -5,12 +5,12 @@
 #include "cli/jsonl.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/utf8.h"
 #include "data/chat_template.h"
 #include "data/dataset.h"
 #include "data/jsonl.h"
 #include "data/row_fields.h"
 #include "data/tokenizer.h"
-#include "data/utf8.h"
 
 namespace temper {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "data/utf8.h"
+#include "core/utf8.h"
 
 namespace temper {
 namespace {

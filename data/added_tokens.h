@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/regex.h"
 #include "data/aligned_text.h"
 #include "data/flat_map.h"
-#include "data/regex.h"
 
 namespace temper {
 

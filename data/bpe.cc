@@ -7,7 +7,7 @@
 #include <queue>
 
 #include "core/error.h"
-#include "data/utf8.h"
+#include "core/utf8.h"
 
 namespace temper {
 namespace {

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
-#include "data/utf8.h"
+#include "core/utf8.h"
 
 namespace temper {
 

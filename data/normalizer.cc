@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "data/json_fields.h"
-#include "data/utf8.h"
 
 namespace temper {
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "core/json.h"
+#include "core/regex.h"
 #include "data/aligned_text.h"
-#include "data/regex.h"
 
 namespace temper {
 

@@ -1,6 +1,6 @@
 #include "data/streaming_decoder.h"
 
-#include "data/utf8.h"
+#include "core/utf8.h"
 
 namespace temper {
 

@@ -3,12 +3,12 @@
 #include <unordered_map>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "data/added_tokens.h"
 #include "data/bpe.h"
 #include "data/normalizer.h"
 #include "data/pre_tokenizer.h"
 #include "data/tokenizer_parts.h"
-#include "data/utf8.h"
 
 namespace temper {
 

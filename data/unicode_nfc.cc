@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <string>
 
+#include "core/utf8.h"
 #include "data/unicode_nfc_table.h"
-#include "data/utf8.h"
 
 namespace temper {
 namespace {

@@ -3,12 +3,12 @@
 
 #include "core/error.h"
 #include "core/random.h"
+#include "core/utf8.h"
 #include "data/added_tokens.h"
 #include "data/aligned_text.h"
 #include "data/bpe.h"
 #include "data/normalizer.h"
 #include "data/pre_tokenizer.h"
-#include "data/utf8.h"
 #include "tests/support/catch.h"
 
 using namespace temper;

@@ -21,6 +21,7 @@ sources | xargs awk '
     only("CLI/", "^cli/command_line\\.cc$")
     only("catch2/", "^tests/support/")
     once("sqlite3\\.h"); once("pcre2\\.h"); once("nccl\\.h"); once("seccomp\\.h")
+    once("curl/curl\\.h"); once("re2/re2\\.h")
     next
   }
   FILENAME !~ /^(cli|tests)\// {
