@@ -7,10 +7,13 @@
 #include <map>
 #include <utility>
 
+#include "core/cuda/memory.h"
+#include "core/device.h"
+
 namespace temper {
 namespace {
 
-constexpr size_t kAlignment = 64;
+constexpr size_t kAlignment = 256;  // what the GPU's widest loads and cuBLASLt like
 constexpr size_t kSmallestChunk = size_t{8} << 20;
 
 size_t round_up(size_t bytes) {
@@ -29,15 +32,20 @@ int64_t element_count(std::initializer_list<int64_t> dims) {
 }  // namespace
 
 Buffer::Buffer(size_t bytes, Device device) : bytes_(round_up(bytes)), device_(device) {
-  require(device == Device::cpu, "this build has no CUDA memory");
   if (bytes_ == 0) return;
+  if (device == Device::cuda) {
+    require(kWithCuda, "this build has no CUDA memory");
+    if constexpr (kWithCuda) data_ = cuda::allocate(bytes_);
+    return;
+  }
   data_ = std::aligned_alloc(kAlignment, bytes_);
   if (data_ == nullptr)
     throw SystemError("out of memory: " + std::to_string(bytes_ >> 20) + " MiB asked for");
 }
 
 Buffer::~Buffer() {
-  std::free(data_);
+  if (device_ == Device::cpu) return std::free(data_);
+  if constexpr (kWithCuda) cuda::free(data_);
 }
 
 Buffer::Buffer(Buffer&& other) noexcept {
@@ -54,7 +62,13 @@ Buffer& Buffer::operator=(Buffer&& other) noexcept {
 OwnedTensor allocate(DType dtype, std::initializer_list<int64_t> dims, Device device) {
   OwnedTensor out;
   out.buffer = Buffer(static_cast<size_t>(element_count(dims)) * size_of(dtype), device);
-  if (out.buffer.data() != nullptr) std::memset(out.buffer.data(), 0, out.buffer.bytes());
+  if (out.buffer.data() == nullptr) {
+    // nothing to clear
+  } else if (device == Device::cpu) {
+    std::memset(out.buffer.data(), 0, out.buffer.bytes());
+  } else if constexpr (kWithCuda) {
+    cuda::clear(out.buffer.data(), out.buffer.bytes());
+  }
   out.view = make_tensor(out.buffer.data(), dtype, dims, device);
   return out;
 }
@@ -87,6 +101,15 @@ void* Arena::take(size_t bytes) {
 
 Arena::Mark Arena::mark() const {
   return {chunk_, offset_, live_.size(), live_bytes_};
+}
+
+void Arena::reset() {
+  release(Mark{});
+  // One block of the size that was needed wastes nothing at the ends of chunks: from the second
+  // step on the reserved memory is what the step takes.
+  if (chunks_.size() <= 1) return;
+  chunks_.clear();
+  chunks_.emplace_back(high_water_, device_);
 }
 
 void Arena::release(const Mark& mark) {

@@ -11,7 +11,7 @@
 
 namespace temper {
 
-// A 64-byte aligned block of memory on one device. Move-only.
+// A 256-byte aligned block of memory on one device. Move-only.
 class Buffer {
  public:
   Buffer() = default;
@@ -56,7 +56,8 @@ class Arena {
   };
   Mark mark() const;
   void release(const Mark& mark);
-  void reset() { release(Mark{}); }
+  // Gives everything back.
+  void reset();
 
   Device device() const { return device_; }
   size_t live_bytes() const { return live_bytes_; }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/adamw.h"
+#include "model/ops/cuda/adamw.h"
 
 namespace temper {
 
@@ -17,6 +18,7 @@ void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
     case Device::cpu:
       return cpu::adamw_step(ctx, weights, m, v, grad, params);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::adamw_step(ctx, weights, m, v, grad, params);
       no_backend();
   }
 }

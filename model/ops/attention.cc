@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/attention.h"
+#include "model/ops/cuda/attention.h"
 
 namespace temper {
 namespace {
@@ -15,7 +16,7 @@ void check_attention(const Tensor& o, const Tensor& q, const Tensor& k, const Te
   check_shape(v, {tokens, k.dim(1), v.cols()}, "attention: v");
   check_shape(o, {tokens, heads, v.cols()}, "attention: o");
   require(k.dim(1) > 0 && heads % k.dim(1) == 0, "attention: heads do not divide by kv heads");
-  const std::span<const int32_t> cu = shape.cu_seqlens;
+  const std::span<const int32_t> cu = shape.sequences.cu_seqlens;
   require(!cu.empty() && cu.front() == 0 && cu.back() == tokens,
           "attention: cu_seqlens does not span the tokens");
   for (size_t s = 0; s + 1 < cu.size(); ++s)
@@ -33,6 +34,7 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
     case Device::cpu:
       return cpu::attention_forward(ctx, o, lse, q, k, v, shape);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::attention_forward(ctx, o, lse, q, k, v, shape);
       no_backend();
   }
 }
@@ -51,6 +53,7 @@ void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
     case Device::cpu:
       return cpu::attention_backward(ctx, grads, d_o, saved, shape);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::attention_backward(ctx, grads, d_o, saved, shape);
       no_backend();
   }
 }

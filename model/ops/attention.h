@@ -1,25 +1,22 @@
 // Causal attention over packed sequences (training and scoring).
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/sequences.h"
 
 namespace temper {
 
 // Row t of sequence s attends to rows cu_seqlens[s] .. t.
-// cu_seqlens [S+1], ascending, from 0 to T; host memory.
 struct AttentionShape {
-  std::span<const int32_t> cu_seqlens;
+  Sequences sequences;
   double scale = 1.0;
 };
 
 // o_t = sum_u softmax_u(scale * q_t.k_u) v_u;  lse_t = log sum_u exp(scale * q_t.k_u).
 // Shapes: o [T, H, Dv], lse [T, H] or empty, q [T, H, D], k [T, Hkv, D], v [T, Hkv, Dv];
 // H a multiple of Hkv: head h reads kv head h / (H/Hkv). All may be column slices.
-// Types: f32 or f64.
+// Types: f32 or f64; on the GPU f32 or bf16, lse f32.
 void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
                        const AttentionShape& shape);
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/device.h"
 #include "core/tensor.h"
 
 namespace temper {
@@ -36,12 +37,14 @@ inline void check_shape(const Tensor& t, std::initializer_list<int64_t> dims, st
   require(false, std::string(name) + " is " + t.shape_text() + ", not [" + expected + "]", where);
 }
 
-// Throws ContractError unless all tensors that are not empty share one dtype and one device.
+// Throws ContractError unless all tensors that are not empty share one device and one dtype, or the
+// wider one that statistics have beside it (bf16 and f32).
 inline void check_alike(std::initializer_list<Tensor> tensors,
                         std::source_location where = std::source_location::current()) {
   const Tensor& first = *tensors.begin();
   for (const Tensor& t : tensors) {
-    if (t.data == nullptr || (t.dtype == first.dtype && t.device == first.device)) continue;
+    const bool alike = stat_dtype(t.dtype) == stat_dtype(first.dtype) && t.device == first.device;
+    if (t.data == nullptr || alike) continue;
     require(false, "an op got tensors of different dtypes or devices", where);
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/decode_attention.h"
+#include "model/ops/cuda/decode_attention.h"
 
 namespace temper {
 namespace {
@@ -26,6 +27,7 @@ void cache_write(Context& ctx, Tensor cache, Tensor values, Tensor slots) {
     case Device::cpu:
       return cpu::cache_write(ctx, cache, values, slots);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::cache_write(ctx, cache, values, slots);
       no_backend();
   }
 }
@@ -42,6 +44,7 @@ void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor
     case Device::cpu:
       return cpu::mla_decode_attention(ctx, o_latent, q_latent, q_rope, cache, rows, scale);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::mla_decode_attention(ctx, o_latent, q_latent, q_rope, cache, rows, scale);
       no_backend();
   }
 }
@@ -59,6 +62,7 @@ void gqa_decode_attention(Context& ctx, Tensor o, Tensor q, Tensor cache, const 
     case Device::cpu:
       return cpu::gqa_decode_attention(ctx, o, q, cache, rows, scale);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::gqa_decode_attention(ctx, o, q, cache, rows, scale);
       no_backend();
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/elementwise.h"
+#include "model/ops/cuda/elementwise.h"
 
 namespace temper {
 
@@ -10,6 +11,7 @@ void fill_zero(Context& ctx, Tensor y) {
     case Device::cpu:
       return cpu::fill_zero(ctx, y);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::fill_zero(ctx, y);
       no_backend();
   }
 }
@@ -21,6 +23,7 @@ void copy(Context& ctx, Tensor y, Tensor x) {
     case Device::cpu:
       return cpu::copy(ctx, y, x);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::copy(ctx, y, x);
       no_backend();
   }
 }
@@ -37,6 +40,7 @@ void add(Context& ctx, Tensor out, Tensor a, Tensor b) {
     case Device::cpu:
       return cpu::add(ctx, out, a, b);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::add(ctx, out, a, b);
       no_backend();
   }
 }
@@ -46,6 +50,7 @@ void scale(Context& ctx, Tensor y, double factor) {
     case Device::cpu:
       return cpu::scale(ctx, y, factor);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::scale(ctx, y, factor);
       no_backend();
   }
 }
@@ -58,6 +63,7 @@ void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x) {
     case Device::cpu:
       return cpu::broadcast_heads_forward(ctx, y, x);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::broadcast_heads_forward(ctx, y, x);
       no_backend();
   }
 }
@@ -70,6 +76,7 @@ void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
     case Device::cpu:
       return cpu::broadcast_heads_backward(ctx, dx, dy);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::broadcast_heads_backward(ctx, dx, dy);
       no_backend();
   }
 }

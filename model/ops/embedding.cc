@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/embedding.h"
+#include "model/ops/cuda/embedding.h"
 
 namespace temper {
 namespace {
@@ -20,6 +21,7 @@ void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
     case Device::cpu:
       return cpu::embedding_forward(ctx, y, table, ids);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::embedding_forward(ctx, y, table, ids);
       no_backend();
   }
 }
@@ -30,6 +32,7 @@ void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids) {
     case Device::cpu:
       return cpu::embedding_backward(ctx, dtable, dy, ids);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::embedding_backward(ctx, dtable, dy, ids);
       no_backend();
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/linear.h"
+#include "model/ops/cuda/linear.h"
 
 namespace temper {
 namespace {
@@ -47,6 +48,7 @@ void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
     case Device::cpu:
       return cpu::linear_forward(ctx, y, x, w, bias);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, x, w, bias);
       no_backend();
   }
 }
@@ -58,6 +60,7 @@ void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x
     case Device::cpu:
       return cpu::linear_backward(ctx, grads, dy, x, w);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::linear_backward(ctx, grads, dy, x, w);
       no_backend();
   }
 }
@@ -68,6 +71,7 @@ void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor o
     case Device::cpu:
       return cpu::grouped_linear_forward(ctx, y, x, w, offsets);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::grouped_linear_forward(ctx, y, x, w, offsets);
       no_backend();
   }
 }
@@ -82,6 +86,7 @@ void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, 
     case Device::cpu:
       return cpu::grouped_linear_backward(ctx, grads, dy, x, w, offsets);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::grouped_linear_backward(ctx, grads, dy, x, w, offsets);
       no_backend();
   }
 }
@@ -92,6 +97,7 @@ void head_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
     case Device::cpu:
       return cpu::head_linear_forward(ctx, y, x, w);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::head_linear_forward(ctx, y, x, w);
       no_backend();
   }
 }
@@ -102,6 +108,7 @@ void head_linear_transposed_forward(Context& ctx, Tensor y, Tensor x, Tensor w) 
     case Device::cpu:
       return cpu::head_linear_transposed_forward(ctx, y, x, w);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::head_linear_transposed_forward(ctx, y, x, w);
       no_backend();
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/log_prob.h"
+#include "model/ops/cuda/log_prob.h"
 
 namespace temper {
 namespace {
@@ -26,6 +27,7 @@ void log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor logits, Te
     case Device::cpu:
       return cpu::log_prob_forward(ctx, out, logits, targets, temperature);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::log_prob_forward(ctx, out, logits, targets, temperature);
       no_backend();
   }
 }
@@ -43,6 +45,7 @@ void log_prob_backward(Context& ctx, Tensor logits, Tensor dlogprob, Tensor dent
     case Device::cpu:
       return cpu::log_prob_backward(ctx, logits, dlogprob, dentropy, saved, targets, temperature);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::log_prob_backward(ctx, logits, dlogprob, dentropy, saved, targets, temperature);
       no_backend();
   }
 }

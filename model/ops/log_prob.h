@@ -9,7 +9,7 @@ namespace temper {
 // With z = logits / temperature and lse = log sum exp z:
 // logprob = z[target] - lse;  entropy = lse - sum_v p_v z_v.  Units: nats.
 // Shapes: logits [T, V]; targets [T] i32, -1: no target (logprob 0); logprob, entropy, lse [T];
-// an empty entropy is not computed. Types: f32 or f64; sums in f64.
+// an empty entropy is not computed. Types: f32 or f64, sums in f64; on the GPU all f32.
 struct LogProbOutputs {
   Tensor logprob, entropy, lse;
 };

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/permute.h"
+#include "model/ops/cuda/permute.h"
 
 namespace temper {
 namespace {
@@ -25,6 +26,20 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
     case Device::cpu:
       return cpu::plan_experts(ctx, plan, experts);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::plan_experts(ctx, plan, experts);
+      no_backend();
+  }
+}
+
+void count_rows(Context& ctx, Tensor counts, Tensor offsets) {
+  check_i32(counts, "count_rows: counts");
+  check_i32(offsets, "count_rows: offsets");
+  check_shape(offsets, {counts.numel() + 1}, "count_rows: offsets");
+  switch (counts.device) {
+    case Device::cpu:
+      return cpu::count_rows(ctx, counts, offsets);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::count_rows(ctx, counts, offsets);
       no_backend();
   }
 }
@@ -37,6 +52,7 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
     case Device::cpu:
       return cpu::gather_rows_forward(ctx, y, x, index);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::gather_rows_forward(ctx, y, x, index);
       no_backend();
   }
 }
@@ -48,6 +64,7 @@ void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
     case Device::cpu:
       return cpu::gather_rows_backward(ctx, dx, dy, row_of);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::gather_rows_backward(ctx, dx, dy, row_of);
       no_backend();
   }
 }
@@ -60,6 +77,7 @@ void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor ro
     case Device::cpu:
       return cpu::combine_forward(ctx, y, x, weights, row_of);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::combine_forward(ctx, y, x, weights, row_of);
       no_backend();
   }
 }
@@ -75,6 +93,7 @@ void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tenso
     case Device::cpu:
       return cpu::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
       no_backend();
   }
 }

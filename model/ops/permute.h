@@ -14,6 +14,9 @@ struct ExpertPlan {
 };
 void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts);
 
+// counts[e] += offsets[e+1] - offsets[e].  Shapes: counts [E] i32, offsets [E+1] i32.
+void count_rows(Context& ctx, Tensor counts, Tensor offsets);
+
 // y_r = x_{index_r}.  Shapes: y [R, d], x [T, d], index [R] i32.
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
@@ -21,6 +24,7 @@ void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
 
 // y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T,
 // K].
+// Types: weights may be of the wider dtype (core/device.h: stat_dtype).
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
 // dx_{row_of[t, k]} += weights[t, k] * dy_t;  dweights[t, k] += x_{row_of[t, k]} . dy_t.
 // Adds into: dx [R, d], dweights [T, K].

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/rms_norm.h"
+#include "model/ops/cuda/rms_norm.h"
 
 namespace temper {
 
@@ -15,6 +16,7 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
     case Device::cpu:
       return cpu::rms_norm_forward(ctx, y, rstd, x, w, eps);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::rms_norm_forward(ctx, y, rstd, x, w, eps);
       no_backend();
   }
 }
@@ -31,6 +33,7 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
     case Device::cpu:
       return cpu::rms_norm_backward(ctx, grads, dy, x, w, rstd);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::rms_norm_backward(ctx, grads, dy, x, w, rstd);
       no_backend();
   }
 }

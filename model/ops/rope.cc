@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/rope.h"
+#include "model/ops/cuda/rope.h"
 
 namespace temper {
 namespace {
@@ -27,6 +28,7 @@ void rope_tables(Context& ctx, Tensor cos, Tensor sin, Tensor positions,
     case Device::cpu:
       return cpu::rope_tables(ctx, cos, sin, positions, frequencies);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::rope_tables(ctx, cos, sin, positions, frequencies);
       no_backend();
   }
 }
@@ -37,6 +39,7 @@ void rope_forward(Context& ctx, Tensor x, Tensor cos, Tensor sin, RopeStyle styl
     case Device::cpu:
       return cpu::rope_forward(ctx, x, cos, sin, style);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::rope_forward(ctx, x, cos, sin, style);
       no_backend();
   }
 }
@@ -47,6 +50,7 @@ void rope_backward(Context& ctx, Tensor dx, Tensor cos, Tensor sin, RopeStyle st
     case Device::cpu:
       return cpu::rope_backward(ctx, dx, cos, sin, style);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::rope_backward(ctx, dx, cos, sin, style);
       no_backend();
   }
 }

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/router.h"
+#include "model/ops/cuda/router.h"
 
 namespace temper {
 namespace {
@@ -49,6 +50,7 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
     case Device::cpu:
       return cpu::router_forward(ctx, out, logits, bias, params);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::router_forward(ctx, out, logits, bias, params);
       no_backend();
   }
 }
@@ -66,29 +68,38 @@ void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const Router
     case Device::cpu:
       return cpu::router_backward(ctx, dlogits, dweights, saved, params);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::router_backward(ctx, dlogits, dweights, saved, params);
       no_backend();
   }
 }
 
-double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
-                            const RouterParams& params) {
+void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
+                          const RouterParams& params) {
   check_params(params, scores.cols());
-  check_sequences(cu_seqlens, scores.rows());
-  if (scores.device == Device::cuda) no_backend();
-  return cpu::balance_loss_forward(ctx, scores, cu_seqlens, params);
+  check_sequences(sequences.cu_seqlens, scores.rows());
+  require(sum.dtype == DType::f64 && sum.numel() == 1, "balance_loss: sum is not one f64");
+  switch (scores.device) {
+    case Device::cpu:
+      return cpu::balance_loss_forward(ctx, sum, scores, sequences, params);
+    case Device::cuda:
+      if constexpr (kWithCuda)
+        return cuda::balance_loss_forward(ctx, sum, scores, sequences, params);
+      no_backend();
+  }
 }
 
 void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           std::span<const int32_t> cu_seqlens, double coefficient,
+                           const Sequences& sequences, double coefficient,
                            const RouterParams& params) {
   check_params(params, scores.cols());
-  check_sequences(cu_seqlens, scores.rows());
+  check_sequences(sequences.cu_seqlens, scores.rows());
   check_alike({dlogits, scores});
   check_rows_cols(dlogits, scores.rows(), scores.cols(), "balance_loss: dlogits");
   switch (scores.device) {
     case Device::cpu:
-      return cpu::balance_loss_backward(ctx, dlogits, scores, cu_seqlens, coefficient, params);
+      return cpu::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
       no_backend();
   }
 }

@@ -1,12 +1,10 @@
 // The gate of DeepSeekMoE: scores, group-limited top-k, weights, and the sequence balance loss.
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "core/context.h"
 #include "core/tensor.h"
 #include "model/config.h"
+#include "model/ops/sequences.h"
 
 namespace temper {
 
@@ -27,6 +25,7 @@ RouterParams router_params(const ModelConfig& config);
 // normalised by their sum if norm_topk_prob, times routed_scaling_factor.
 // Source: DeepSeek-V3 eq. 12-16; v3-engine 1.4. The bias selects and never weighs.
 // Shapes: experts [T, K] i32, weights [T, K], scores [T, E], logits [T, E], bias [E] f32 or empty.
+// Types: f32 or f64; on the GPU f32.
 // Experts of a token are in ascending order of expert index.
 struct RouterOutputs {
   Tensor experts, weights, scores;
@@ -38,14 +37,13 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
 
-// Returns the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of
+// sum += the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of
 // the unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt. Source: DeepSeek-V3 eq. 17-20 (the
-// caller multiplies by alpha / number of sequences).
-double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
-                            const RouterParams& params);
+// caller multiplies by alpha / number of sequences). Adds into: sum [1] f64.
+void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
+                          const RouterParams& params);
 // Adds `coefficient` times the gradient of balance_loss_forward into dlogits. Counts f carry none.
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           std::span<const int32_t> cu_seqlens, double coefficient,
-                           const RouterParams& params);
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
+                           double coefficient, const RouterParams& params);
 
 }  // namespace temper

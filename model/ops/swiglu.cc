@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cpu/swiglu.h"
+#include "model/ops/cuda/swiglu.h"
 
 namespace temper {
 
@@ -13,6 +14,7 @@ void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up) {
     case Device::cpu:
       return cpu::swiglu_forward(ctx, y, gate, up);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::swiglu_forward(ctx, y, gate, up);
       no_backend();
   }
 }
@@ -25,6 +27,7 @@ void swiglu_backward(Context& ctx, Tensor dgate, Tensor dup, Tensor dy, Tensor g
     case Device::cpu:
       return cpu::swiglu_backward(ctx, dgate, dup, dy, gate, up);
     case Device::cuda:
+      if constexpr (kWithCuda) return cuda::swiglu_backward(ctx, dgate, dup, dy, gate, up);
       no_backend();
   }
 }

@@ -71,8 +71,8 @@ template <class T>
 void forward(Context& ctx, const Tensor& o, const Tensor& lse, const Tensor& q, const Tensor& k,
              const Tensor& v, const AttentionShape& shape) {
   const int64_t heads = q.dim(1), group = heads / k.dim(1);
-  const int64_t sequences = static_cast<int64_t>(shape.cu_seqlens.size()) - 1;
-  const int64_t longest = longest_sequence(shape.cu_seqlens), threads = ctx.pool.size();
+  const int64_t sequences = static_cast<int64_t>(shape.sequences.cu_seqlens.size()) - 1;
+  const int64_t longest = longest_sequence(shape.sequences.cu_seqlens), threads = ctx.pool.size();
   const int64_t widest = std::max(q.cols(), v.cols());
   ArenaScope scope(ctx.scratch);
   const int64_t size =
@@ -82,8 +82,8 @@ void forward(Context& ctx, const Tensor& o, const Tensor& lse, const Tensor& q, 
   const Tensor workspace = ctx.scratch.tensor("attention.gemm", dtype_of<T>(), {threads, size});
   parallel_tasks(ctx, sequences * heads, [&](int64_t slot, int64_t index) {
     const size_t s = static_cast<size_t>(index / heads);
-    const int64_t h = index % heads, first = shape.cu_seqlens[s];
-    const Task<T> task{first,   shape.cu_seqlens[s + 1] - first, scores.row<T>(slot), nullptr,
+    const int64_t h = index % heads, first = shape.sequences.cu_seqlens[s];
+    const Task<T> task{first,   shape.sequences.cu_seqlens[s + 1] - first, scores.row<T>(slot), nullptr,
                        longest, workspace.row<T>(slot)};
     if (task.length == 0) return;
     forward_head<T>(task, o, lse, Head<T>(q, first, h), Head<T>(k, first, h / group),
@@ -137,8 +137,8 @@ template <class T>
 void backward(Context& ctx, const AttentionGrads& grads, const Tensor& d_o,
               const AttentionSaved& saved, const AttentionShape& shape) {
   const int64_t kv_heads = saved.k.dim(1), group = saved.q.dim(1) / kv_heads;
-  const int64_t sequences = static_cast<int64_t>(shape.cu_seqlens.size()) - 1;
-  const int64_t longest = longest_sequence(shape.cu_seqlens), threads = ctx.pool.size();
+  const int64_t sequences = static_cast<int64_t>(shape.sequences.cu_seqlens.size()) - 1;
+  const int64_t longest = longest_sequence(shape.sequences.cu_seqlens), threads = ctx.pool.size();
   const int64_t widest = std::max({saved.q.cols(), saved.v.cols(), longest});
   ArenaScope scope(ctx.scratch);
   const Tensor scores =
@@ -150,9 +150,9 @@ void backward(Context& ctx, const AttentionGrads& grads, const Tensor& d_o,
   // A task owns a kv head of a sequence: the query heads that share it add in order.
   parallel_tasks(ctx, sequences * kv_heads, [&](int64_t slot, int64_t index) {
     const size_t s = static_cast<size_t>(index / kv_heads);
-    const int64_t first = shape.cu_seqlens[s];
+    const int64_t first = shape.sequences.cu_seqlens[s];
     const Task<T> task{
-        first,   shape.cu_seqlens[s + 1] - first, scores.row<T>(slot), other.row<T>(slot),
+        first,   shape.sequences.cu_seqlens[s + 1] - first, scores.row<T>(slot), other.row<T>(slot),
         longest, workspace.row<T>(slot)};
     if (task.length == 0) return;
     for (int64_t g = 0; g < group; ++g)

@@ -195,11 +195,11 @@ void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const Router
                  [&]<class T>() { backward<T>(ctx, dlogits, dweights, saved, params); });
 }
 
-double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
-                            const RouterParams& params) {
-  double loss = 0.0;
+void balance_loss_forward(Context& ctx, Tensor total, Tensor scores, const Sequences& sequences,
+                          const RouterParams& params) {
+  double& loss = *total.get<double>();
   dispatch_float(scores.dtype, [&]<class T>() {
-    for_sequences<T>(ctx, scores, cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
+    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
       double sum = 0.0;
       for (int64_t t = begin; t < end; ++t) {
         const RowSums<T> sums(scores.row<T>(t), f, scores.cols());
@@ -208,17 +208,16 @@ double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t
       loss += sum / static_cast<double>(end - begin);
     });
   });
-  return loss;
 }
 
 void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           std::span<const int32_t> cu_seqlens, double coefficient,
+                           const Sequences& sequences, double coefficient,
                            const RouterParams& params) {
   const int64_t n = scores.cols();
   dispatch_float(scores.dtype, [&]<class T>() {
     ArenaScope scope(ctx.scratch);
     T* dscores = ctx.scratch.tensor("balance.dscores", dtype_of<T>(), {n}).template get<T>();
-    for_sequences<T>(ctx, scores, cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
+    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
       const double unit = coefficient / static_cast<double>(end - begin);
       for (int64_t t = begin; t < end; ++t) {
         const RowSums<T> sums(scores.row<T>(t), f, n);

@@ -10,10 +10,9 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
                     const RouterParams& params);
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
-double balance_loss_forward(Context& ctx, Tensor scores, std::span<const int32_t> cu_seqlens,
-                            const RouterParams& params);
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           std::span<const int32_t> cu_seqlens, double coefficient,
-                           const RouterParams& params);
+void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
+                          const RouterParams& params);
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
+                           double coefficient, const RouterParams& params);
 
 }  // namespace temper::cpu

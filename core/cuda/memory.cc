@@ -1,0 +1,66 @@
+#include "core/cuda/memory.h"
+
+#include <string>
+
+#include "core/cuda/runtime.h"
+#include "core/error.h"
+
+namespace temper::cuda {
+
+int device_count() {
+  int count = 0;
+  if (cudaGetDeviceCount(&count) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return count;
+}
+
+const char* device_problem() {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  cudaGetLastError();
+  if (status != cudaSuccess) return cudaGetErrorString(status);
+  return count == 0 ? "no GPU is visible" : "";
+}
+
+void* allocate(size_t bytes) {
+  void* data = nullptr;
+  const cudaError_t status = cudaMalloc(&data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    size_t free_bytes = 0, total = 0;
+    cudaMemGetInfo(&free_bytes, &total);
+    throw SystemError("the GPU is out of memory: " + std::to_string(bytes >> 20) +
+                      " MiB asked for, " + std::to_string(free_bytes >> 20) + " of " +
+                      std::to_string(total >> 20) + " MiB free");
+  }
+  check(status);
+  return data;
+}
+
+void free(void* data) noexcept {
+  cudaFree(data);
+}
+
+void clear(void* data, size_t bytes) {
+  check(cudaMemset(data, 0, bytes));
+  check(cudaDeviceSynchronize());
+}
+
+void copy(Runtime& runtime, void* to, const void* from, size_t bytes, bool host_to_device,
+          bool device_to_host) {
+  const cudaMemcpyKind kind = host_to_device   ? cudaMemcpyHostToDevice
+                              : device_to_host ? cudaMemcpyDeviceToHost
+                                               : cudaMemcpyDeviceToDevice;
+  check(cudaMemcpyAsync(to, from, bytes, kind, runtime.stream));
+  // Pageable host memory has been staged or read when the call returns only after this.
+  if (host_to_device || device_to_host) check(cudaStreamSynchronize(runtime.stream));
+}
+
+void synchronize(Runtime& runtime) {
+  check(cudaStreamSynchronize(runtime.stream));
+  check(cudaGetLastError());
+}
+
+}  // namespace temper::cuda

@@ -1,0 +1,20 @@
+// Raw device memory and copies, without CUDA's headers (core/device.h is what others use).
+#pragma once
+
+#include <cstddef>
+
+#include "core/context.h"
+
+namespace temper::cuda {
+
+int device_count();
+// Why no GPU can be used ("no CUDA-capable device is detected"), or empty.
+const char* device_problem();
+void* allocate(size_t bytes);  // throws SystemError when the card is full, with what is free
+void free(void* data) noexcept;
+void clear(void* data, size_t bytes);
+void copy(Runtime& runtime, void* to, const void* from, size_t bytes, bool host_to_device,
+          bool device_to_host);
+void synchronize(Runtime& runtime);
+
+}  // namespace temper::cuda

@@ -1,0 +1,49 @@
+#include "core/cuda/runtime.h"
+
+#include "core/cuda/memory.h"
+#include "core/error.h"
+
+namespace temper::cuda {
+namespace {
+
+std::string place(const std::source_location& where) {
+  return std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+
+}  // namespace
+
+void check(cudaError_t status, std::source_location where) {
+  if (status == cudaSuccess) return;
+  const std::string what = cudaGetErrorString(status);
+  cudaGetLastError();  // a failed launch leaves its error behind: it has been told now
+  throw SystemError("CUDA: " + what + " (" + place(where) + ")");
+}
+
+void check(cublasStatus_t status, std::source_location where) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw SystemError("cuBLASLt: " + std::string(cublasLtGetStatusString(status)) + " (" +
+                    place(where) + ")");
+}
+
+Runtime::Runtime() {
+  check(cudaSetDevice(0));
+  check(cudaGetDeviceProperties(&properties, 0));
+  check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
+  check(cublasLtCreate(&blas));
+  workspace_bytes = size_t{32} << 20;  // what NVIDIA recommends for Hopper
+  check(cudaMalloc(&workspace, workspace_bytes));
+}
+
+Runtime::~Runtime() {
+  for (auto& [key, plan] : plans) {
+    cublasLtMatrixLayoutDestroy(plan.a);
+    cublasLtMatrixLayoutDestroy(plan.b);
+    cublasLtMatrixLayoutDestroy(plan.c);
+    cublasLtMatmulDescDestroy(plan.operation);
+  }
+  cudaFree(workspace);
+  cublasLtDestroy(blas);
+  cudaStreamDestroy(stream);
+}
+
+}  // namespace temper::cuda

@@ -1,0 +1,49 @@
+// The GPU state of a Context: its stream and cuBLASLt. Only core/cuda and model/ops/cuda include
+// this.
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime.h>
+
+#include <map>
+#include <source_location>
+#include <string>
+#include <vector>
+
+#include "core/context.h"
+
+namespace temper::cuda {
+
+// Throws SystemError naming the call's place if CUDA or cuBLASLt refused.
+void check(cudaError_t status, std::source_location where = std::source_location::current());
+void check(cublasStatus_t status, std::source_location where = std::source_location::current());
+
+// A matrix product that has been planned: what cuBLASLt needs to run it again.
+struct GemmPlan {
+  cublasLtMatmulDesc_t operation = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
+  cublasLtMatmulAlgo_t algorithm{};
+  float microseconds = 0.0F;  // when it was timed
+};
+
+class Runtime {
+ public:
+  Runtime();
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  cudaStream_t stream = nullptr;
+  cublasLtHandle_t blas = nullptr;
+  cudaDeviceProp properties{};
+  void* workspace = nullptr;  // of cuBLASLt
+  size_t workspace_bytes = 0;
+  // Plans by everything that tells two products apart (model/ops/cuda/gemm.cu makes the keys).
+  std::map<std::vector<int64_t>, GemmPlan> plans;
+};
+
+inline cudaStream_t stream_of(Context& ctx) {
+  return ctx.cuda->stream;
+}
+
+}  // namespace temper::cuda

@@ -1,0 +1,16 @@
+// Plain arithmetic on the GPU. Contracts: model/ops/elementwise.h, which has checked the arguments.
+#pragma once
+
+#include "model/ops/elementwise.h"
+
+namespace temper::cuda {
+
+void fill_zero(Context& ctx, Tensor y);
+void copy(Context& ctx, Tensor y, Tensor x);
+void add(Context& ctx, Tensor out, Tensor a, Tensor b);
+void scale(Context& ctx, Tensor y, double factor);
+void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x);
+void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy);
+double sum_of_squares(Context& ctx, Tensor x);
+
+}  // namespace temper::cuda

@@ -1,0 +1,11 @@
+// Token embedding on the GPU. Contracts: model/ops/embedding.h, which has checked the arguments.
+#pragma once
+
+#include "model/ops/embedding.h"
+
+namespace temper::cuda {
+
+void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids);
+void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids);
+
+}  // namespace temper::cuda
