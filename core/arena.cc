@@ -44,8 +44,11 @@ Buffer::Buffer(size_t bytes, Device device) : bytes_(round_up(bytes)), device_(d
 }
 
 Buffer::~Buffer() {
-  if (device_ == Device::cpu) return std::free(data_);
-  if constexpr (kWithCuda) cuda::free(data_);
+  if (device_ == Device::cpu) {
+    std::free(data_);
+  } else if constexpr (kWithCuda) {
+    cuda::free(data_);
+  }
 }
 
 Buffer::Buffer(Buffer&& other) noexcept {

@@ -5,7 +5,8 @@
 #include <span>
 #include <vector>
 
-#include "core/arena.h"
+#include "core/context.h"
+#include "model/ops/sequences.h"
 
 namespace temper {
 
@@ -14,15 +15,17 @@ namespace temper {
 // the stage's business.
 struct TokenBatch {
   std::vector<int32_t> cu_seqlens;  // [S+1] from 0 to T, on the host
+  std::vector<int32_t> targets;     // [T] the next token of the same sequence, -1 at its end; host
   Tensor ids;                       // [T] i32
   Tensor positions;                 // [T] i32  0, 1, ... within each sequence
-  Tensor targets;                   // [T] i32  the next token of the same sequence, -1 at its end
+  Tensor cu_seqlens_tensor;         // [S+1] i32  the same as cu_seqlens, on the context's device
 
   int64_t tokens() const { return ids.numel(); }
   int64_t sequences() const { return static_cast<int64_t>(cu_seqlens.size()) - 1; }
+  Sequences bounds() const { return {cu_seqlens, cu_seqlens_tensor}; }
 };
 
 // Packs the sequences in order; every sequence has at least one token. The tensors lie in `arena`.
-TokenBatch make_batch(Arena& arena, std::span<const std::vector<int32_t>> sequences);
+TokenBatch make_batch(Context& ctx, Arena& arena, std::span<const std::vector<int32_t>> sequences);
 
 }  // namespace temper

@@ -1,5 +1,6 @@
 #include "model/decoder.h"
 
+#include "core/device.h"
 #include "model/layers/rope_env.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/embedding.h"
@@ -29,15 +30,15 @@ Tensor run_block_for_recompute(const LayerEnv& env, Tensor y, BlockSaved& saved,
   }
   Arena& arena = env.activations;
   const int64_t tokens = x.rows();
-  Tensor experts =
-      arena.tensor("moe.experts", DType::i32, {tokens, env.config.num_experts_per_tok});
-  Tensor scores = arena.tensor("moe.scores", x.dtype, {tokens, w.moe.gate.dim(0)});
+  const int64_t experts = w.moe.gate.dim(0);
+  Tensor offsets = arena.tensor("moe.offsets", DType::i32, {experts + 1});
+  Tensor scores = arena.tensor("moe.scores", stat_dtype(x.dtype), {tokens, experts});
   ArenaScope scope(arena);
   BlockSaved full;
   block_forward(env, y, &full, x, w);
-  copy(env.ctx, experts, full.moe.route.experts);
+  copy(env.ctx, offsets, full.moe.plan.offsets);
   copy(env.ctx, scores, full.moe.route.scores);
-  saved.moe.route.experts = experts;
+  saved.moe.plan.offsets = offsets;
   saved.moe.route.scores = scores;
   return y;
 }
@@ -69,7 +70,7 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
 
   Tensor cos, sin;
   make_rope_env(ctx, arena, config, batch.positions, dtype, cos, sin);
-  const LayerEnv env{ctx, activations, config, batch.cu_seqlens, cos, sin};
+  const LayerEnv env{ctx, activations, config, batch.bounds(), cos, sin};
   Tensor x = arena.tensor("decoder.x", dtype, {tokens, d});  // [T, d]  the residual stream
   embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
   if (saved == nullptr) {
@@ -82,7 +83,7 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
   saved->cos = cos;
   saved->sin = sin;
   saved->last = run_blocks(env, *saved, x, weights);
-  saved->last_rstd = activations.tensor("decoder.last_rstd", dtype, {tokens});
+  saved->last_rstd = activations.tensor("decoder.last_rstd", stat_dtype(dtype), {tokens});
   saved->hidden = hidden;
   rms_norm_forward(ctx, hidden, saved->last_rstd, saved->last, weights.norm, config.rms_norm_eps);
 
@@ -131,7 +132,7 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
   backward_mtp(ctx, activations, weight_grads, grads, saved, weights, config);
 
   ArenaScope scope(ctx.scratch);
-  const LayerEnv env{ctx, activations, config, batch.cu_seqlens, saved.cos, saved.sin};
+  const LayerEnv env{ctx, activations, config, batch.bounds(), saved.cos, saved.sin};
   Tensor dx =
       ctx.scratch.tensor("decoder.dx", saved.hidden.dtype, {batch.tokens(), config.hidden_size});
   fill_zero(ctx, dx);
@@ -152,38 +153,33 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
   embedding_backward(ctx, weight_grads.embed_tokens, dx, batch.ids);
 }
 
-double decoder_balance_loss(Context& ctx, const DecoderSaved& saved, const ModelConfig& config,
-                            const TokenBatch& batch) {
-  if (config.n_routed_experts == 0) return 0.0;
+void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
+                          const ModelConfig& config, const TokenBatch& batch) {
+  if (config.n_routed_experts == 0) return;
   const RouterParams params = router_params(config);
-  double sum = 0.0;
-  for (const BlockSaved& block : saved.blocks)
+  const auto visit = [&](const BlockSaved& block, const TokenBatch& of) {
     if (!block.moe.route.scores.empty())
-      sum += balance_loss_forward(ctx, block.moe.route.scores, batch.cu_seqlens, params);
-  for (const MtpSaved& module : saved.mtp)
-    if (!module.block.moe.route.scores.empty())
-      sum += balance_loss_forward(ctx, module.block.moe.route.scores,
-                                  module.stream.batch.cu_seqlens, params);
-  return sum;
+      balance_loss_forward(ctx, sum, block.moe.route.scores, of.bounds(), params);
+  };
+  for (const BlockSaved& block : saved.blocks) visit(block, batch);
+  for (const MtpSaved& module : saved.mtp) visit(module.block, module.stream.batch);
 }
 
-namespace {
-
-void add_block_load(ExpertLoad& load, size_t& index, const RouterOutputs& route) {
-  if (route.experts.empty()) return;
-  if (load.size() <= index) load.resize(index + 1);
-  std::vector<int64_t>& counts = load[index++];
-  counts.resize(static_cast<size_t>(route.scores.cols()));
-  const int32_t* chosen = route.experts.get<int32_t>();
-  for (int64_t i = 0; i < route.experts.numel(); ++i) ++counts[static_cast<size_t>(chosen[i])];
+int64_t count_moe_blocks(const ModelWeights& weights) {
+  int64_t count = 0;
+  for (const BlockWeights& block : weights.layers) count += block.moe.gate.data != nullptr;
+  for (const MtpWeights& module : weights.mtp) count += module.block.moe.gate.data != nullptr;
+  return count;
 }
 
-}  // namespace
-
-void add_expert_load(ExpertLoad& load, const DecoderSaved& saved) {
-  size_t index = 0;
-  for (const BlockSaved& block : saved.blocks) add_block_load(load, index, block.moe.route);
-  for (const MtpSaved& module : saved.mtp) add_block_load(load, index, module.block.moe.route);
+void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved) {
+  int64_t index = 0;
+  const auto visit = [&](const BlockSaved& block) {
+    if (block.moe.plan.offsets.empty()) return;
+    count_rows(ctx, load.slice_rows(index++, 1).reshape({load.cols()}), block.moe.plan.offsets);
+  };
+  for (const BlockSaved& block : saved.blocks) visit(block);
+  for (const MtpSaved& module : saved.mtp) visit(module.block);
 }
 
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,

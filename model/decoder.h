@@ -52,13 +52,15 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
                       const ModelWeights& weights, const ModelConfig& config,
                       const TokenBatch& batch);
 
-// Sum over layers and sequences of the sequence balance loss (before alpha); 0 without experts.
-double decoder_balance_loss(Context& ctx, const DecoderSaved& saved, const ModelConfig& config,
-                            const TokenBatch& batch);
+// Adds the sum over layers and sequences of the sequence balance loss (before alpha) into
+// sum [1] f64; nothing without experts.
+void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
+                          const ModelConfig& config, const TokenBatch& batch);
 
-// Adds how many tokens chose each expert into load[MoE layer][expert]; MTP blocks come last.
-using ExpertLoad = std::vector<std::vector<int64_t>>;
-void add_expert_load(ExpertLoad& load, const DecoderSaved& saved);
+// How many blocks route to experts, MTP modules included.
+int64_t count_moe_blocks(const ModelWeights& weights);
+// Adds how many tokens chose each expert into load [MoE blocks, E] i32; MTP blocks come last.
+void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved);
 
 // New tokens of running sequences: each row is one token at its position; a prompt is several rows
 // of one sequence. The rows' cache entries are written first, then each row attends to the first

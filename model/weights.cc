@@ -183,7 +183,8 @@ ModelWeights shapes_of_weights(const ModelConfig& config) {
 }
 
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device) {
-  const int64_t alignment = 64 / static_cast<int64_t>(size_of(dtype));
+  // In elements, so that a master copy, gradients and moments of any dtype share one layout.
+  constexpr int64_t alignment = 64;
   const auto padded = [](int64_t n, int64_t to) { return (n + to - 1) / to * to; };
   OwnedWeights owned;
   int64_t size = 0, bias_size = 0;

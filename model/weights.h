@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "core/arena.h"
+#include "core/context.h"
 #include "model/config.h"
 
 namespace temper {
@@ -93,12 +93,20 @@ std::vector<NamedTensor> tensors_of(ModelWeights& weights, const ModelConfig& co
 // another, so that gradients and moments of the same layout can be swept in one pass.
 struct OwnedWeights {
   ModelWeights view;
-  OwnedTensor storage;        // [parameters, padded to 64 bytes a tensor] in the weights' dtype
+  OwnedTensor storage;        // [parameters, each tensor padded to 64 elements] in its dtype
   OwnedTensor router_biases;  // f32
 };
 
 // Zero-filled weights of the config's shapes. Throws ContractError on an impossible config.
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device = Device::cpu);
+
+// The same weights on the context's device in `dtype`, and back on the host in f32 (or f64) from
+// the device's. Router biases stay f32. The layout is the same: `flat` may be any tensor of the
+// layout of `weights.storage` (a master copy, say); empty: the storage itself.
+OwnedWeights weights_on_device(Context& ctx, const OwnedWeights& host, const ModelConfig& config,
+                               DType dtype);
+OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
+                             Tensor flat = {});
 
 // Random weights: matrices normal(0, initializer_range), norms 1, biases 0. The same seed gives
 // the same weights on any machine.

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "model/layers/lm_head.h"
 
@@ -15,12 +15,6 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
-// A view of the plan's column; the ops read it only.
-Tensor column(const std::vector<int32_t>& values) {
-  return make_tensor(const_cast<int32_t*>(values.data()), DType::i32,
-                     {static_cast<int64_t>(values.size())});
 }
 
 SampleResult empty_result(const RolloutRequest& request) {
@@ -53,13 +47,14 @@ struct RolloutEngine::Run {
 
 RolloutEngine::RolloutEngine(Context& ctx, const ModelWeights& weights, const ModelConfig& config,
                              const EngineLimits& limits)
-    : ctx_(ctx), weights_(weights), config_(config), limits_(limits) {
+    : ctx_(ctx), weights_(weights), config_(config), limits_(limits), scratch_(ctx.device) {
   require(limits.max_samples > 0 && limits.block_size > 0, "an engine needs room for a sample");
   limits_.max_rows = std::max(limits.max_rows, limits.max_samples);
   const int64_t longest = config.max_position_embeddings;
   if (limits.max_length <= 0) limits_.max_length = longest;
   if (longest > 0) limits_.max_length = std::min(limits_.max_length, longest);
-  kept_ = allocate(weights.embed_tokens.dtype, {limits.max_samples, config.hidden_size});
+  kept_ = allocate(weights.embed_tokens.dtype, {limits.max_samples, config.hidden_size},
+                   ctx.device);
   requests_.reserve(static_cast<size_t>(limits.max_samples));
   draws_.reserve(static_cast<size_t>(limits.max_samples));
 }
@@ -129,7 +124,8 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
   const int64_t blocks = blocks_wanted(requests);
   if (blocks > cache_.blocks) {
     cache_ = {};  // the old one goes before the new one comes
-    cache_ = allocate_kv_cache(config_, blocks, limits_.block_size, weights_.embed_tokens.dtype);
+    cache_ = allocate_kv_cache(config_, blocks, limits_.block_size, weights_.embed_tokens.dtype,
+                               ctx_.device);
   }
   Run run(requests, callbacks, {.max_samples = limits_.max_samples, .max_rows = limits_.max_rows},
           cache_);
@@ -158,16 +154,16 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
 
 void RolloutEngine::step(Run& run, const StepPlan& plan) {
   ArenaScope scope(scratch_);
-  for (const BlockCopy& copy : plan.copies) copy_cache_block(cache_, copy.from, copy.to);
+  for (const BlockCopy& copy : plan.copies) copy_cache_block(ctx_, cache_, copy.from, copy.to);
   Tensor hidden;
   if (plan.rows() > 0) hidden = decode(plan);
   const size_t row_bytes =
       static_cast<size_t>(config_.hidden_size) * size_of(weights_.embed_tokens.dtype);
   char* kept = static_cast<char*>(kept_.view.data);
   for (const StepPlan::Keep& keep : plan.keeps) {
-    std::memcpy(kept + static_cast<size_t>(keep.keep) * row_bytes,
-                static_cast<const char*>(hidden.data) + static_cast<size_t>(keep.row) * row_bytes,
-                row_bytes);
+    copy_bytes(ctx_, kept + static_cast<size_t>(keep.keep) * row_bytes, ctx_.device,
+               static_cast<const char*>(hidden.data) + static_cast<size_t>(keep.row) * row_bytes,
+               ctx_.device, row_bytes);
   }
   RolloutStats& stats = run.output.stats;
   ++stats.steps;
@@ -187,7 +183,9 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
       requests_[i].params = &request.sampling;
       requests_[i].entropy = request.entropy;
     }
-    sampler_.draw(ctx_, draws_, requests_, logits);
+    // On the GPU the logits come to the host: one sampler, the same draws on either device.
+    const OwnedTensor copied = ctx_.device == Device::cpu ? OwnedTensor{} : to_host(ctx_, logits);
+    sampler_.draw(ctx_, draws_, requests_, ctx_.device == Device::cpu ? logits : copied.view);
   }
   take_draws(run, plan);
 }
@@ -197,20 +195,22 @@ Tensor RolloutEngine::decode(const StepPlan& plan) {
   const auto sequences = static_cast<int64_t>(plan.sequences.size());
   size_t width = 1;
   for (const BlockList* s : plan.sequences) width = std::max(width, s->blocks.size());
-  Tensor table =
-      scratch_.tensor("rollout.block_table", DType::i32, {sequences, static_cast<int64_t>(width)});
-  for (int64_t s = 0; s < sequences; ++s) {
-    const std::vector<int32_t>& blocks = plan.sequences[static_cast<size_t>(s)]->blocks;
-    int32_t* row = table.row<int32_t>(s);
-    std::fill(std::copy(blocks.begin(), blocks.end(), row), row + width, 0);
+  std::vector<int32_t> table;  // [S, width]
+  for (const BlockList* s : plan.sequences) {
+    table.insert(table.end(), s->blocks.begin(), s->blocks.end());
+    table.resize(table.size() + width - s->blocks.size(), 0);
   }
+  const auto column = [&](const char* name, const std::vector<int32_t>& values) {
+    return upload(ctx_, scratch_, name, values);
+  };
   const DecodeBatch batch{
-      .ids = column(plan.ids),
-      .positions = column(plan.positions),
-      .slots = column(plan.slots),
-      .rows = {.block_table = table,
-               .row_sequence = column(plan.row_sequence),
-               .context_length = column(plan.context_length)},
+      .ids = column("rollout.ids", plan.ids),
+      .positions = column("rollout.positions", plan.positions),
+      .slots = column("rollout.slots", plan.slots),
+      .rows = {.block_table = column("rollout.block_table", table)
+                                  .reshape({sequences, static_cast<int64_t>(width)}),
+               .row_sequence = column("rollout.row_sequence", plan.row_sequence),
+               .context_length = column("rollout.context_length", plan.context_length)},
   };
   return decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
 }
@@ -231,13 +231,14 @@ Tensor RolloutEngine::logits_of(const StepPlan& plan, Tensor hidden) {
     if (!same) {
       const Tensor& from = d.row >= 0 ? hidden : kept_.view;
       const auto at = static_cast<size_t>(d.row >= 0 ? d.row : d.keep);
-      std::memcpy(static_cast<char*>(states.data) + static_cast<size_t>(rows) * row_bytes,
-                  static_cast<const char*>(from.data) + at * row_bytes, row_bytes);
+      copy_bytes(ctx_, static_cast<char*>(states.data) + static_cast<size_t>(rows) * row_bytes,
+                 ctx_.device, static_cast<const char*>(from.data) + at * row_bytes, ctx_.device,
+                 row_bytes);
       ++rows;
     }
     requests_[i].row = rows - 1;
   }
-  Tensor logits = scratch_.tensor("rollout.logits", dtype, {rows, config_.vocab_size});
+  Tensor logits = scratch_.tensor("rollout.logits", stat_dtype(dtype), {rows, config_.vocab_size});
   lm_head_logits(ctx_, logits, states.slice_rows(0, rows), weights_.lm_head);
   return logits;
 }

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "model/batch.h"
 #include "model/decoder.h"
@@ -38,8 +39,8 @@ std::vector<std::vector<double>> score_sequences(Context& ctx, const ModelWeight
                                                  const ScoreOptions& options) {
   for (size_t s = 0; s < sequences.size(); ++s) check_sequence(config, sequences[s], s);
   std::vector<std::vector<double>> logprobs(sequences.size());
-  const DType dtype = weights.embed_tokens.dtype;
-  Arena activations;
+  const DType dtype = stat_dtype(weights.embed_tokens.dtype);
+  Arena activations(ctx.device);
   int64_t done = 0;
   for (size_t begin = 0, end; begin < sequences.size(); begin = end) {
     int64_t tokens = 0;
@@ -49,22 +50,21 @@ std::vector<std::vector<double>> score_sequences(Context& ctx, const ModelWeight
       tokens += more;
     }
     ArenaScope scope(activations);
-    const TokenBatch batch = make_batch(activations, sequences.subspan(begin, end - begin));
+    const TokenBatch batch = make_batch(ctx, activations, sequences.subspan(begin, end - begin));
     const Tensor hidden = decoder_forward(ctx, activations, nullptr, weights, config, batch, {});
+    const HeadRows rows = make_head_rows(ctx, activations, batch.targets);
     LogProbOutputs out;
-    out.logprob = activations.tensor("score.logprob", dtype, {tokens});
-    out.lse = activations.tensor("score.lse", dtype, {tokens});
-    lm_head_forward(ctx, out, hidden, weights.lm_head, batch.targets,
-                    {.temperature = options.temperature});
-    dispatch_float(dtype, [&]<class T>() {
-      const T* row = out.logprob.get<T>();
-      for (size_t s = begin; s < end; ++s) {
-        std::vector<double>& to = logprobs[s];
-        to.assign(sequences[s].size(), 0.0);
-        for (size_t t = 1; t < to.size(); ++t) to[t] = static_cast<double>(row[t - 1]);
-        row += to.size();
-      }
-    });
+    out.logprob = activations.tensor("score.logprob", dtype, {rows.count()});
+    out.lse = activations.tensor("score.lse", dtype, {rows.count()});
+    lm_head_forward(ctx, out, hidden, weights.lm_head, rows, {.temperature = options.temperature});
+    // Every token but a sequence's first has a row.
+    const std::vector<double> numbers = download_doubles(ctx, out.logprob);
+    const double* next = numbers.data();
+    for (size_t s = begin; s < end; ++s) {
+      std::vector<double>& to = logprobs[s];
+      to.assign(sequences[s].size(), 0.0);
+      for (size_t t = 1; t < to.size(); ++t) to[t] = *next++;
+    }
     done += tokens;
     if (options.on_batch) options.on_batch(done);
   }

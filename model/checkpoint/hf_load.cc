@@ -1,3 +1,4 @@
+#include "core/device.h"
 #include "model/checkpoint/hf_folder.h"
 #include "model/checkpoint/stored_weights.h"
 
@@ -22,7 +23,13 @@ OwnedWeights load_weights(Context& ctx, const fs::path& dir, ModelConfig& config
 LoadedModel load_model(Context& ctx, const fs::path& dir, DType dtype) {
   LoadedModel model;
   model.config = read_model_config(dir);
-  model.weights = load_weights(ctx, dir, model.config, dtype, &model.warnings);
+  if (ctx.device == Device::cpu) {
+    model.weights = load_weights(ctx, dir, model.config, dtype, &model.warnings);
+    return model;
+  }
+  const OwnedWeights host =
+      load_weights(ctx, dir, model.config, stat_dtype(dtype), &model.warnings);
+  model.weights = weights_on_device(ctx, host, model.config, dtype);
   return model;
 }
 

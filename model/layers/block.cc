@@ -1,5 +1,6 @@
 #include "model/layers/block.h"
 
+#include "core/device.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/rms_norm.h"
 
@@ -23,7 +24,7 @@ void block_forward(const LayerEnv& env, Tensor y, BlockSaved* saved, Tensor x,
   BlockSaved s;
   s.x = x;
 
-  s.x_rstd = arena.tensor("block.x_rstd", x.dtype, {tokens});
+  s.x_rstd = arena.tensor("block.x_rstd", stat_dtype(x.dtype), {tokens});
   s.x_mid = arena.tensor("block.x_mid", x.dtype, {tokens, d});
   Tensor normed = arena.tensor("block.normed", x.dtype, {tokens, d});  // [T, d]
   rms_norm_forward(ctx, normed, s.x_rstd, x, w.input_layernorm, config.rms_norm_eps);
@@ -34,7 +35,7 @@ void block_forward(const LayerEnv& env, Tensor y, BlockSaved* saved, Tensor x,
   }
   add(ctx, s.x_mid, x);
 
-  s.x_mid_rstd = arena.tensor("block.x_mid_rstd", x.dtype, {tokens});
+  s.x_mid_rstd = arena.tensor("block.x_mid_rstd", stat_dtype(x.dtype), {tokens});
   Tensor normed_mid = arena.tensor("block.normed_mid", x.dtype, {tokens, d});  // [T, d]
   rms_norm_forward(ctx, normed_mid, s.x_mid_rstd, s.x_mid, w.post_attention_layernorm,
                    config.rms_norm_eps);

@@ -1,5 +1,6 @@
 #include "model/layers/gqa.h"
 
+#include "core/device.h"
 #include "model/ops/attention.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
@@ -21,7 +22,7 @@ HeadProjection project_heads(Context& ctx, const ModelConfig& config, Arena& are
   linear_forward(ctx, p.raw.reshape({tokens, heads * d}), x, weight, bias);
   p.out = p.raw;
   if (norm.empty()) return p;
-  p.rstd = arena.tensor("gqa.rstd", x.dtype, {tokens * heads});
+  p.rstd = arena.tensor("gqa.rstd", stat_dtype(x.dtype), {tokens * heads});
   p.out = arena.tensor("gqa.normed", x.dtype, {tokens, heads, d});
   rms_norm_forward(ctx, p.out, p.rstd, p.raw, norm, config.rms_norm_eps);
   return p;
@@ -73,8 +74,8 @@ void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const
   s.x = x;
   project_qkv(ctx, env.config, arena, s, w, env.cos, env.sin);
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});   // [T, H, D]
-  s.lse = arena.tensor("gqa.lse", x.dtype, {tokens, heads});  // [T, H]
-  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.cu_seqlens, env.config.softmax_scale()});
+  s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
+  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
   linear_forward(ctx, y, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
   if (saved != nullptr) *saved = s;
 }
@@ -96,7 +97,7 @@ void gqa_backward(const LayerEnv& env, Tensor dx, const GqaWeights& dw, Tensor d
                   {.dx = d_o.reshape({tokens, heads * d}), .dw = dw.o_proj, .dbias = dw.o_bias}, dy,
                   s.o.reshape({tokens, heads * d}), w.o_proj);
   attention_backward(ctx, {dq, dk, dv}, d_o, {s.q, s.k, s.v, s.o, s.lse},
-                     {env.cu_seqlens, env.config.softmax_scale()});
+                     {env.sequences, env.config.softmax_scale()});
   rope_backward(ctx, dq, env.cos, env.sin, RopeStyle::halves);
   rope_backward(ctx, dk, env.cos, env.sin, RopeStyle::halves);
   project_heads_backward(env, {dx, dw.q_proj, dw.q_bias, dw.q_norm}, dq, {s.q_raw, s.q_rstd, s.q},

@@ -1,6 +1,6 @@
 #include "model/layers/kv_cache.h"
 
-#include <cstring>
+#include "core/device.h"
 
 namespace temper {
 
@@ -18,14 +18,13 @@ KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t blo
   return cache;
 }
 
-void copy_cache_block(KvCache& cache, int32_t from, int32_t to) {
+void copy_cache_block(Context& ctx, KvCache& cache, int32_t from, int32_t to) {
   for (Tensor& layer : cache.layers) {
-    require(layer.device == Device::cpu, "cache blocks are copied on the CPU");
     const size_t bytes =
         static_cast<size_t>(cache.block_size * layer.cols()) * size_of(layer.dtype);
     char* base = static_cast<char*>(layer.data);
-    std::memcpy(base + static_cast<size_t>(to) * bytes, base + static_cast<size_t>(from) * bytes,
-                bytes);
+    copy_bytes(ctx, base + static_cast<size_t>(to) * bytes, layer.device,
+               base + static_cast<size_t>(from) * bytes, layer.device, bytes);
   }
 }
 

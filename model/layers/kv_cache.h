@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "core/arena.h"
+#include "core/context.h"
 #include "model/config.h"
 
 namespace temper {
@@ -22,6 +22,6 @@ KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t blo
                           DType dtype, Device device = Device::cpu);
 
 // Copies block `from` to block `to` in every layer (a shared block that one sample writes on).
-void copy_cache_block(KvCache& cache, int32_t from, int32_t to);
+void copy_cache_block(Context& ctx, KvCache& cache, int32_t from, int32_t to);
 
 }  // namespace temper

@@ -1,12 +1,10 @@
 // What every layer of one forward or backward pass shares.
 #pragma once
 
-#include <cstdint>
-#include <span>
-
 #include "core/context.h"
 #include "model/config.h"
 #include "model/ops/decode_attention.h"
+#include "model/ops/sequences.h"
 
 namespace temper {
 
@@ -17,7 +15,7 @@ struct LayerEnv {
   Context& ctx;
   Arena& activations;
   const ModelConfig& config;
-  std::span<const int32_t> cu_seqlens;  // [S+1]
+  Sequences sequences;
   Tensor cos, sin;                      // [T, rotary/2] of the batch's positions
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }

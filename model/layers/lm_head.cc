@@ -1,7 +1,9 @@
 #include "model/layers/lm_head.h"
 
 #include <algorithm>
+#include <vector>
 
+#include "core/device.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/embedding.h"
 #include "model/ops/linear.h"
@@ -9,96 +11,69 @@
 namespace temper {
 namespace {
 
-// The rows that have a target, in order: the only ones whose logits are needed.
-Tensor rows_with_target(Context& ctx, Tensor targets) {
-  Tensor rows = ctx.scratch.tensor("head.rows", DType::i32, {targets.numel()});
-  int64_t count = 0;
-  for (int64_t t = 0; t < targets.numel(); ++t)
-    if (targets.get<int32_t>()[t] >= 0) rows.get<int32_t>()[count++] = static_cast<int32_t>(t);
-  return rows.slice_rows(0, count);
-}
-
 // One chunk: the chosen rows brought together, with their logits.
 struct Chunk {
   Tensor rows;     // [C] i32
-  Tensor hidden;   // [C, d]
   Tensor targets;  // [C] i32
+  Tensor hidden;   // [C, d]
   Tensor logits;   // [C, V]
 };
-Chunk make_chunk(Context& ctx, Tensor rows, Tensor hidden, Tensor lm_head, Tensor targets) {
+Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, Tensor hidden,
+                 Tensor lm_head) {
   Chunk c;
-  const int64_t n = rows.numel();
-  c.rows = rows;
+  c.rows = rows.rows.slice_rows(begin, n);
+  c.targets = rows.targets.slice_rows(begin, n);
   c.hidden = ctx.scratch.tensor("head.hidden", hidden.dtype, {n, hidden.cols()});
-  c.targets = ctx.scratch.tensor("head.targets", DType::i32, {n});
-  c.logits = ctx.scratch.tensor("head.logits", hidden.dtype, {n, lm_head.dim(0)});
-  embedding_forward(ctx, c.hidden, hidden, rows);
-  for (int64_t i = 0; i < n; ++i)
-    c.targets.get<int32_t>()[i] = targets.get<int32_t>()[rows.get<int32_t>()[i]];
+  c.logits =
+      ctx.scratch.tensor("head.logits", stat_dtype(hidden.dtype), {n, lm_head.dim(0)});
+  embedding_forward(ctx, c.hidden, hidden, c.rows);
   linear_forward(ctx, c.logits, c.hidden, lm_head);
   return c;
 }
 
-// A [C] tensor filled with the rows of the [T] tensor `all`; empty stays empty.
-Tensor take(Context& ctx, Tensor all, Tensor rows) {
-  if (all.empty()) return {};
-  Tensor out = ctx.scratch.tensor("head.take", all.dtype, {rows.numel()});
-  dispatch_float(all.dtype, [&]<class T>() {
-    for (int64_t i = 0; i < rows.numel(); ++i)
-      out.get<T>()[i] = all.get<T>()[rows.get<int32_t>()[i]];
-  });
-  return out;
+Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
+  return all.empty() ? Tensor{} : all.slice_rows(begin, n);
 }
-
-// The inverse of take: all[rows[i]] = part[i].
-void put(Tensor all, Tensor part, Tensor rows) {
-  if (all.empty()) return;
-  dispatch_float(all.dtype, [&]<class T>() {
-    for (int64_t i = 0; i < rows.numel(); ++i)
-      all.get<T>()[rows.get<int32_t>()[i]] = part.get<T>()[i];
-  });
+LogProbOutputs part_of(const LogProbOutputs& all, int64_t begin, int64_t n) {
+  return {part_of(all.logprob, begin, n), part_of(all.entropy, begin, n),
+          part_of(all.lse, begin, n)};
 }
 
 }  // namespace
 
+HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> targets) {
+  std::vector<int32_t> rows, wanted;
+  for (size_t t = 0; t < targets.size(); ++t) {
+    if (targets[t] < 0) continue;
+    rows.push_back(static_cast<int32_t>(t));
+    wanted.push_back(targets[t]);
+  }
+  return {upload(ctx, arena, "head.rows", rows), upload(ctx, arena, "head.targets", wanted)};
+}
+
 void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
-                     Tensor targets, const HeadParams& params) {
-  ArenaScope scope(ctx.scratch);
-  for (Tensor t : {out.logprob, out.entropy, out.lse})
-    if (!t.empty()) fill_zero(ctx, t);
-  const Tensor rows = rows_with_target(ctx, targets);
-  for (int64_t begin = 0; begin < rows.numel(); begin += params.chunk_tokens) {
-    ArenaScope chunk_scope(ctx.scratch);
-    const int64_t n = std::min(params.chunk_tokens, rows.numel() - begin);
-    const Chunk c = make_chunk(ctx, rows.slice_rows(begin, n), hidden, lm_head, targets);
-    LogProbOutputs part;
-    part.logprob = ctx.scratch.tensor("head.logprob", hidden.dtype, {n});
-    part.lse = ctx.scratch.tensor("head.lse", hidden.dtype, {n});
-    if (!out.entropy.empty()) part.entropy = ctx.scratch.tensor("head.entropy", hidden.dtype, {n});
-    log_prob_forward(ctx, part, c.logits, c.targets, params.temperature);
-    put(out.logprob, part.logprob, c.rows);
-    put(out.entropy, part.entropy, c.rows);
-    put(out.lse, part.lse, c.rows);
+                     const HeadRows& rows, const HeadParams& params) {
+  for (int64_t begin = 0; begin < rows.count(); begin += params.chunk_tokens) {
+    ArenaScope scope(ctx.scratch);
+    const int64_t n = std::min(params.chunk_tokens, rows.count() - begin);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
+    log_prob_forward(ctx, part_of(out, begin, n), c.logits, c.targets, params.temperature);
   }
 }
 
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
-                      const LogProbOutputs& saved, Tensor hidden, Tensor lm_head, Tensor targets,
-                      const HeadParams& params) {
-  ArenaScope scope(ctx.scratch);
-  const Tensor rows = rows_with_target(ctx, targets);
-  for (int64_t begin = 0; begin < rows.numel(); begin += params.chunk_tokens) {
-    ArenaScope chunk_scope(ctx.scratch);
-    const int64_t n = std::min(params.chunk_tokens, rows.numel() - begin);
-    const Chunk c = make_chunk(ctx, rows.slice_rows(begin, n), hidden, lm_head, targets);
-    const LogProbOutputs part{take(ctx, saved.logprob, c.rows), take(ctx, saved.entropy, c.rows),
-                              take(ctx, saved.lse, c.rows)};
-    log_prob_backward(ctx, c.logits, take(ctx, dlogprob, c.rows), take(ctx, dentropy, c.rows), part,
-                      c.targets, params.temperature);
+                      const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
+                      const HeadRows& rows, const HeadParams& params) {
+  for (int64_t begin = 0; begin < rows.count(); begin += params.chunk_tokens) {
+    ArenaScope scope(ctx.scratch);
+    const int64_t n = std::min(params.chunk_tokens, rows.count() - begin);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
+    log_prob_backward(ctx, c.logits, part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
+                      part_of(saved, begin, n), c.targets, params.temperature);
     Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
     fill_zero(ctx, dhidden);
     linear_backward(ctx, {.dx = dhidden, .dw = grads.dlm_head}, c.logits, c.hidden, lm_head);
-    embedding_backward(ctx, grads.dhidden, dhidden, c.rows);
+    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
   }
 }
 

@@ -1,6 +1,9 @@
 // The output head: log-probabilities of given tokens without ever holding all logits.
 #pragma once
 
+#include <cstdint>
+#include <span>
+
 #include "core/context.h"
 #include "core/tensor.h"
 #include "model/ops/log_prob.h"
@@ -12,20 +15,30 @@ struct HeadParams {
   int64_t chunk_tokens = 128;  // rows of logits alive at a time
 };
 
+// The rows of a batch that have a target, in order: the only ones whose logits are needed.
+struct HeadRows {
+  Tensor rows;     // [R] i32  which row of the hidden states
+  Tensor targets;  // [R] i32  the token asked for there
+
+  int64_t count() const { return rows.numel(); }
+};
+// From the target of each row of a batch, -1 where none counts.
+HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> targets);
+
 // logits = hidden lm_head^T, chunk by chunk; out as log_prob_forward gives it.
-// Shapes: hidden [T, d], lm_head [V, d], targets [T] i32; out.* [T].
-// Rows without a target are skipped: logprob, entropy and lse are 0 there.
+// Shapes: hidden [T, d], lm_head [V, d]; out.* [R], of rows.rows in order.
+// Types: logits and out in the statistics' dtype of hidden (core/device.h).
 void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
-                     Tensor targets, const HeadParams& params);
+                     const HeadRows& rows, const HeadParams& params);
 
 // Logits are computed again, chunk by chunk. Adds into: dhidden [T, d], dlm_head [V, d].
-// dlogprob [T]; dentropy [T] or empty; saved: what lm_head_forward gave.
+// dlogprob [R]; dentropy [R] or empty; saved: what lm_head_forward gave.
 struct HeadGrads {
   Tensor dhidden, dlm_head;
 };
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
-                      const LogProbOutputs& saved, Tensor hidden, Tensor lm_head, Tensor targets,
-                      const HeadParams& params);
+                      const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
+                      const HeadRows& rows, const HeadParams& params);
 
 // All logits of few rows (sampling): logits [N, V].
 void lm_head_logits(Context& ctx, Tensor logits, Tensor hidden, Tensor lm_head);

@@ -1,5 +1,6 @@
 #include "model/layers/mla.h"
 
+#include "core/device.h"
 #include "model/ops/attention.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
@@ -32,7 +33,7 @@ void project_q(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& 
   Tensor q_flat = s.q.reshape({tokens, n.heads * n.qk});
   if (n.q_lora == 0) return linear_forward(ctx, q_flat, s.x, w.q_proj);
   s.q_a = arena.tensor("mla.q_a", dtype, {tokens, n.q_lora});                // [T, q_lora]
-  s.q_a_rstd = arena.tensor("mla.q_a_rstd", dtype, {tokens});                // [T]
+  s.q_a_rstd = arena.tensor("mla.q_a_rstd", stat_dtype(dtype), {tokens});                // [T]
   s.q_a_normed = arena.tensor("mla.q_a_normed", dtype, {tokens, n.q_lora});  // [T, q_lora]
   linear_forward(ctx, s.q_a, s.x, w.q_a_proj);
   rms_norm_forward(ctx, s.q_a_normed, s.q_a_rstd, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
@@ -45,7 +46,7 @@ void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSa
   const Dims n(config);
   const int64_t tokens = s.x.rows();
   s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, n.latent + n.rope});  // [T, R+rope]
-  s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", s.x.dtype, {tokens});           // [T]
+  s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", stat_dtype(s.x.dtype), {tokens});           // [T]
   s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});       // [T, R]
   linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
   rms_norm_forward(ctx, s.latent, s.kv_a_rstd, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
@@ -77,9 +78,9 @@ void mla_forward(const LayerEnv& env, Tensor y, MlaSaved* saved, Tensor x, const
   broadcast_heads_forward(ctx, s.k.slice_cols(n.nope, n.rope), k_rope);
 
   s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});  // [T, H, v]
-  s.lse = arena.tensor("mla.lse", x.dtype, {tokens, n.heads});   // [T, H]
+  s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});   // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
-                    {env.cu_seqlens, env.config.softmax_scale()});
+                    {env.sequences, env.config.softmax_scale()});
   linear_forward(ctx, y, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   if (saved != nullptr) *saved = s;
 }
@@ -103,7 +104,7 @@ void mla_backward(const LayerEnv& env, Tensor dx, const MlaWeights& dw, Tensor d
                   s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   attention_backward(ctx, {dq, dk, dkv.slice_cols(n.nope, n.v)}, d_o,
                      {s.q, s.k, s.kv.slice_cols(n.nope, n.v), s.o, s.lse},
-                     {env.cu_seqlens, env.config.softmax_scale()});
+                     {env.sequences, env.config.softmax_scale()});
 
   // Keys and values: back through the head-shared k_rope, kv_b_proj and the latent's norm.
   Tensor dk_rope = dkv_a.slice_cols(n.latent, n.rope);  // [T, rope]

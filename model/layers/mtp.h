@@ -11,10 +11,10 @@ namespace temper {
 // The rows of one module: those of the stream before it that have a next token. Row i embeds the
 // stream's target (the next token) and is asked for the target of the row after.
 struct MtpBatch {
-  TokenBatch batch;  // ids [T'], targets [T'] as the module sees them
+  TokenBatch batch;  // ids [T'] and targets as the module sees them
   Tensor rows;       // [T'] i32  the row of the stream before that each row continues
 };
-MtpBatch make_mtp_batch(Arena& arena, const TokenBatch& before);
+MtpBatch make_mtp_batch(Context& ctx, Arena& arena, const TokenBatch& before);
 
 struct MtpSaved {
   MtpBatch stream;

@@ -1,5 +1,7 @@
 #include "model/layers/rope_env.h"
 
+#include "core/device.h"
+
 namespace temper {
 
 void make_rope_env(Context& ctx, Arena& arena, const ModelConfig& config, Tensor positions,
@@ -8,8 +10,8 @@ void make_rope_env(Context& ctx, Arena& arena, const ModelConfig& config, Tensor
       config.attention == AttentionKind::mla ? config.qk_rope_head_dim : config.head_dim;
   const RopeFrequencies frequencies =
       rope_frequencies(config.rope, rotary, config.max_position_embeddings);
-  cos = arena.tensor("rope.cos", dtype, {positions.numel(), rotary / 2});
-  sin = arena.tensor("rope.sin", dtype, {positions.numel(), rotary / 2});
+  cos = arena.tensor("rope.cos", stat_dtype(dtype), {positions.numel(), rotary / 2});
+  sin = arena.tensor("rope.sin", stat_dtype(dtype), {positions.numel(), rotary / 2});
   rope_tables(ctx, cos, sin, positions, frequencies);
 }
 

@@ -26,6 +26,17 @@ void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
   }
 }
 
+void scatter_rows_add(Context& ctx, Tensor y, Tensor x, Tensor index) {
+  check_embedding(x, y, index);
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::scatter_rows_add(ctx, y, x, index);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::scatter_rows_add(ctx, y, x, index);
+      no_backend();
+  }
+}
+
 void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids) {
   check_embedding(dy, dtable, ids);
   switch (dy.device) {

@@ -73,6 +73,19 @@ void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const Router
   }
 }
 
+void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed) {
+  require(bias.dtype == DType::f32 && bias.device == counts.device, "router: bias is not f32");
+  check_i32(counts, "router: counts");
+  check_shape(counts, {bias.numel()}, "router: counts");
+  switch (bias.device) {
+    case Device::cpu:
+      return cpu::router_bias_step(ctx, bias, counts, speed);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::router_bias_step(ctx, bias, counts, speed);
+      no_backend();
+  }
+}
+
 void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
                           const RouterParams& params) {
   check_params(params, scores.cols());

@@ -37,6 +37,10 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
 
+// bias_i += speed * sign(mean(counts) - counts_i).  Source: DeepSeek-V3 section 2.1.2.
+// Shapes: bias [E] f32, counts [E] i32.
+void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed);
+
 // sum += the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of
 // the unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt. Source: DeepSeek-V3 eq. 17-20 (the
 // caller multiplies by alpha / number of sequences). Adds into: sum [1] f64.

@@ -2,14 +2,22 @@
 
 #include <cmath>
 
+#include "core/device.h"
 #include "model/ops/elementwise.h"
+#include "model/ops/router.h"
 
 namespace temper {
 
-OptimizerState make_optimizer_state(const OwnedWeights& weights, const OptimizerOptions& options) {
+OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
+                                    const OptimizerOptions& options) {
   const Tensor& flat = weights.storage.view;
-  const DType dtype = options.bf16_moments ? DType::bf16 : flat.dtype;
+  const DType wide = stat_dtype(flat.dtype);
+  const DType dtype = options.bf16_moments ? DType::bf16 : wide;
   OptimizerState state;
+  if (wide != flat.dtype) {
+    state.master = allocate(wide, {flat.numel()}, flat.device);
+    copy(ctx, state.master.view, flat);
+  }
   state.m = allocate(dtype, {flat.numel()}, flat.device);
   state.v = allocate(dtype, {flat.numel()}, flat.device);
   return state;
@@ -31,33 +39,20 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
   params.step = ++state.step;
   if (options.max_grad_norm > 0.0 && grad_norm > options.max_grad_norm)
     params.grad_scale = options.max_grad_norm / grad_norm;
-  adamw_step(ctx, weights.storage.view, state.m.view, state.v.view, grads.storage.view, params);
+  const Tensor& flat = weights.storage.view;
+  const bool mastered = state.master.view.data != nullptr;
+  const Tensor updated = mastered ? state.master.view : flat;
+  adamw_step(ctx, updated, state.m.view, state.v.view, grads.storage.view, params);
+  if (mastered) copy(ctx, flat, updated);
 }
 
-namespace {
-
-void update_bias(Tensor bias, const std::vector<int64_t>& load, double speed) {
-  require(bias.numel() == static_cast<int64_t>(load.size()), "a load for each expert");
-  double mean = 0.0;
-  for (int64_t count : load) mean += static_cast<double>(count);
-  mean /= static_cast<double>(load.size());
-  for (size_t i = 0; i < load.size(); ++i) {
-    const double gap = mean - static_cast<double>(load[i]);
-    const double sign = gap > 0.0 ? 1.0 : gap < 0.0 ? -1.0 : 0.0;
-    bias.get<float>()[i] += static_cast<float>(speed * sign);
-  }
-}
-
-}  // namespace
-
-void update_router_biases(ModelWeights& weights, const std::vector<std::vector<int64_t>>& load,
-                          double speed) {
-  size_t index = 0;
+void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed) {
+  int64_t index = 0;
   const auto visit = [&](BlockWeights& block) {
-    if (block.moe.gate.empty() || index >= load.size()) return;
-    const std::vector<int64_t>& counts = load[index++];
+    if (block.moe.gate.empty() || index >= load.dim(0)) return;
+    const Tensor counts = load.slice_rows(index++, 1).reshape({load.cols()});
     if (!block.moe.e_score_correction_bias.empty())
-      update_bias(block.moe.e_score_correction_bias, counts, speed);
+      router_bias_step(ctx, block.moe.e_score_correction_bias, counts, speed);
   };
   for (BlockWeights& block : weights.layers) visit(block);
   for (MtpWeights& module : weights.mtp) visit(module.block);

@@ -14,14 +14,17 @@ struct OptimizerOptions {
   bool bf16_moments = false;   // half the memory; V3 trained so
 };
 
-// The moments lie as the weights' flat storage does.
+// All lie as the weights' flat storage does. Weights that are kept in bf16 have a master copy in
+// f32, which the updates go to; the weights are its rounded image.
 struct OptimizerState {
-  OwnedTensor m, v;  // [parameters] in the weights' dtype, or bf16
+  OwnedTensor master;  // [parameters] f32; empty if the weights are f32 or f64 themselves
+  OwnedTensor m, v;    // [parameters] in the dtype of the updated weights, or bf16
   int64_t step = 0;  // updates done
 };
 
-// Zero moments for every weight.
-OptimizerState make_optimizer_state(const OwnedWeights& weights, const OptimizerOptions& options);
+// Zero moments for every weight, and the master copy where one is needed.
+OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
+                                    const OptimizerOptions& options);
 
 // Square root of the sum of squares of all gradients. Units: of the loss a parameter.
 double global_grad_norm(Context& ctx, const OwnedWeights& grads);
@@ -32,8 +35,8 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
                     const OptimizerOptions& options);
 
 // b_i += speed * sign(mean(load) - load_i) for every MoE layer, main layers first, then MTP.
-// Source: DeepSeek-V3 section 2.1.2; v3-engine 1.4. `load` counts the whole global batch.
-void update_router_biases(ModelWeights& weights, const std::vector<std::vector<int64_t>>& load,
-                          double speed);
+// Source: DeepSeek-V3 section 2.1.2; v3-engine 1.4.
+// Shapes: load [MoE layers, E] i32 counts the whole global batch.
+void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed);
 
 }  // namespace temper

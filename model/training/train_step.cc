@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/device.h"
 #include "model/ops/elementwise.h"
 
 namespace temper {
@@ -17,51 +18,51 @@ std::vector<std::vector<int32_t>> ids_of(std::span<const TrainSequence> sequence
   return ids;
 }
 
-// Row t of the batch predicts token i = t - begin + 1 of its sequence: keep it if that token
+// Row t of the batch predicts token i = t - begin + 1 of its sequence: asked for if that token
 // counts.
-Tensor masked_targets(Arena& arena, const TokenBatch& batch,
-                      std::span<const TrainSequence> sequences) {
-  Tensor targets = arena.tensor("train.targets", DType::i32, {batch.tokens()});  // [T]
-  int64_t t = 0;
+std::vector<int32_t> masked_targets(std::span<const TrainSequence> sequences) {
+  std::vector<int32_t> targets;
   for (const TrainSequence& s : sequences)
-    for (size_t i = 1; i <= s.ids.size(); ++i, ++t)
-      targets.get<int32_t>()[t] = i < s.ids.size() && s.mask[i] ? s.ids[i] : -1;
+    for (size_t i = 1; i <= s.ids.size(); ++i)
+      targets.push_back(i < s.ids.size() && s.mask[i] ? s.ids[i] : -1);
   return targets;
 }
 
-// The rows of a [T] tensor as [sequence][token], token i from row begin + i - 1.
-std::vector<std::vector<double>> to_tokens(Tensor rows, std::span<const TrainSequence> sequences) {
+// The numbers of a [R] tensor, one for each masked token in order, as [sequence][token].
+std::vector<std::vector<double>> to_tokens(Context& ctx, Tensor rows,
+                                           std::span<const TrainSequence> sequences) {
+  const std::vector<double> numbers = download_doubles(ctx, rows);
   std::vector<std::vector<double>> out;
-  int64_t t = 0;
+  size_t r = 0;
   for (const TrainSequence& s : sequences) {
     std::vector<double>& tokens = out.emplace_back(s.ids.size(), 0.0);
-    dispatch_float(rows.dtype, [&]<class T>() {
-      for (size_t i = 1; i < s.ids.size(); ++i)
-        tokens[i] = static_cast<double>(rows.get<T>()[t + static_cast<int64_t>(i) - 1]);
-    });
-    t += static_cast<int64_t>(s.ids.size());
+    for (size_t i = 1; i < s.ids.size(); ++i)
+      if (s.mask[i]) tokens[i] = numbers[r++];
   }
   return out;
 }
 
-// The inverse of to_tokens; the last row of each sequence is 0.
-Tensor from_tokens(Arena& arena, DType dtype, int64_t rows,
-                   const std::vector<std::vector<double>>& tokens) {
-  Tensor out = arena.tensor("train.dtoken", dtype, {rows});  // [T]
+// The inverse of to_tokens.
+Tensor from_tokens(Context& ctx, Arena& arena, DType dtype,
+                   const std::vector<std::vector<double>>& tokens,
+                   std::span<const TrainSequence> sequences) {
+  std::vector<double> numbers;
+  for (size_t s = 0; s < sequences.size(); ++s)
+    for (size_t i = 1; i < sequences[s].ids.size(); ++i)
+      if (sequences[s].mask[i]) numbers.push_back(tokens[s][i]);
+  const auto count = static_cast<int64_t>(numbers.size());
+  const OwnedTensor host = allocate(dtype, {count});
   dispatch_float(dtype, [&]<class T>() {
-    int64_t t = 0;
-    for (const std::vector<double>& sequence : tokens) {
-      for (size_t i = 1; i < sequence.size(); ++i) out.get<T>()[t++] = static_cast<T>(sequence[i]);
-      out.get<T>()[t++] = T{0};
-    }
+    for (int64_t r = 0; r < count; ++r)
+      host.view.get<T>()[r] = static_cast<T>(numbers[static_cast<size_t>(r)]);
   });
-  return out;
+  return upload(ctx, arena, "train.dtoken", host.view);
 }
 
 LogProbOutputs make_outputs(Arena& arena, DType dtype, int64_t rows, bool entropy) {
   LogProbOutputs out;
-  out.logprob = arena.tensor("train.logprob", dtype, {rows});  // [T]
-  out.lse = arena.tensor("train.lse", dtype, {rows});          // [T]
+  out.logprob = arena.tensor("train.logprob", dtype, {rows});  // [R]
+  out.lse = arena.tensor("train.lse", dtype, {rows});          // [R]
   if (entropy) out.entropy = arena.tensor("train.entropy", dtype, {rows});
   return out;
 }
@@ -84,20 +85,27 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       config_(config),
       weights_(weights),
       options_(options),
-      grads_(allocate_weights(config, weights.storage.view.dtype)),
-      optimizer_(make_optimizer_state(weights, options.optimizer)) {}
+      grads_(allocate_weights(config, stat_dtype(weights.storage.view.dtype), ctx.device)),
+      optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
+      activations_(ctx.device),
+      load_counts_(allocate(DType::i32,
+                            {count_moe_blocks(weights.view),
+                             std::max<int64_t>(1, config.n_routed_experts)},
+                            ctx.device)),
+      balance_sum_(allocate(DType::f64, {1}, ctx.device)) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
   fill_zero(ctx_, grads_.storage.view);
-  for (auto& layer : load_) std::fill(layer.begin(), layer.end(), 0);
+  fill_zero(ctx_, load_counts_.view);
+  fill_zero(ctx_, balance_sum_.view);
   counts_ = counts;
   report_ = {};
 }
 
 void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss) {
   activations_.reset();
-  const TokenBatch batch = make_batch(activations_, ids_of(sequences));
-  const Tensor targets = masked_targets(activations_, batch, sequences);
+  const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
+  const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
   const bool with_mtp = options_.mtp_weight > 0.0 && !weights_.view.mtp.empty();
 
   DecoderSaved saved;
@@ -105,36 +113,37 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
       decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
                       {.recompute = options_.recompute, .mtp = with_mtp});  // [T, d]
   const LogProbOutputs head =
-      make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, targets,
+      make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
+  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, rows,
                   {.temperature = options_.temperature});
 
   TokenLoss tokens;
-  tokens.logprob = to_tokens(head.logprob, sequences);
-  if (options_.entropy) tokens.entropy = to_tokens(head.entropy, sequences);
+  tokens.logprob = to_tokens(ctx_, head.logprob, sequences);
+  if (options_.entropy) tokens.entropy = to_tokens(ctx_, head.entropy, sequences);
   for (const TrainSequence& s : sequences) tokens.dlogprob.emplace_back(s.ids.size(), 0.0);
   loss(tokens);
 
   report_.tokens += batch.tokens();
-  add_expert_load(load_, saved);
-  backward(batch, saved, targets, head, tokens, sequences);
+  add_expert_load(ctx_, load_counts_.view, saved);
+  backward(batch, saved, rows, head, tokens, sequences);
 }
 
-void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, Tensor targets,
+void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, const HeadRows& rows,
                          const LogProbOutputs& head, const TokenLoss& loss,
                          std::span<const TrainSequence> sequences) {
   const DType dtype = saved.hidden.dtype;
-  const Tensor dlogprob = from_tokens(activations_, dtype, batch.tokens(), loss.dlogprob);
+  const Tensor dlogprob =
+      from_tokens(ctx_, activations_, stat_dtype(dtype), loss.dlogprob, sequences);  // [R]
   Tensor dentropy;
   if (!loss.dentropy.empty())
-    dentropy = from_tokens(activations_, dtype, batch.tokens(), loss.dentropy);
+    dentropy = from_tokens(ctx_, activations_, stat_dtype(dtype), loss.dentropy, sequences);
 
   DecoderGrads grads;
   grads.dhidden =
       activations_.tensor("train.dhidden", dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
   lm_head_backward(ctx_, {grads.dhidden, grads_.view.lm_head}, dlogprob, dentropy, head,
-                   saved.hidden, weights_.view.lm_head, targets,
+                   saved.hidden, weights_.view.lm_head, rows,
                    {.temperature = options_.temperature});
   mtp_loss(saved, sequences, grads);
 
@@ -142,7 +151,7 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, Ten
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
   if (config_.n_routed_experts > 0) {
     grads.balance_coefficient = options_.balance_alpha / sequences_total;
-    report_.balance_loss += decoder_balance_loss(ctx_, saved, config_, batch) / sequences_total;
+    decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
 }
@@ -160,25 +169,25 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
       s.mask.erase(s.mask.begin());
     }
     std::erase_if(shifted, [](const TrainSequence& s) { return s.ids.empty(); });
-    const TokenBatch& batch = module.stream.batch;
     const DType dtype = module.hidden.dtype;
-    const Tensor targets = masked_targets(activations_, batch, shifted);
-    const LogProbOutputs head = make_outputs(activations_, dtype, batch.tokens(), false);
-    lm_head_forward(ctx_, head, module.hidden, weights_.view.lm_head, targets, {});
-
-    Tensor dlogprob = activations_.tensor("train.dmtp", dtype, {batch.tokens()});  // [T']
-    dispatch_float(dtype, [&]<class T>() {
-      for (int64_t t = 0; t < batch.tokens(); ++t) {
-        report_.mtp_loss -= static_cast<double>(head.logprob.get<T>()[t]) /
-                            static_cast<double>(std::max<int64_t>(1, counts_.mtp_targets));
-        dlogprob.get<T>()[t] = static_cast<T>(-coefficient);
+    const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(shifted));
+    const LogProbOutputs head =
+        make_outputs(activations_, stat_dtype(dtype), rows.count(), false);
+    lm_head_forward(ctx_, head, module.hidden, weights_.view.lm_head, rows, {});
+    std::vector<std::vector<double>> gradient = to_tokens(ctx_, head.logprob, shifted);
+    for (std::vector<double>& tokens : gradient) {
+      for (double& token : tokens) {
+        report_.mtp_loss -= token / static_cast<double>(std::max<int64_t>(1, counts_.mtp_targets));
+        token = -coefficient;
       }
-    });
+    }
+    const Tensor dlogprob =
+        from_tokens(ctx_, activations_, stat_dtype(dtype), gradient, shifted);  // [R]
     Tensor dhidden = activations_.tensor("train.dmtp_hidden", dtype,
-                                         {batch.tokens(), config_.hidden_size});  // [T', d]
+                                         {module.hidden.rows(), config_.hidden_size});  // [T', d]
     fill_zero(ctx_, dhidden);
     lm_head_backward(ctx_, {dhidden, grads_.view.lm_head}, dlogprob, {}, head, module.hidden,
-                     weights_.view.lm_head, targets, {});
+                     weights_.view.lm_head, rows, {});
     grads.dmtp_hidden.push_back(dhidden);
   }
 }
@@ -191,8 +200,16 @@ StepReport TrainStep::finish(double lr) {
                      .hint = "lower the learning rate, or look at this step's samples"});
   optimizer_step(ctx_, weights_, optimizer_, grads_, report_.grad_norm, lr, options_.optimizer);
   if (options_.bias_update_speed > 0.0)
-    update_router_biases(weights_.view, load_, options_.bias_update_speed);
-  for (const std::vector<int64_t>& layer : load_) {
+    update_router_biases(ctx_, weights_.view, load_counts_.view, options_.bias_update_speed);
+  report_loads();
+  return report_;
+}
+
+void TrainStep::report_loads() {
+  if (load_counts_.view.numel() == 0 || config_.n_routed_experts == 0) return;
+  const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
+  report_.balance_loss = download_doubles(ctx_, balance_sum_.view)[0] / sequences_total;
+  for (const std::vector<int64_t>& layer : load()) {
     double sum = 0.0, most = 0.0;
     for (int64_t count : layer) {
       sum += static_cast<double>(count);
@@ -202,22 +219,31 @@ StepReport TrainStep::finish(double lr) {
       report_.load_max_over_mean =
           std::max(report_.load_max_over_mean, most * static_cast<double>(layer.size()) / sum);
   }
-  return report_;
+}
+
+std::vector<std::vector<int64_t>> TrainStep::load() {
+  const std::vector<int32_t> counts = download_ints(ctx_, load_counts_.view);
+  const auto experts = static_cast<size_t>(load_counts_.view.cols());
+  std::vector<std::vector<int64_t>> layers;
+  for (size_t i = 0; i < counts.size(); i += experts)
+    layers.emplace_back(counts.begin() + static_cast<std::ptrdiff_t>(i),
+                        counts.begin() + static_cast<std::ptrdiff_t>(i + experts));
+  return layers;
 }
 
 TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSequence> sequences) {
   activations_.reset();
-  const TokenBatch batch = make_batch(activations_, ids_of(sequences));
-  const Tensor targets = masked_targets(activations_, batch, sequences);
+  const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
+  const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
   const Tensor hidden =
       decoder_forward(ctx_, activations_, nullptr, weights, config_, batch, {});  // [T, d]
   const LogProbOutputs head =
-      make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights.lm_head, targets,
+      make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
+  lm_head_forward(ctx_, head, hidden, weights.lm_head, rows,
                   {.temperature = options_.temperature});
   TokenLoss out;
-  out.logprob = to_tokens(head.logprob, sequences);
-  if (options_.entropy) out.entropy = to_tokens(head.entropy, sequences);
+  out.logprob = to_tokens(ctx_, head.logprob, sequences);
+  if (options_.entropy) out.entropy = to_tokens(ctx_, head.entropy, sequences);
   return out;
 }
 

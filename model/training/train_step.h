@@ -73,14 +73,18 @@ class TrainStep {
 
   // What has been accumulated since begin(); finish() adds the rest.
   const StepReport& report() const { return report_; }
+  // Adds what the device has counted since begin() to the report. Waits for the device.
+  void report_loads();
+  // How many tokens chose each expert since begin(): [MoE block][expert], MTP blocks last. Waits
+  // for the device.
+  std::vector<std::vector<int64_t>> load();
   OwnedWeights& gradients() { return grads_; }
   OptimizerState& optimizer() { return optimizer_; }
-  const ExpertLoad& load() const { return load_; }
   const Arena& activations() const { return activations_; }
   const TrainOptions& options() const { return options_; }
 
  private:
-  void backward(const TokenBatch& batch, const DecoderSaved& saved, Tensor targets,
+  void backward(const TokenBatch& batch, const DecoderSaved& saved, const HeadRows& rows,
                 const LogProbOutputs& head, const TokenLoss& loss,
                 std::span<const TrainSequence> sequences);
   void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
@@ -93,7 +97,8 @@ class TrainStep {
   OwnedWeights grads_;
   OptimizerState optimizer_;
   Arena activations_;
-  ExpertLoad load_;
+  OwnedTensor load_counts_;  // [MoE blocks, E] i32
+  OwnedTensor balance_sum_;  // [1] f64
   GlobalCounts counts_;
   StepReport report_;
 };

@@ -132,7 +132,7 @@ TEST_CASE("golden: logits and nll of every model") {
     Arena arena;
     std::vector<std::vector<int32_t>> ids;
     for (const TrainSequence& s : o.sequences) ids.push_back(s.ids);
-    const TokenBatch batch = make_batch(arena, ids);
+    const TokenBatch batch = make_batch(o.ctx, arena, ids);
     const ModelWeights& weights = o.model.weights.view;
     const Tensor hidden =
         decoder_forward(o.ctx, arena, nullptr, weights, o.model.config, batch, {});

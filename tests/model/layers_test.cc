@@ -7,6 +7,7 @@
 #include "model/layers/lm_head.h"
 #include "model/layers/rope_env.h"
 #include "tests/model/ops/op_test.h"
+#include "tests/support/balance_loss.h"
 #include "tests/support/small_models.h"
 
 using namespace temper;
@@ -129,7 +130,7 @@ void check_moe(const ModelConfig& config, double balance) {
       {[&](Tensor y, bool save) { moe_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
        [&] { moe_backward(b.env(), b.dx, b.grads.view.layers[2].moe, b.dy, saved, w, balance); },
        [&] {
-         return balance * balance_loss_forward(b.ctx, saved.route.scores, b.cu_seqlens, params);
+         return balance * test::balance_loss(b.ctx, saved.route.scores, b.cu_seqlens, params);
        }});
 }
 
@@ -149,7 +150,7 @@ void check_block(const ModelConfig& config, size_t layer, double balance) {
        [&] {
          return balance == 0.0
                     ? 0.0
-                    : balance * balance_loss_forward(b.ctx, saved.moe.route.scores, b.cu_seqlens,
+                    : balance * test::balance_loss(b.ctx, saved.moe.route.scores, b.cu_seqlens,
                                                      router_params(b.config));
        }});
 }
@@ -220,7 +221,7 @@ TEST_CASE("layers: gradient of an MTP module in f64, with sequences of one and t
   Arena inputs;
   std::vector<std::vector<int32_t>> ids;
   for (int64_t length : {5, 1, 2, 7}) ids.push_back(random_ids(length, config.vocab_size, 90));
-  const TokenBatch batch = make_batch(inputs, ids);
+  const TokenBatch batch = make_batch(b.ctx, inputs, ids);
   const Tensor before = b.tensors.normal(DType::f64, {batch.tokens(), config.hidden_size});
   const int64_t rows = batch.tokens() - batch.sequences();  // the last token has no next one
   const Tensor dhidden = b.tensors.normal(DType::f64, {rows, config.hidden_size});
@@ -233,7 +234,7 @@ TEST_CASE("layers: gradient of an MTP module in f64, with sequences of one and t
     b.activations.reset();
     mtp_forward(b.ctx, b.activations, config, saved, before, batch, w.embed_tokens, w.mtp[0]);
     return dot_all(saved.hidden, dhidden) + dot_all(saved.output, doutput) +
-           balance * balance_loss_forward(b.ctx, saved.block.moe.route.scores,
+           balance * test::balance_loss(b.ctx, saved.block.moe.route.scores,
                                           saved.stream.batch.cu_seqlens, router_params(config));
   };
   loss();
@@ -258,27 +259,31 @@ TEST_CASE("layers: gradient of the head in f64: temperature, entropy, any chunk,
   test::Tensors t;
   const int64_t tokens = 9, d = 6, vocab = 23;
   const Tensor hidden = t.normal(DType::f64, {tokens, d}), head = t.normal(DType::f64, {vocab, d});
-  const Tensor targets = t.ints({tokens}, {3, -1, 22, 0, 7, -1, 7, 11, -1});
-  const Tensor dlogprob = t.normal(DType::f64, {tokens}), dentropy = t.normal(DType::f64, {tokens});
+  Arena arena;
+  const HeadRows rows =
+      make_head_rows(ctx, arena, std::vector<int32_t>{3, -1, 22, 0, 7, -1, 7, 11, -1});
+  const int64_t count = rows.count();
+  REQUIRE(count == 6);
+  CHECK(rows.rows.get<int32_t>()[1] == 2);
+  CHECK(rows.targets.get<int32_t>()[5] == 11);
+  const Tensor dlogprob = t.normal(DType::f64, {count}), dentropy = t.normal(DType::f64, {count});
   Tensor first_hidden, first_head;
   for (const int64_t chunk : {int64_t{128}, int64_t{1}, int64_t{4}}) {
     const HeadParams params{.temperature = 0.7, .chunk_tokens = chunk};
-    const LogProbOutputs out{t.poisoned(DType::f64, {tokens}), t.poisoned(DType::f64, {tokens}),
-                             t.poisoned(DType::f64, {tokens})};
+    const LogProbOutputs out{t.poisoned(DType::f64, {count}), t.poisoned(DType::f64, {count}),
+                             t.poisoned(DType::f64, {count})};
     const auto loss = [&] {
-      lm_head_forward(ctx, out, hidden, head, targets, params);
+      lm_head_forward(ctx, out, hidden, head, rows, params);
       double sum = 0.0;
-      for (int64_t i = 0; i < tokens; ++i)
+      for (int64_t i = 0; i < count; ++i)
         sum += dlogprob.get<double>()[i] * out.logprob.get<double>()[i] +
                dentropy.get<double>()[i] * out.entropy.get<double>()[i];
       return sum;
     };
     loss();
-    CHECK(out.logprob.get<double>()[1] == 0.0);
-    CHECK(out.entropy.get<double>()[5] == 0.0);
     const Tensor dhidden = t.zeros(DType::f64, {tokens, d});
     const Tensor dhead = t.zeros(DType::f64, {vocab, d});
-    lm_head_backward(ctx, {dhidden, dhead}, dlogprob, dentropy, out, hidden, head, targets, params);
+    lm_head_backward(ctx, {dhidden, dhead}, dlogprob, dentropy, out, hidden, head, rows, params);
     CHECK(check_gradient(hidden, dhidden, loss).relative < kTolerance);
     CHECK(check_gradient(head, dhead, loss).relative < kTolerance);
     if (chunk == 128) first_hidden = dhidden, first_head = dhead;

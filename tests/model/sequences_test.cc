@@ -75,7 +75,7 @@ struct Outputs {
 };
 Outputs outputs_of(Context& ctx, Arena& arena, const OwnedWeights& weights,
                    const ModelConfig& config, const Ids& ids) {
-  const TokenBatch batch = make_batch(arena, ids);
+  const TokenBatch batch = make_batch(ctx, arena, ids);
   DecoderSaved saved;
   Outputs out;
   out.hidden = decoder_forward(ctx, arena, &saved, weights.view, config, batch, {.mtp = true});

@@ -55,6 +55,7 @@ double run(TrainStep& step, const std::vector<TrainSequence>& sequences, int64_t
     step.accumulate(part, [&](TokenLoss& tokens) { loss += weigh(tokens, part, bin); });
   }
   const TrainOptions& o = step.options();
+  step.report_loads();
   return loss + o.mtp_weight * step.report().mtp_loss +
          o.balance_alpha * step.report().balance_loss;
 }
@@ -173,9 +174,11 @@ TEST_CASE("the number of threads does not change a bit of the gradient") {
 TEST_CASE("router biases move by the rule and are frozen at speed 0") {
   const ModelConfig config = small_v3_config();
   OwnedWeights weights = allocate_weights(config, DType::f32);
-  const std::vector<std::vector<int64_t>> load{
-      {8, 0, 4, 4, 4, 4, 4, 4}, {4, 4, 4, 4, 4, 4, 4, 4}, {0, 0, 0, 0, 0, 0, 0, 32}};
-  update_router_biases(weights.view, load, 0.001);
+  Context ctx(1);
+  std::vector<int32_t> load{8, 0, 4, 4, 4, 4, 4, 4,    // first MoE layer
+                            4, 4, 4, 4, 4, 4, 4, 4,    // second
+                            0, 0, 0, 0, 0, 0, 0, 32};  // the MTP block's
+  update_router_biases(ctx, weights.view, make_tensor(load.data(), DType::i32, {3, 8}), 0.001);
   const float* first = weights.view.layers[1].moe.e_score_correction_bias.get<float>();
   REQUIRE(first[0] == -0.001f);
   REQUIRE(first[1] == 0.001f);

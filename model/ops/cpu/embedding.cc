@@ -31,6 +31,10 @@ void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
   });
 }
 
+void scatter_rows_add(Context& ctx, Tensor y, Tensor x, Tensor index) {
+  cpu::embedding_backward(ctx, y, x, index);
+}
+
 void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids) {
   const int32_t* id = checked_ids(ids, dtable.rows());
   dispatch_float(dy.dtype, [&]<class T>() {

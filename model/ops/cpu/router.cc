@@ -195,6 +195,19 @@ void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const Router
                  [&]<class T>() { backward<T>(ctx, dlogits, dweights, saved, params); });
 }
 
+void router_bias_step(Context&, Tensor bias, Tensor counts, double speed) {
+  const int64_t experts = bias.numel();
+  const int32_t* load = counts.get<int32_t>();
+  int64_t sum = 0;
+  for (int64_t e = 0; e < experts; ++e) sum += load[e];
+  for (int64_t e = 0; e < experts; ++e) {
+    // The sign of mean - load, without rounding.
+    const int64_t gap = sum - load[e] * experts;
+    const double sign = gap > 0 ? 1.0 : gap < 0 ? -1.0 : 0.0;
+    bias.get<float>()[e] += static_cast<float>(speed * sign);
+  }
+}
+
 void balance_loss_forward(Context& ctx, Tensor total, Tensor scores, const Sequences& sequences,
                           const RouterParams& params) {
   double& loss = *total.get<double>();

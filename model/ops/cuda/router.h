@@ -10,6 +10,7 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
                     const RouterParams& params);
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
+void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed);
 void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
                           const RouterParams& params);
 void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,

@@ -23,7 +23,8 @@ struct Run {
     config.num_hidden_layers = 2;
     weights = allocate_weights(config, DType::f32);
     initialize_weights(weights.view, config, 5);
-    optimizer = make_optimizer_state(weights, {.bf16_moments = bf16_moments});
+    Context ctx(1);
+    optimizer = make_optimizer_state(ctx, weights, {.bf16_moments = bf16_moments});
     for (Buffer* buffer : {&optimizer.m.buffer, &optimizer.v.buffer})
       for (size_t i = 0; i < buffer->bytes(); ++i)
         static_cast<uint8_t*>(buffer->data())[i] =
@@ -48,7 +49,7 @@ TEST_CASE("resume: weights, moments, step and the trainer's own come back bit fo
                              run.state(40, R"({"seed": 7, "data": {"position": 123}})"), "");
     Context ctx(1);
     LoadedModel model = load_model(ctx, saved, DType::f32);
-    OptimizerState again = make_optimizer_state(model.weights, {.bf16_moments = bf16});
+    OptimizerState again = make_optimizer_state(ctx, model.weights, {.bf16_moments = bf16});
     const ResumedState resumed =
         load_training_state(saved, model.weights, model.config, again.m.view, again.v.view);
     CHECK(resumed.step == 40);

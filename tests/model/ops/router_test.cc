@@ -1,6 +1,7 @@
 #include "model/ops/router.h"
 
 #include "tests/model/ops/op_test.h"
+#include "tests/support/balance_loss.h"
 
 namespace temper {
 namespace {
@@ -145,11 +146,11 @@ TEST_CASE("the balance loss of even routing is one a sequence", "[ops]") {
   test::fill_constant(scores, 0.5);
   for (int64_t t = 0; t < 4; ++t) scores.row<double>(t)[t] = 0.5 + 1e-12;  // each expert once
   const std::vector<int32_t> one = {0, 4}, three = {0, 2, 2, 4};
-  CHECK(balance_loss_forward(ctx, scores, one, params_of(1, 1, 1)) == Approx(1.0));
-  CHECK(balance_loss_forward(ctx, scores, three, params_of(1, 1, 1)) == Approx(2.0));
+  CHECK(test::balance_loss(ctx, scores, one, params_of(1, 1, 1)) == Approx(1.0));
+  CHECK(test::balance_loss(ctx, scores, three, params_of(1, 1, 1)) == Approx(2.0));
   test::fill_constant(scores, 0.0);
   for (int64_t t = 0; t < 4; ++t) scores.row<double>(t)[2] = 0.9;  // all to one expert: E / K
-  CHECK(balance_loss_forward(ctx, scores, one, params_of(1, 1, 1)) == Approx(4.0));
+  CHECK(test::balance_loss(ctx, scores, one, params_of(1, 1, 1)) == Approx(4.0));
 }
 
 TEST_CASE("the balance loss's gradient", "[ops][gradient]") {
@@ -164,7 +165,7 @@ TEST_CASE("the balance loss's gradient", "[ops][gradient]") {
   const Routed r(make, DType::f64, tokens, experts, 2);
   const auto loss = [&] {
     router_forward(ctx, r.out, logits, {}, params);
-    return 0.3 * balance_loss_forward(ctx, r.out.scores, cu, params);
+    return 0.3 * test::balance_loss(ctx, r.out.scores, cu, params);
   };
   loss();
   const Tensor dlogits = make.zeros_slice(DType::f64, {tokens, experts});

@@ -63,7 +63,7 @@ double first_move(double g, double max_grad_norm, double lr, double weight_decay
   options.max_grad_norm = max_grad_norm;
   options.weight_decay = weight_decay;
   options.eps = 1.0;  // makes the step depend on the gradient's size, which clipping changes
-  OptimizerState state = make_optimizer_state(weights, options);
+  OptimizerState state = make_optimizer_state(ctx, weights, options);
   optimizer_step(ctx, weights, state, grads, global_grad_norm(ctx, grads), lr, options);
   const double move = 1.0 - weights.view.norm.get<double>()[0];
   if (weights_out != nullptr) *weights_out = std::move(weights);

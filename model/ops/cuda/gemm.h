@@ -1,0 +1,25 @@
+// Matrix products by cuBLASLt, planned once for each shape and dtype.
+#pragma once
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace temper::cuda {
+
+// One operand: `rows` x `cols` numbers, row-major with `stride` elements from row to row, taken as
+// it lies or transposed. With a batch, the next matrix is `batch_stride` elements on.
+struct Operand {
+  void* data = nullptr;
+  DType dtype = DType::f32;
+  int64_t rows = 0, cols = 0, stride = 0, batch_stride = 0;
+  bool transposed = false;
+};
+// All of a tensor as a matrix of rows() x cols().
+Operand operand(const Tensor& t, bool transposed = false);
+
+// C = A B + beta C for each of `batch` matrices; A and B are f32 or bf16 alike, C that or f32.
+// f32 products are full f32 (no TF32). Sums are f32. Deterministic: one algorithm a shape.
+void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b, float beta,
+          int64_t batch = 1);
+
+}  // namespace temper::cuda

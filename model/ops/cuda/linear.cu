@@ -1,0 +1,92 @@
+#include "model/ops/cuda/linear.h"
+
+#include "model/ops/cuda/column_sum.h"
+#include "model/ops/cuda/elementwise.h"
+#include "model/ops/cuda/gemm.h"
+#include "model/ops/cuda/grouped_gemm.h"
+#include "model/ops/cuda/kernel.h"
+
+namespace temper::cuda {
+namespace {
+
+template <class Y, class B>
+__global__ void bias_kernel(Rows<Y> y, const B* bias) {
+  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const int64_t row = index / y.cols, col = index % y.cols;
+  if (row >= y.rows) return;
+  Y& element = y.row(row)[col];
+  element = from_float<Y>(to_float(element) + to_float(bias[col]));
+}
+
+// The tensor itself, or a copy in `dtype`: the two factors of a product are of one dtype.
+Tensor as(Context& ctx, Tensor t, DType dtype) {
+  if (t.dtype == dtype) return t;
+  const Tensor out = ctx.scratch.tensor("linear.as", dtype, {t.rows(), t.cols()});
+  cuda::copy(ctx, out, t);
+  return out;
+}
+
+// One head of [T, H, n] as a [T, n] matrix; the batch walks the heads.
+Operand heads_operand(const Tensor& t) {
+  Operand o = operand(t);
+  o.rows = t.dim(0);
+  o.stride = t.dim(1) * t.row_stride;
+  o.batch_stride = t.row_stride;
+  return o;
+}
+// Row h of `w` [H, rows*cols] as a [rows, cols] matrix.
+Operand weights_operand(const Tensor& w, int64_t rows, int64_t cols, bool transposed) {
+  Operand o = operand(w, transposed);
+  o.rows = rows, o.cols = cols, o.stride = cols;
+  o.batch_stride = w.row_stride;
+  return o;
+}
+
+}  // namespace
+
+void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
+  if (y.empty()) return;
+  gemm(ctx, operand(y), operand(x), operand(w, true), 0.0F);
+  if (bias.data == nullptr) return;
+  dispatch(y.dtype, [&]<class Y>() {
+    dispatch(bias.dtype, [&]<class B>() {
+      bias_kernel<<<blocks_for(y.numel(), 256), 256, 0, stream_of(ctx)>>>(rows_of<Y>(y),
+                                                                          data_of<B>(bias));
+      check_launch();
+    });
+  });
+}
+
+void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w) {
+  if (dy.empty()) return;
+  ArenaScope scope(ctx.scratch);
+  const Tensor narrow = as(ctx, dy, x.dtype);
+  if (grads.dx.data != nullptr) gemm(ctx, operand(grads.dx), operand(narrow), operand(w), 1.0F);
+  if (grads.dw.data != nullptr)
+    gemm(ctx, operand(grads.dw), operand(narrow, true), operand(x), 1.0F);
+  if (grads.dbias.data != nullptr) add_column_sums(ctx, grads.dbias, dy);
+}
+
+void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
+  grouped_forward(ctx, y, x, w, offsets);
+}
+
+void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w,
+                             Tensor offsets) {
+  if (grads.dx.data != nullptr) grouped_input_grad(ctx, grads.dx, dy, w, offsets);
+  if (grads.dw.data != nullptr) grouped_weight_grad(ctx, grads.dw, dy, x, offsets);
+}
+
+void head_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
+  if (y.empty()) return;
+  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, y.cols(), x.cols(), true), 0.0F,
+       w.dim(0));
+}
+
+void head_linear_transposed_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
+  if (y.empty()) return;
+  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, x.cols(), y.cols(), false),
+       0.0F, w.dim(0));
+}
+
+}  // namespace temper::cuda

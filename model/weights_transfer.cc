@@ -1,0 +1,57 @@
+// Weights between host and device.
+#include <algorithm>
+#include <cstring>
+
+#include "core/device.h"
+#include "model/ops/elementwise.h"
+#include "model/weights.h"
+
+namespace temper {
+namespace {
+
+constexpr int64_t kPiece = int64_t{16} << 20;  // elements converted at a time
+
+size_t bytes_of(const Tensor& t) {
+  return static_cast<size_t>(t.numel()) * size_of(t.dtype);
+}
+
+void copy_biases(Context& ctx, const OwnedWeights& to, const OwnedWeights& from) {
+  const Tensor &t = to.router_biases.view, &f = from.router_biases.view;
+  copy_bytes(ctx, t.data, t.device, f.data, f.device, bytes_of(f));
+}
+
+}  // namespace
+
+OwnedWeights weights_on_device(Context& ctx, const OwnedWeights& host, const ModelConfig& config,
+                               DType dtype) {
+  OwnedWeights out = allocate_weights(config, dtype, ctx.device);
+  const Tensor &from = host.storage.view, &to = out.storage.view;
+  for (int64_t begin = 0; begin < from.numel(); begin += kPiece) {
+    const int64_t n = std::min(kPiece, from.numel() - begin);
+    ArenaScope scope(ctx.scratch);
+    const Tensor piece = upload(ctx, ctx.scratch, "weights.piece", from.slice_rows(begin, n));
+    copy(ctx, to.slice_rows(begin, n), piece);
+  }
+  copy_biases(ctx, out, host);
+  synchronize(ctx);
+  return out;
+}
+
+OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
+                             Tensor flat) {
+  const Tensor from = flat.empty() ? weights.storage.view : flat;
+  OwnedWeights out = allocate_weights(config, stat_dtype(from.dtype), Device::cpu);
+  const Tensor& to = out.storage.view;
+  for (int64_t begin = 0; begin < from.numel(); begin += kPiece) {
+    const int64_t n = std::min(kPiece, from.numel() - begin);
+    ArenaScope scope(ctx.scratch);
+    const Tensor piece = ctx.scratch.tensor("weights.piece", to.dtype, {n});
+    copy(ctx, piece, from.slice_rows(begin, n));
+    const Tensor target = to.slice_rows(begin, n);
+    copy_bytes(ctx, target.data, Device::cpu, piece.data, piece.device, bytes_of(piece));
+  }
+  copy_biases(ctx, out, weights);
+  return out;
+}
+
+}  // namespace temper

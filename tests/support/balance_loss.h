@@ -1,0 +1,15 @@
+// The sequence balance loss of host scores as a number.
+#pragma once
+
+#include "model/ops/router.h"
+
+namespace temper::test {
+
+inline double balance_loss(Context& ctx, const Tensor& scores, const Sequences& sequences,
+                           const RouterParams& params) {
+  const OwnedTensor sum = allocate(DType::f64, {1});
+  balance_loss_forward(ctx, sum.view, scores, sequences, params);
+  return sum.view.get<double>()[0];
+}
+
+}  // namespace temper::test
