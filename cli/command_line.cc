@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/config_file.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "reward/spec.h"
@@ -44,6 +45,18 @@ CLI::Option* bind_flag(CLI::App& app, const Option& option) {
   const std::string names = option.is_positional() ? flag + ",--" + flag : "--" + flag;
   CLI::Option* parsed = app.add_option(names, [](const CLI::results_t&) { return true; });
   return parsed->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+// On the GPU the arithmetic is bf16 unless the user said otherwise; options whose choices are the
+// CPU's two arithmetics are the ones meant.
+void choose_arithmetic(Subcommand& subcommand) {
+  Option* dtype = subcommand.options.find_flag("dtype");
+  if (dtype == nullptr || dtype->origin() != OptionOrigin::default_value) return;
+  const auto& choices = dtype->choices();
+  if (std::find(choices.begin(), choices.end(), "f64") == choices.end()) return;
+  const Option* device = subcommand.options.find_flag("device");
+  if (device == nullptr || device_of(device->values().at(0)) == Device::cpu) return;
+  dtype->set({"bf16"}, "--device", OptionOrigin::default_value);
 }
 
 // One CLI11 app a subcommand and a family ("model"), found by its full name.
@@ -172,6 +185,7 @@ Command Parser::read(int argc, char** argv) {
     if (flag.parsed->count() == 0) continue;
     flag.option->set(flag.parsed->results(), "--" + flag.option->flag(), OptionOrigin::flag);
   }
+  choose_arithmetic(*subcommand);
   if (builtins.print_config) return {Command::Kind::print_config, subcommand, name};
   subcommand->options.check_required();
   return {Command::Kind::run, subcommand, name};
@@ -184,6 +198,7 @@ void add_common_options(Subcommands& subcommands, CommonOptions& common) {
     OptionsTable table;
     table.group("General");
     table.add("threads", &common.threads, "CPU threads; 0 takes one a core").range(0, 1024);
+    table.add("device", &common.device, "auto (the GPU where there is one), cpu or cuda");
     table.add("quiet", &common.quiet, "no progress on stderr, only warnings");
     subcommand.options.include(std::move(table));
   }

@@ -4,6 +4,7 @@
 
 #include "cli/prompted_model.h"
 #include "cli/subcommands.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -46,7 +47,7 @@ class Generator {
   Generator(const GenerateOptions& options, Invocation& cli)
       : o_(options),
         cli_(cli),
-        ctx_(static_cast<int>(cli.common.threads)),
+        ctx_(static_cast<int>(cli.common.threads), device_of(cli.common.device)),
         model_(load_model_in_use(ctx_, options.model, options.sampling.dtype, cli.log)),
         engine_(ctx_, model_.weights.view, model_.config, options.sampling.limits()) {
     if (model_.tokenizer && options.ids.empty() && !options.raw) {

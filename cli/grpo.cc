@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/training_run.h"
+#include "core/device.h"
 #include "data/chat_template.h"
 #include "data/prompts.h"
 #include "grpo/trainer.h"
@@ -58,7 +59,7 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
   const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
                                "--reward");
-  Context ctx(static_cast<int>(cli.common.threads));
+  Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   const Tokenizer& tokenizer = model.need_tokenizer();
   const ChatTemplate chat = ChatTemplate::choose(o.chat_template, tokenizer);
@@ -66,6 +67,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   const bool with_reference = o.kl_coef > 0.0;
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,
+                                         .device = ctx.device,
                                          .longest_sequence = o.max_prompt_tokens + o.max_new_tokens,
                                          .micro_batch_tokens = o.training.micro_batch_tokens,
                                          .cache_bytes = cache_bytes(o, model.config),
@@ -74,7 +76,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
 
   std::optional<ModelInUse> reference;
   if (with_reference) reference = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
-  TrainingRun run(cli, {"grpo", o.out, o.data, o.keep, o.save_dtype}, model,
+  TrainingRun run(ctx, cli, {"grpo", o.out, o.data, o.keep, o.save_dtype}, model,
                   static_cast<uint64_t>(o.training.seed));
   const GrpoResult result =
       train_grpo({ctx, model.config, model.weights, reference ? &reference->weights.view : nullptr,

@@ -1,5 +1,7 @@
 #include "cli/load_model.h"
 
+#include "core/device.h"
+
 namespace temper {
 
 const Tokenizer& ModelInUse::need_tokenizer() const {
@@ -12,6 +14,7 @@ const Tokenizer& ModelInUse::need_tokenizer() const {
 
 ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DType dtype,
                              Logger& log) {
+  check_arithmetic(ctx.device, dtype);
   ModelInUse model;
   model.path = dir;
   LoadedModel loaded = load_model(ctx, dir, dtype);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/help.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -35,7 +36,7 @@ std::vector<int32_t> stop_ids_for(const ModelInUse& model, const ChatTemplate* c
 
 PromptedModel::PromptedModel(const PromptSourceOptions& source, const SamplingOptions& sampling,
                              Invocation& cli)
-    : ctx(static_cast<int>(cli.common.threads)),
+    : ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device)),
       model(load_model_in_use(ctx, source.model, sampling.dtype, cli.log)),
       chat(ChatTemplate::choose(source.chat_template, model.need_tokenizer())),
       data(read_prompts({source.data.begin(), source.data.end()}, &model.need_tokenizer(), &chat,
@@ -81,7 +82,8 @@ SamplingRun::SamplingRun(const std::string& out, const std::string& kind,
   }
   run.data_hashes += "}";
   run.environment = "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
-                    std::string(name_of(sampling.dtype)) + "\",\"device\":\"cpu\"}";
+                    std::string(name_of(sampling.dtype)) + "\",\"device\":\"" +
+                    std::string(name_of(device_of(cli.common.device))) + "\"}";
   id_ = store_.begin_run(run);
 }
 

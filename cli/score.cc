@@ -6,6 +6,7 @@
 #include "cli/jsonl.h"
 #include "cli/load_model.h"
 #include "cli/subcommands.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "rollout/score.h"
@@ -33,8 +34,9 @@ OptionsTable score_options(ScoreCommand& o) {
   table.group("Computation");
   table.add("temperature", &o.temperature, "logits are divided by it").above(0);
   table.add("batch-tokens", &o.batch_tokens, "of a forward pass").unit("tokens").at_least(1);
-  table.add_choice("dtype", &o.dtype, {{"f32", DType::f32}, {"f64", DType::f64}},
-                   "arithmetic on the CPU");
+  table.add_choice("dtype", &o.dtype,
+                   {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}},
+                   "arithmetic; f64 on the CPU alone, bf16 on the GPU alone and the default there");
   return table;
 }
 
@@ -101,7 +103,7 @@ void append_row(std::string& out, const std::vector<int32_t>& ids,
 }
 
 int run_score(const ScoreCommand& o, Invocation& cli) {
-  Context ctx(static_cast<int>(cli.common.threads));
+  Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   const ModelInUse model = load_model_in_use(ctx, o.model, o.dtype, cli.log);
   const std::vector<std::vector<int32_t>> sequences = read_sequences(o, model);
   int64_t tokens = 0, scored = 0;

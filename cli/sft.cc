@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "cli/training_run.h"
+#include "core/device.h"
 #include "data/chat_template.h"
 #include "data/dataset.h"
 #include "model/training/memory_plan.h"
@@ -50,16 +51,17 @@ void report(const SftResult& result, const SftOptions& o, Logger& log) {
 }
 
 int run_sft(const SftOptions& o, Invocation& cli) {
-  Context ctx(static_cast<int>(cli.common.threads));
+  Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   const SftSamples samples = read_samples(o, model, cli.log);
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,
+                                         .device = ctx.device,
                                          .longest_sequence = o.max_tokens,
                                          .micro_batch_tokens = o.training.micro_batch_tokens});
   cli.log.info(plan.text());
 
-  TrainingRun run(cli, {"sft", o.out, o.data, o.keep, o.save_dtype}, model,
+  TrainingRun run(ctx, cli, {"sft", o.out, o.data, o.keep, o.save_dtype}, model,
                   static_cast<uint64_t>(o.training.seed));
   const SftResult result =
       train_sft({ctx, model.config, model.weights, o, samples.train, samples.heldout,

@@ -33,7 +33,8 @@ namespace temper {
 
 // Options that every subcommand has.
 struct CommonOptions {
-  int64_t threads = 0;  // 0: one a core
+  int64_t threads = 0;          // 0: one a core
+  std::string device = "auto";  // auto, cpu or cuda
   bool quiet = false;
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cli/help.h"
+#include "core/device.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
@@ -23,7 +24,8 @@ std::string data_hashes(const std::vector<std::string>& files) {
 
 std::string environment_json(const Invocation& cli, DType dtype) {
   return "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
-         std::string(name_of(dtype)) + "\",\"device\":\"cpu\"}";
+         std::string(name_of(dtype)) + "\",\"device\":\"" +
+         std::string(name_of(device_of(cli.common.device))) + "\"}";
 }
 
 int64_t folder_bytes(const fs::path& dir) {
@@ -47,9 +49,9 @@ const fs::path& new_run_folder(const fs::path& out) {
 
 }  // namespace
 
-TrainingRun::TrainingRun(Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model,
-                         uint64_t seed)
-    : spec_(spec), model_(model), log_(cli.log), store_(new_run_folder(spec.out)) {
+TrainingRun::TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec,
+                         ModelInUse& model, uint64_t seed)
+    : ctx_(ctx), spec_(spec), model_(model), log_(cli.log), store_(new_run_folder(spec.out)) {
   NewRun run;
   run.kind = spec.kind;
   run.model = fs::absolute(model.path).lexically_normal().string();
@@ -79,7 +81,12 @@ void TrainingRun::save(StepWriter& writer, int64_t step, const OptimizerState& o
   SaveOptions options;
   options.stored_as = spec_.save_dtype == "bf16" ? StoredAs::bf16 : StoredAs::f32;
   options.tokenizer_from = model_.path;
-  save_model(model_.weights.view, model_.config, dir, options);
+  if (model_.weights.storage.view.device == Device::cpu) {
+    save_model(model_.weights.view, model_.config, dir, options);
+  } else {
+    OwnedWeights host = weights_on_host(ctx_, model_.weights, model_.config, optimizer.master.view);
+    save_model(host.view, model_.config, dir, options);
+  }
   NewCheckpoint row;
   row.path = name;
   row.policy_version = step;

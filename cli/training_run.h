@@ -25,7 +25,8 @@ struct TrainingRunSpec {
 class TrainingRun {
  public:
   // Throws UserError if the folder spec.out holds a run or a model already: nothing is written.
-  TrainingRun(Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model, uint64_t seed);
+  TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model,
+              uint64_t seed);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
@@ -42,6 +43,7 @@ class TrainingRun {
  private:
   void drop_old_checkpoints();
 
+  Context& ctx_;
   TrainingRunSpec spec_;
   ModelInUse& model_;
   Logger& log_;

@@ -1,6 +1,7 @@
 #include "core/device.h"
 
 #include <cstring>
+#include <fstream>
 
 #include "core/cuda/memory.h"
 #include "core/error.h"
@@ -48,6 +49,31 @@ Device device_of(std::string_view name) {
 
 std::string_view name_of(Device device) {
   return device == Device::cpu ? "cpu" : "cuda";
+}
+
+void check_arithmetic(Device device, DType dtype) {
+  const bool wide = dtype == DType::f32;
+  if (device == Device::cpu && (wide || dtype == DType::f64)) return;
+  if (device == Device::cuda && (wide || dtype == DType::bf16)) return;
+  throw UserError({.what = "the " + std::string(name_of(device)) + " backend does not compute in " +
+                           std::string(name_of(dtype)),
+                   .expected = device == Device::cpu ? "f32 or f64" : "f32 or bf16",
+                   .hint = "change --dtype or --device"});
+}
+
+int64_t available_memory(Device device) {
+  if constexpr (kWithCuda)
+    if (device == Device::cuda) return static_cast<int64_t>(cuda::free_bytes());
+  require(device == Device::cpu, "this build has no CUDA memory");
+  std::ifstream info("/proc/meminfo");
+  std::string key;
+  int64_t kib = 0;
+  while (info >> key >> kib) {
+    std::string rest;
+    std::getline(info, rest);
+    if (key == "MemAvailable:") return kib * 1024;
+  }
+  return int64_t{8} << 30;
 }
 
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,

@@ -33,6 +33,13 @@ constexpr DType stat_dtype(DType dtype) {
   return dtype == DType::bf16 || dtype == DType::f16 ? DType::f32 : dtype;
 }
 
+// Throws UserError if the device does not compute in `dtype`: f32 or f64 on the CPU, f32 or bf16
+// on the GPU.
+void check_arithmetic(Device device, DType dtype);
+
+// Memory that can still be taken, in bytes: MemAvailable of /proc/meminfo, or what the card says.
+int64_t available_memory(Device device);
+
 // Copies `bytes` between any two devices. To or from the host it returns when the host may reuse
 // or read the bytes; between device memory it is queued on the context's stream.
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,

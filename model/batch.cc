@@ -4,8 +4,7 @@
 
 namespace temper {
 
-TokenBatch make_batch(Context& ctx, Arena& arena,
-                      std::span<const std::vector<int32_t>> sequences) {
+TokenBatch make_batch(Context& ctx, Arena& arena, std::span<const std::vector<int32_t>> sequences) {
   TokenBatch batch;
   batch.cu_seqlens = {0};
   std::vector<int32_t> ids, positions;

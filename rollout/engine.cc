@@ -53,8 +53,8 @@ RolloutEngine::RolloutEngine(Context& ctx, const ModelWeights& weights, const Mo
   const int64_t longest = config.max_position_embeddings;
   if (limits.max_length <= 0) limits_.max_length = longest;
   if (longest > 0) limits_.max_length = std::min(limits_.max_length, longest);
-  kept_ = allocate(weights.embed_tokens.dtype, {limits.max_samples, config.hidden_size},
-                   ctx.device);
+  kept_ =
+      allocate(weights.embed_tokens.dtype, {limits.max_samples, config.hidden_size}, ctx.device);
   requests_.reserve(static_cast<size_t>(limits.max_samples));
   draws_.reserve(static_cast<size_t>(limits.max_samples));
 }

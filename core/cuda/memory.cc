@@ -24,6 +24,12 @@ const char* device_problem() {
   return count == 0 ? "no GPU is visible" : "";
 }
 
+size_t free_bytes() {
+  size_t free_now = 0, total = 0;
+  check(cudaMemGetInfo(&free_now, &total));
+  return free_now;
+}
+
 void* allocate(size_t bytes) {
   void* data = nullptr;
   const cudaError_t status = cudaMalloc(&data, bytes);

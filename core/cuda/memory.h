@@ -10,6 +10,7 @@ namespace temper::cuda {
 int device_count();
 // Why no GPU can be used ("no CUDA-capable device is detected"), or empty.
 const char* device_problem();
+size_t free_bytes();
 void* allocate(size_t bytes);  // throws SystemError when the card is full, with what is free
 void free(void* data) noexcept;
 void clear(void* data, size_t bytes);

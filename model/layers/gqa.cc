@@ -73,7 +73,7 @@ void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const
   GqaSaved s;
   s.x = x;
   project_qkv(ctx, env.config, arena, s, w, env.cos, env.sin);
-  s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});   // [T, H, D]
+  s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});               // [T, H, D]
   s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
   linear_forward(ctx, y, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);

@@ -16,7 +16,7 @@ struct LayerEnv {
   Arena& activations;
   const ModelConfig& config;
   Sequences sequences;
-  Tensor cos, sin;                      // [T, rotary/2] of the batch's positions
+  Tensor cos, sin;  // [T, rotary/2] of the batch's positions
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
 };

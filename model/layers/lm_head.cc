@@ -24,8 +24,7 @@ Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, T
   c.rows = rows.rows.slice_rows(begin, n);
   c.targets = rows.targets.slice_rows(begin, n);
   c.hidden = ctx.scratch.tensor("head.hidden", hidden.dtype, {n, hidden.cols()});
-  c.logits =
-      ctx.scratch.tensor("head.logits", stat_dtype(hidden.dtype), {n, lm_head.dim(0)});
+  c.logits = ctx.scratch.tensor("head.logits", stat_dtype(hidden.dtype), {n, lm_head.dim(0)});
   embedding_forward(ctx, c.hidden, hidden, c.rows);
   linear_forward(ctx, c.logits, c.hidden, lm_head);
   return c;

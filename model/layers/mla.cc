@@ -33,7 +33,7 @@ void project_q(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& 
   Tensor q_flat = s.q.reshape({tokens, n.heads * n.qk});
   if (n.q_lora == 0) return linear_forward(ctx, q_flat, s.x, w.q_proj);
   s.q_a = arena.tensor("mla.q_a", dtype, {tokens, n.q_lora});                // [T, q_lora]
-  s.q_a_rstd = arena.tensor("mla.q_a_rstd", stat_dtype(dtype), {tokens});                // [T]
+  s.q_a_rstd = arena.tensor("mla.q_a_rstd", stat_dtype(dtype), {tokens});    // [T]
   s.q_a_normed = arena.tensor("mla.q_a_normed", dtype, {tokens, n.q_lora});  // [T, q_lora]
   linear_forward(ctx, s.q_a, s.x, w.q_a_proj);
   rms_norm_forward(ctx, s.q_a_normed, s.q_a_rstd, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
@@ -45,9 +45,9 @@ void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSa
                     const MlaWeights& w) {
   const Dims n(config);
   const int64_t tokens = s.x.rows();
-  s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, n.latent + n.rope});  // [T, R+rope]
-  s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", stat_dtype(s.x.dtype), {tokens});           // [T]
-  s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});       // [T, R]
+  s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, n.latent + n.rope});     // [T, R+rope]
+  s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", stat_dtype(s.x.dtype), {tokens});  // [T]
+  s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});          // [T, R]
   linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
   rms_norm_forward(ctx, s.latent, s.kv_a_rstd, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
                    config.latent_norm_eps);
@@ -77,8 +77,8 @@ void mla_forward(const LayerEnv& env, Tensor y, MlaSaved* saved, Tensor x, const
   copy(ctx, s.k.slice_cols(0, n.nope), s.kv.slice_cols(0, n.nope));
   broadcast_heads_forward(ctx, s.k.slice_cols(n.nope, n.rope), k_rope);
 
-  s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});  // [T, H, v]
-  s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});   // [T, H]
+  s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});             // [T, H, v]
+  s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
                     {env.sequences, env.config.softmax_scale()});
   linear_forward(ctx, y, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);

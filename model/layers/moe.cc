@@ -13,10 +13,11 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
   const int64_t tokens = s.x.rows(), experts = w.gate.dim(0);
   const int64_t top_k = env.config.num_experts_per_tok;
   const DType dtype = s.x.dtype;
-  Tensor logits = env.ctx.scratch.tensor("moe.logits", stat_dtype(dtype), {tokens, experts});  // [T, E]
-  s.route.experts = arena.tensor("moe.experts", DType::i32, {tokens, top_k});      // [T, K]
-  s.route.weights = arena.tensor("moe.weights", stat_dtype(dtype), {tokens, top_k});           // [T, K]
-  s.route.scores = arena.tensor("moe.scores", stat_dtype(dtype), {tokens, experts});           // [T, E]
+  Tensor logits =
+      env.ctx.scratch.tensor("moe.logits", stat_dtype(dtype), {tokens, experts});     // [T, E]
+  s.route.experts = arena.tensor("moe.experts", DType::i32, {tokens, top_k});         // [T, K]
+  s.route.weights = arena.tensor("moe.weights", stat_dtype(dtype), {tokens, top_k});  // [T, K]
+  s.route.scores = arena.tensor("moe.scores", stat_dtype(dtype), {tokens, experts});  // [T, E]
   linear_forward(env.ctx, logits, s.x, w.gate);
   router_forward(env.ctx, s.route, logits, w.e_score_correction_bias, router_params(env.config));
 
@@ -64,14 +65,15 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
   const DType dtype = dy.dtype;
   const int64_t tokens = dy.rows(), rows = s.rows.rows(), d = dy.cols();
   const int64_t inner = w.experts_gate_proj.dim(1), experts = w.gate.dim(0);
-  Tensor dweights =
-      ctx.scratch.tensor("moe.dweights", stat_dtype(dtype), {tokens, s.route.weights.cols()});  // [T, K]
-  Tensor dlogits = ctx.scratch.tensor("moe.dlogits", stat_dtype(dtype), {tokens, experts});     // [T, E]
-  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                   // [T*K, d]
-  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});               // [T*K, I]
-  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});             // [T*K, I]
-  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});                 // [T*K, I]
-  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                 // [T*K, d]
+  Tensor dweights = ctx.scratch.tensor("moe.dweights", stat_dtype(dtype),
+                                       {tokens, s.route.weights.cols()});  // [T, K]
+  Tensor dlogits =
+      ctx.scratch.tensor("moe.dlogits", stat_dtype(dtype), {tokens, experts});  // [T, E]
+  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});               // [T*K, d]
+  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});           // [T*K, I]
+  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});         // [T*K, I]
+  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});             // [T*K, I]
+  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});             // [T*K, d]
   for (Tensor t : {dweights, dlogits, dout, dact, dgate, dup, drows}) fill_zero(ctx, t);
 
   if (env.config.n_shared_experts > 0)
@@ -92,8 +94,7 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
   const RouterParams params = router_params(env.config);
   router_backward(ctx, dlogits, dweights, s.route, params);
   if (balance_coefficient != 0.0)
-    balance_loss_backward(ctx, dlogits, s.route.scores, env.sequences, balance_coefficient,
-                          params);
+    balance_loss_backward(ctx, dlogits, s.route.scores, env.sequences, balance_coefficient, params);
   linear_backward(ctx, {.dx = dx, .dw = dw.gate}, dlogits, s.x, w.gate);
 }
 

@@ -44,7 +44,8 @@ void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor
     case Device::cpu:
       return cpu::mla_decode_attention(ctx, o_latent, q_latent, q_rope, cache, rows, scale);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::mla_decode_attention(ctx, o_latent, q_latent, q_rope, cache, rows, scale);
+      if constexpr (kWithCuda)
+        return cuda::mla_decode_attention(ctx, o_latent, q_latent, q_rope, cache, rows, scale);
       no_backend();
   }
 }

@@ -27,7 +27,8 @@ void log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor logits, Te
     case Device::cpu:
       return cpu::log_prob_forward(ctx, out, logits, targets, temperature);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::log_prob_forward(ctx, out, logits, targets, temperature);
+      if constexpr (kWithCuda)
+        return cuda::log_prob_forward(ctx, out, logits, targets, temperature);
       no_backend();
   }
 }
@@ -45,7 +46,9 @@ void log_prob_backward(Context& ctx, Tensor logits, Tensor dlogprob, Tensor dent
     case Device::cpu:
       return cpu::log_prob_backward(ctx, logits, dlogprob, dentropy, saved, targets, temperature);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::log_prob_backward(ctx, logits, dlogprob, dentropy, saved, targets, temperature);
+      if constexpr (kWithCuda)
+        return cuda::log_prob_backward(ctx, logits, dlogprob, dentropy, saved, targets,
+                                       temperature);
       no_backend();
   }
 }

@@ -93,7 +93,8 @@ void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tenso
     case Device::cpu:
       return cpu::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
+      if constexpr (kWithCuda)
+        return cuda::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
       no_backend();
   }
 }

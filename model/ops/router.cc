@@ -101,9 +101,8 @@ void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequenc
   }
 }
 
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           const Sequences& sequences, double coefficient,
-                           const RouterParams& params) {
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
+                           double coefficient, const RouterParams& params) {
   check_params(params, scores.cols());
   check_sequences(sequences.cu_seqlens, scores.rows());
   check_alike({dlogits, scores});
@@ -112,7 +111,8 @@ void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
     case Device::cpu:
       return cpu::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
+      if constexpr (kWithCuda)
+        return cuda::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
       no_backend();
   }
 }

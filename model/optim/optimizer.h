@@ -19,7 +19,7 @@ struct OptimizerOptions {
 struct OptimizerState {
   OwnedTensor master;  // [parameters] f32; empty if the weights are f32 or f64 themselves
   OwnedTensor m, v;    // [parameters] in the dtype of the updated weights, or bf16
-  int64_t step = 0;  // updates done
+  int64_t step = 0;    // updates done
 };
 
 // Zero moments for every weight, and the master copy where one is needed.

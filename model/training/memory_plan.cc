@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 
+#include "core/device.h"
 #include "model/layers/lm_head.h"
 
 namespace temper {
@@ -75,15 +75,18 @@ int64_t activation_bytes_per_token(const ModelConfig& c, const TrainOptions& o, 
 
 MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& options,
                              const PlanRequest& request) {
-  const int64_t weights =
-      count_parameters(config).total * static_cast<int64_t>(size_of(request.dtype));
-  const int64_t moment =
-      options.optimizer.bf16_moments ? count_parameters(config).total * 2 : weights;
-  const int64_t head = 2 * HeadParams{}.chunk_tokens * config.vocab_size *
-                       static_cast<int64_t>(size_of(request.dtype));
+  const DType wide = stat_dtype(request.dtype);
+  const int64_t parameters = count_parameters(config).total;
+  const auto in = [&](DType dtype) { return parameters * static_cast<int64_t>(size_of(dtype)); };
+  const int64_t weights = in(request.dtype);
+  const int64_t moment = in(options.optimizer.bf16_moments ? DType::bf16 : wide);
+  const int64_t head =
+      2 * HeadParams{}.chunk_tokens * config.vocab_size * static_cast<int64_t>(size_of(wide));
   MemoryPlan plan;
-  plan.memory_bytes = request.memory_bytes > 0 ? request.memory_bytes : available_memory();
-  plan.items = {{"weights", weights}, {"gradients", weights}, {"AdamW moments", 2 * moment}};
+  plan.memory_bytes =
+      request.memory_bytes > 0 ? request.memory_bytes : available_memory(request.device);
+  plan.items = {{"weights", weights}, {"gradients", in(wide)}, {"AdamW moments", 2 * moment}};
+  if (wide != request.dtype) plan.items.push_back({"master weights", in(wide)});
   if (request.reference) plan.items.push_back({"reference weights", weights});
   if (request.cache_bytes > 0) plan.items.push_back({"rollout KV cache", request.cache_bytes});
   plan.items.push_back({"head, one chunk of logits", head});
@@ -118,17 +121,6 @@ std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
   return {{"weights", (count.total - count.mtp) * unit},
           {"KV cache", cached * request.sequences * request.tokens * unit},
           {"logits", request.sequences * config.vocab_size * unit}};
-}
-
-int64_t available_memory() {
-  std::ifstream info("/proc/meminfo");
-  std::string key, unit;
-  int64_t kib = 0;
-  while (info >> key >> kib) {
-    std::getline(info, unit);
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return int64_t{8} << 30;
 }
 
 }  // namespace temper

@@ -11,11 +11,12 @@ namespace temper {
 
 struct PlanRequest {
   DType dtype = DType::f32;
+  Device device = Device::cpu;
   int64_t longest_sequence = 0;    // tokens; a micro-batch holds at least one sequence
   int64_t micro_batch_tokens = 0;  // 0: as many as fit, up to 8192
   int64_t cache_bytes = 0;         // of the rollout's KV cache
   bool reference = false;          // a second copy of the weights for the KL term
-  int64_t memory_bytes = 0;        // 0: what the machine has available
+  int64_t memory_bytes = 0;        // 0: what the device has available
 };
 
 struct MemoryPlan {
@@ -54,8 +55,5 @@ struct GenerationRequest {
 // logits of one step. Units: bytes.
 std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
                                                   const GenerationRequest& request);
-
-// Memory that the machine has available now, in bytes (MemAvailable of /proc/meminfo).
-int64_t available_memory();
 
 }  // namespace temper

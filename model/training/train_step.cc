@@ -88,10 +88,10 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       grads_(allocate_weights(config, stat_dtype(weights.storage.view.dtype), ctx.device)),
       optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
       activations_(ctx.device),
-      load_counts_(allocate(DType::i32,
-                            {count_moe_blocks(weights.view),
-                             std::max<int64_t>(1, config.n_routed_experts)},
-                            ctx.device)),
+      load_counts_(
+          allocate(DType::i32,
+                   {count_moe_blocks(weights.view), std::max<int64_t>(1, config.n_routed_experts)},
+                   ctx.device)),
       balance_sum_(allocate(DType::f64, {1}, ctx.device)) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
@@ -171,8 +171,7 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
     std::erase_if(shifted, [](const TrainSequence& s) { return s.ids.empty(); });
     const DType dtype = module.hidden.dtype;
     const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(shifted));
-    const LogProbOutputs head =
-        make_outputs(activations_, stat_dtype(dtype), rows.count(), false);
+    const LogProbOutputs head = make_outputs(activations_, stat_dtype(dtype), rows.count(), false);
     lm_head_forward(ctx_, head, module.hidden, weights_.view.lm_head, rows, {});
     std::vector<std::vector<double>> gradient = to_tokens(ctx_, head.logprob, shifted);
     for (std::vector<double>& tokens : gradient) {
@@ -239,8 +238,7 @@ TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSeq
       decoder_forward(ctx_, activations_, nullptr, weights, config_, batch, {});  // [T, d]
   const LogProbOutputs head =
       make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights.lm_head, rows,
-                  {.temperature = options_.temperature});
+  lm_head_forward(ctx_, head, hidden, weights.lm_head, rows, {.temperature = options_.temperature});
   TokenLoss out;
   out.logprob = to_tokens(ctx_, head.logprob, sequences);
   if (options_.entropy) out.entropy = to_tokens(ctx_, head.entropy, sequences);

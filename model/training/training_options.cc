@@ -43,8 +43,9 @@ void add_training_options(OptionsTable& table, TrainingOptions& o) {
 }
 
 void add_dtype_option(OptionsTable& table, DType* field) {
-  table.add_choice("dtype", field, {{"f32", DType::f32}, {"f64", DType::f64}},
-                   "arithmetic of the CPU backend");
+  table.add_choice("dtype", field,
+                   {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}},
+                   "arithmetic; f64 on the CPU alone, bf16 on the GPU alone and the default there");
 }
 
 Schedule schedule_of(const TrainingOptions& o, int64_t total_steps) {

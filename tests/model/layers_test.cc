@@ -151,7 +151,7 @@ void check_block(const ModelConfig& config, size_t layer, double balance) {
          return balance == 0.0
                     ? 0.0
                     : balance * test::balance_loss(b.ctx, saved.moe.route.scores, b.cu_seqlens,
-                                                     router_params(b.config));
+                                                   router_params(b.config));
        }});
 }
 
@@ -235,7 +235,7 @@ TEST_CASE("layers: gradient of an MTP module in f64, with sequences of one and t
     mtp_forward(b.ctx, b.activations, config, saved, before, batch, w.embed_tokens, w.mtp[0]);
     return dot_all(saved.hidden, dhidden) + dot_all(saved.output, doutput) +
            balance * test::balance_loss(b.ctx, saved.block.moe.route.scores,
-                                          saved.stream.batch.cu_seqlens, router_params(config));
+                                        saved.stream.batch.cu_seqlens, router_params(config));
   };
   loss();
   REQUIRE(saved.stream.batch.cu_seqlens == std::vector<int32_t>{0, 4, 5, 11});

@@ -40,8 +40,8 @@ TEST_CASE("weights: every tensor has its own aligned part of one storage") {
       }
       CHECK(named.tensor->dtype == dtype);
       CHECK(static_cast<const char*>(named.tensor->data) == end);
-      const auto bytes = static_cast<size_t>(named.tensor->numel()) * size_of(dtype);
-      end += (bytes + 63) / 64 * 64;
+      const auto elements = static_cast<size_t>(named.tensor->numel());
+      end += (elements + 63) / 64 * 64 * size_of(dtype);
       parameters += named.tensor->numel();
     }
     CHECK(parameters == count_parameters(config).total);

@@ -5,7 +5,7 @@
 namespace temper::cuda {
 namespace {
 
-constexpr int kColumns = 32, kLines = 8;    // threads of a block
+constexpr int kColumns = 32, kLines = 8;  // threads of a block
 constexpr int64_t kRowsOfBlock = 256;
 
 // parts[chunk][j]: the sum over the chunk's rows.
@@ -50,8 +50,8 @@ void add_column_sums(Context& ctx, Tensor to, Tensor a, Tensor b, Tensor s) {
         data_of<float>(parts), rows_of<T>(a), rows_of<T>(b), data_of<float>(s));
     check_launch();
   });
-  finish_kernel<<<blocks_for(n, 128), 128, 0, stream_of(ctx)>>>(
-      data_of<float>(to), data_of<float>(parts), chunks, n);
+  finish_kernel<<<blocks_for(n, 128), 128, 0, stream_of(ctx)>>>(data_of<float>(to),
+                                                                data_of<float>(parts), chunks, n);
   check_launch();
 }
 

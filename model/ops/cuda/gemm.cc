@@ -76,9 +76,8 @@ GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const O
   set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(runtime.blas, plan.operation, plan.a, plan.b, plan.c, plan.c,
-                                     preference, 1, &best, &found);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      runtime.blas, plan.operation, plan.a, plan.b, plan.c, plan.c, preference, 1, &best, &found);
   cublasLtMatmulPreferenceDestroy(preference);
   check(status);
   require(found > 0, "cuBLASLt knows no way to do a product of this shape");

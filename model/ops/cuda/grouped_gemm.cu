@@ -25,8 +25,8 @@ struct Product {
 };
 
 struct Tile {
-  int group;       // -1: nothing to do
-  int64_t row;     // of the group's first row that the tile covers
+  int group;           // -1: nothing to do
+  int64_t row;         // of the group's first row that the tile covers
   int64_t begin, end;  // the group's rows
 };
 // Tile `index` of the row tiles of all groups.
@@ -58,12 +58,10 @@ __device__ void multiply(const Product<C>& p, const Factor<float>& a, const Fact
       // The neighbours in memory go to neighbouring threads.
       const int ai = a.col == 1 ? e / kDepth : e % kSide, ak = a.col == 1 ? e % kDepth : e / kSide;
       const int bj = b.row == 1 ? e / kDepth : e % kSide, bk = b.row == 1 ? e % kDepth : e / kSide;
-      as[ak][ai] = row + ai < p.m && k + ak < p.k
-                       ? a.data[(row + ai) * a.row + (k + ak) * a.col]
-                       : 0.0F;
-      bs[bk][bj] = col + bj < p.n && k + bk < p.k
-                       ? b.data[(k + bk) * b.row + (col + bj) * b.col]
-                       : 0.0F;
+      as[ak][ai] =
+          row + ai < p.m && k + ak < p.k ? a.data[(row + ai) * a.row + (k + ak) * a.col] : 0.0F;
+      bs[bk][bj] =
+          col + bj < p.n && k + bk < p.k ? b.data[(k + bk) * b.row + (col + bj) * b.col] : 0.0F;
     }
     __syncthreads();
 #pragma unroll
@@ -90,8 +88,8 @@ namespace wmma = nvcuda::wmma;
 
 // A factor's tile as it lies in memory: lines of the contiguous dimension.
 struct Lines {
-  bf16 data[kWide * (kStep + kPad) > kStep * (kWide + kPad) ? kWide * (kStep + kPad)
-                                                            : kStep * (kWide + kPad)];
+  bf16 data[kWide * (kStep + kPad) > kStep*(kWide + kPad) ? kWide*(kStep + kPad)
+                                                          : kStep*(kWide + kPad)];
 };
 
 // Brings `outer` x `inner` numbers, contiguous along inner, masked with zeros; 8 at a time where

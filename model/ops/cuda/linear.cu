@@ -85,8 +85,8 @@ void head_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
 
 void head_linear_transposed_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
   if (y.empty()) return;
-  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, x.cols(), y.cols(), false),
-       0.0F, w.dim(0));
+  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, x.cols(), y.cols(), false), 0.0F,
+       w.dim(0));
 }
 
 }  // namespace temper::cuda

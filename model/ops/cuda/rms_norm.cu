@@ -28,8 +28,7 @@ __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, fl
     const auto p = load_pack<N>(from + j), g = load_pack<N>(w + j);
     Pack<T, N> out;
 #pragma unroll
-    for (int i = 0; i < N; ++i)
-      out.v[i] = from_float<T>(to_float(p.v[i]) * r * to_float(g.v[i]));
+    for (int i = 0; i < N; ++i) out.v[i] = from_float<T>(to_float(p.v[i]) * r * to_float(g.v[i]));
     store_pack<N>(to + j, out);
   }
 }
@@ -74,11 +73,11 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
     const auto e = static_cast<float>(eps);
     if (packs(to) && packs(from) && packs(weight)) {
       constexpr int n = kPack<T>;
-      forward_kernel<T, n><<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(
-          to, r, from, weight.data, e);
+      forward_kernel<T, n>
+          <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, r, from, weight.data, e);
     } else {
-      forward_kernel<T, 1><<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(to, r, from,
-                                                                               weight.data, e);
+      forward_kernel<T, 1>
+          <<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(to, r, from, weight.data, e);
     }
     check_launch();
   });
@@ -95,11 +94,11 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
     const float* r = data_of<float>(rstd);
     if (packs(to) && packs(dyr) && packs(xr) && packs(weight)) {
       constexpr int n = kPack<T>;
-      backward_kernel<T, n><<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(
-          to, dyr, xr, weight.data, r);
+      backward_kernel<T, n>
+          <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, dyr, xr, weight.data, r);
     } else {
-      backward_kernel<T, 1><<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(
-          to, dyr, xr, weight.data, r);
+      backward_kernel<T, 1>
+          <<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(to, dyr, xr, weight.data, r);
     }
     check_launch();
   });

@@ -38,8 +38,8 @@ __global__ void backward_kernel(Rows<T> dgate, Rows<T> dup, Rows<T> dy, Rows<T> 
   for (int i = 0; i < N; ++i) {
     const float x = to_float(g.v[i]), s = sigmoid(x), dout = to_float(d.v[i]);
     du.v[i] = from_float<T>(to_float(du.v[i]) + dout * x * s);
-    dg.v[i] = from_float<T>(to_float(dg.v[i]) +
-                            dout * to_float(u.v[i]) * s * (1.0F + x * (1.0F - s)));
+    dg.v[i] =
+        from_float<T>(to_float(dg.v[i]) + dout * to_float(u.v[i]) * s * (1.0F + x * (1.0F - s)));
   }
   store_pack<N>(dgate.row(row) + col, dg);
   store_pack<N>(dup.row(row) + col, du);
