@@ -1,0 +1,44 @@
+// Several neighbouring numbers of a row read or written at once.
+#pragma once
+
+#include <initializer_list>
+
+#include "model/ops/cuda/kernel.h"
+
+namespace temper::cuda {
+
+// The numbers in 16 bytes: the widest access of a thread.
+template <class T>
+constexpr int kWide = 16 / static_cast<int>(sizeof(T));
+
+template <class T, int kCount>
+struct alignas(sizeof(T) * kCount) Pack {
+  T at[kCount];
+};
+
+// Whether every row of the view can be taken 16 bytes at a time.
+template <class T>
+bool packs(const Rows<T>& rows) {
+  const auto aligned = [](uint64_t bytes) { return bytes % 16 == 0; };
+  return aligned(reinterpret_cast<uint64_t>(rows.data)) && aligned(rows.cols * sizeof(T)) &&
+         (rows.rows <= 1 || aligned(rows.stride * sizeof(T)));
+}
+
+// Calls body.template operator()<N>() with N = kWide<T> where all the views allow it, else 1.
+template <class T, class Body>
+void dispatch_pack(std::initializer_list<Rows<T>> views, Body&& body) {
+  for (const Rows<T>& view : views)
+    if (!packs(view)) return body.template operator()<1>();
+  body.template operator()<kWide<T>>();
+}
+
+#ifdef __CUDACC__
+
+template <int kCount, class T>
+__device__ Pack<T, kCount>& pack_at(T* row, int64_t pack) {
+  return reinterpret_cast<Pack<T, kCount>*>(row)[pack];
+}
+
+#endif
+
+}  // namespace temper::cuda
