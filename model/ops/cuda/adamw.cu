@@ -25,18 +25,18 @@ __global__ void adamw_kernel(float* w, M* m, M* v, const float* grad, int64_t n,
     mp = load_pack<kEach>(m + begin), vp = load_pack<kEach>(v + begin);
   } else {
     for (int i = 0; i < count; ++i)
-      wp.v[i] = w[begin + i], gp.v[i] = grad[begin + i], mp.v[i] = m[begin + i],
-      vp.v[i] = v[begin + i];
+      wp.at[i] = w[begin + i], gp.at[i] = grad[begin + i], mp.at[i] = m[begin + i],
+      vp.at[i] = v[begin + i];
   }
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
-    const float g = gp.v[i] * f.grad_scale;
-    const float mean = f.beta1 * to_float(mp.v[i]) + (1.0F - f.beta1) * g;
-    const float square = f.beta2 * to_float(vp.v[i]) + (1.0F - f.beta2) * g * g;
+    const float g = gp.at[i] * f.grad_scale;
+    const float mean = f.beta1 * to_float(mp.at[i]) + (1.0F - f.beta1) * g;
+    const float square = f.beta2 * to_float(vp.at[i]) + (1.0F - f.beta2) * g * g;
     const float step = mean * f.inverse_bias1 / (sqrtf(square * f.inverse_bias2) + f.eps);
-    wp.v[i] -= f.lr * (step + f.weight_decay * wp.v[i]);
-    mp.v[i] = from_float<M>(mean);
-    vp.v[i] = from_float<M>(square);
+    wp.at[i] -= f.lr * (step + f.weight_decay * wp.at[i]);
+    mp.at[i] = from_float<M>(mean);
+    vp.at[i] = from_float<M>(square);
   }
   if (count == kEach) {
     store_pack<kEach>(w + begin, wp);
@@ -44,7 +44,7 @@ __global__ void adamw_kernel(float* w, M* m, M* v, const float* grad, int64_t n,
     store_pack<kEach>(v + begin, vp);
   } else {
     for (int i = 0; i < count; ++i)
-      w[begin + i] = wp.v[i], m[begin + i] = mp.v[i], v[begin + i] = vp.v[i];
+      w[begin + i] = wp.at[i], m[begin + i] = mp.at[i], v[begin + i] = vp.at[i];
   }
 }
 

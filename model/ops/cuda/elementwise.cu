@@ -42,7 +42,7 @@ __global__ void copy_kernel(Rows<Y> y, Rows<X> x) {
   const auto from = load_pack<N>(x.row(p.row) + p.col);
   Pack<Y, N> to;
 #pragma unroll
-  for (int i = 0; i < N; ++i) to.v[i] = convert<Y>(from.v[i]);
+  for (int i = 0; i < N; ++i) to.at[i] = convert<Y>(from.at[i]);
   store_pack<N>(y.row(p.row) + p.col, to);
 }
 
@@ -53,7 +53,7 @@ __global__ void add_kernel(Rows<T> out, Rows<T> a, Rows<T> b) {
   const auto x = load_pack<N>(a.row(p.row) + p.col), y = load_pack<N>(b.row(p.row) + p.col);
   Pack<T, N> sum;
 #pragma unroll
-  for (int i = 0; i < N; ++i) sum.v[i] = from_float<T>(to_float(x.v[i]) + to_float(y.v[i]));
+  for (int i = 0; i < N; ++i) sum.at[i] = from_float<T>(to_float(x.at[i]) + to_float(y.at[i]));
   store_pack<N>(out.row(p.row) + p.col, sum);
 }
 
@@ -150,7 +150,7 @@ void add(Context& ctx, Tensor out, Tensor a, Tensor b) {
   if (out.empty()) return;
   dispatch(out.dtype, [&]<class T>() {
     const Rows<T> o = rows_of<T>(out), x = rows_of<T>(a), y = rows_of<T>(b);
-    constexpr int n = kPack<T>;
+    constexpr int n = kWide<T>;
     const bool wide = packs(o) && packs(x) && packs(y);
     const auto blocks = blocks_for(o.rows * o.cols / (wide ? n : 1), kThreads);
     if (wide) {

@@ -73,7 +73,7 @@ void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
     const auto blocks = static_cast<unsigned>(to.rows);
     const int32_t* id = data_of<int32_t>(ids);
     if (packs(to) && packs(from)) {
-      gather_kernel<T, kPack<T>><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
+      gather_kernel<T, kWide<T>><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
     } else {
       gather_kernel<T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
     }

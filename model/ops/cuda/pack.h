@@ -1,36 +1,54 @@
-// 16 bytes of a row at a time.
+// Several neighbouring numbers of a row read or written at once.
 #pragma once
+
+#include <initializer_list>
 
 #include "model/ops/cuda/kernel.h"
 
 namespace temper::cuda {
 
-// N numbers that are loaded and stored together.
-template <class T, int N>
-struct alignas(N * sizeof(T)) Pack {
-  T v[N];
+// The numbers in 16 bytes: the widest access of a thread.
+template <class T>
+constexpr int kWide = 16 / static_cast<int>(sizeof(T));
+
+template <class T, int kCount>
+struct alignas(sizeof(T) * kCount) Pack {
+  T at[kCount];
 };
 
-template <class T>
-inline constexpr int kPack = 16 / static_cast<int>(sizeof(T));
-
-// Whether every row of the view starts at a 16-byte boundary and holds whole packs.
+// Whether every row of the view can be taken 16 bytes at a time.
 template <class T>
 bool packs(const Rows<T>& rows) {
+  const auto aligned = [](uint64_t bytes) { return bytes % 16 == 0; };
   if (rows.data == nullptr) return true;
-  return reinterpret_cast<uintptr_t>(rows.data) % 16 == 0 && rows.cols % kPack<T> == 0 &&
-         (rows.stride % kPack<T> == 0 || rows.rows <= 1);
+  return aligned(reinterpret_cast<uint64_t>(rows.data)) && aligned(rows.cols * sizeof(T)) &&
+         (rows.rows <= 1 || aligned(rows.stride * sizeof(T)));
+}
+
+// Calls body.template operator()<N>() with N = kWide<T> where all the views allow it, else 1.
+template <class T, class Body>
+void dispatch_pack(std::initializer_list<Rows<T>> views, Body&& body) {
+  for (const Rows<T>& view : views)
+    if (!packs(view)) return body.template operator()<1>();
+  body.template operator()<kWide<T>>();
 }
 
 #ifdef __CUDACC__
-template <int N, class T>
-__device__ inline Pack<T, N> load_pack(const T* from) {
-  return *reinterpret_cast<const Pack<T, N>*>(from);
+
+template <int kCount, class T>
+__device__ inline Pack<T, kCount> load_pack(const T* from) {
+  return *reinterpret_cast<const Pack<T, kCount>*>(from);
 }
-template <int N, class T>
-__device__ inline void store_pack(T* to, const Pack<T, N>& pack) {
-  *reinterpret_cast<Pack<T, N>*>(to) = pack;
+template <int kCount, class T>
+__device__ inline void store_pack(T* to, const Pack<T, kCount>& pack) {
+  *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
 }
+
+template <int kCount, class T>
+__device__ Pack<T, kCount>& pack_at(T* row, int64_t pack) {
+  return reinterpret_cast<Pack<T, kCount>*>(row)[pack];
+}
+
 #endif
 
 }  // namespace temper::cuda

@@ -18,7 +18,7 @@ __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, fl
   for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
     const auto p = load_pack<N>(from + j);
 #pragma unroll
-    for (int i = 0; i < N; ++i) squares += to_float(p.v[i]) * to_float(p.v[i]);
+    for (int i = 0; i < N; ++i) squares += to_float(p.at[i]) * to_float(p.at[i]);
   }
   const float mean = block_sum(squares) / static_cast<float>(x.cols);
   const float r = 1.0F / sqrtf(mean + eps);
@@ -28,7 +28,7 @@ __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, fl
     const auto p = load_pack<N>(from + j), g = load_pack<N>(w + j);
     Pack<T, N> out;
 #pragma unroll
-    for (int i = 0; i < N; ++i) out.v[i] = from_float<T>(to_float(p.v[i]) * r * to_float(g.v[i]));
+    for (int i = 0; i < N; ++i) out.at[i] = from_float<T>(to_float(p.at[i]) * r * to_float(g.at[i]));
     store_pack<N>(to + j, out);
   }
 }
@@ -41,7 +41,7 @@ __global__ void backward_kernel(Rows<T> dx, Rows<T> dy, Rows<T> x, const T* w, c
   for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
     const auto d = load_pack<N>(dyr + j), p = load_pack<N>(xr + j), g = load_pack<N>(w + j);
 #pragma unroll
-    for (int i = 0; i < N; ++i) dot += to_float(d.v[i]) * to_float(g.v[i]) * to_float(p.v[i]);
+    for (int i = 0; i < N; ++i) dot += to_float(d.at[i]) * to_float(g.at[i]) * to_float(p.at[i]);
   }
   const float r = rstd[blockIdx.x];
   const float shared = block_sum(dot) / static_cast<float>(x.cols) * r * r;
@@ -51,8 +51,8 @@ __global__ void backward_kernel(Rows<T> dx, Rows<T> dy, Rows<T> x, const T* w, c
     auto out = load_pack<N>(to + j);
 #pragma unroll
     for (int i = 0; i < N; ++i) {
-      const float grad = r * (to_float(d.v[i]) * to_float(g.v[i]) - to_float(p.v[i]) * shared);
-      out.v[i] = from_float<T>(to_float(out.v[i]) + grad);
+      const float grad = r * (to_float(d.at[i]) * to_float(g.at[i]) - to_float(p.at[i]) * shared);
+      out.at[i] = from_float<T>(to_float(out.at[i]) + grad);
     }
     store_pack<N>(to + j, out);
   }
@@ -72,7 +72,7 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
     float* r = data_of<float>(rstd);
     const auto e = static_cast<float>(eps);
     if (packs(to) && packs(from) && packs(weight)) {
-      constexpr int n = kPack<T>;
+      constexpr int n = kWide<T>;
       forward_kernel<T, n>
           <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, r, from, weight.data, e);
     } else {
@@ -93,7 +93,7 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
     const auto blocks = static_cast<unsigned>(to.rows);
     const float* r = data_of<float>(rstd);
     if (packs(to) && packs(dyr) && packs(xr) && packs(weight)) {
-      constexpr int n = kPack<T>;
+      constexpr int n = kWide<T>;
       backward_kernel<T, n>
           <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, dyr, xr, weight.data, r);
     } else {

@@ -20,8 +20,8 @@ __global__ void forward_kernel(Rows<T> y, Rows<T> gate, Rows<T> up) {
   Pack<T, N> out;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    const float x = to_float(g.v[i]);
-    out.v[i] = from_float<T>(x * sigmoid(x) * to_float(u.v[i]));
+    const float x = to_float(g.at[i]);
+    out.at[i] = from_float<T>(x * sigmoid(x) * to_float(u.at[i]));
   }
   store_pack<N>(y.row(row) + col, out);
 }
@@ -36,10 +36,10 @@ __global__ void backward_kernel(Rows<T> dgate, Rows<T> dup, Rows<T> dy, Rows<T> 
   auto dg = load_pack<N>(dgate.row(row) + col), du = load_pack<N>(dup.row(row) + col);
 #pragma unroll
   for (int i = 0; i < N; ++i) {
-    const float x = to_float(g.v[i]), s = sigmoid(x), dout = to_float(d.v[i]);
-    du.v[i] = from_float<T>(to_float(du.v[i]) + dout * x * s);
-    dg.v[i] =
-        from_float<T>(to_float(dg.v[i]) + dout * to_float(u.v[i]) * s * (1.0F + x * (1.0F - s)));
+    const float x = to_float(g.at[i]), s = sigmoid(x), dout = to_float(d.at[i]);
+    du.at[i] = from_float<T>(to_float(du.at[i]) + dout * x * s);
+    dg.at[i] =
+        from_float<T>(to_float(dg.at[i]) + dout * to_float(u.at[i]) * s * (1.0F + x * (1.0F - s)));
   }
   store_pack<N>(dgate.row(row) + col, dg);
   store_pack<N>(dup.row(row) + col, du);
@@ -51,7 +51,7 @@ void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up) {
   if (y.empty()) return;
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> o = rows_of<T>(y), g = rows_of<T>(gate), u = rows_of<T>(up);
-    constexpr int n = kPack<T>;
+    constexpr int n = kWide<T>;
     const bool wide = packs(o) && packs(g) && packs(u);
     const auto blocks = blocks_for(o.rows * o.cols / (wide ? n : 1), kThreads);
     if (wide) {
@@ -68,7 +68,7 @@ void swiglu_backward(Context& ctx, Tensor dgate, Tensor dup, Tensor dy, Tensor g
   dispatch(dy.dtype, [&]<class T>() {
     const Rows<T> dg = rows_of<T>(dgate), du = rows_of<T>(dup), d = rows_of<T>(dy);
     const Rows<T> g = rows_of<T>(gate), u = rows_of<T>(up);
-    constexpr int n = kPack<T>;
+    constexpr int n = kWide<T>;
     const bool wide = packs(dg) && packs(du) && packs(d) && packs(g) && packs(u);
     const auto blocks = blocks_for(d.rows * d.cols / (wide ? n : 1), kThreads);
     if (wide) {

@@ -1,0 +1,248 @@
+#include "model/ops/cuda/permute.h"
+
+#include "model/ops/cuda/kernel.h"
+#include "model/ops/cuda/pack.h"
+
+namespace temper::cuda {
+namespace {
+
+constexpr int kThreads = 128, kWarps = kThreads / 32;
+constexpr int kChunk = 512;  // choices that one warp of the counting sort takes, in order
+
+// ---- The plan: a counting sort over chunks of the choices, stable because each warp goes through
+// its chunk in order and chunks are laid out in order.
+
+struct Choices {
+  const int32_t* expert;
+  int64_t count, per_token;
+  int chunks, experts;
+};
+
+// in_chunk[e, c]: how many choices of chunk c are expert e.
+__global__ void count_chunks(Choices choices, int32_t* in_chunk) {
+  extern __shared__ int32_t counts[];
+  for (int e = threadIdx.x; e < choices.experts; e += blockDim.x) counts[e] = 0;
+  __syncthreads();
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kChunk;
+  for (int64_t i = first + threadIdx.x; i < min(first + kChunk, choices.count); i += blockDim.x) {
+    const int32_t e = choices.expert[i];
+    if (e < 0 || e >= choices.experts) __trap();  // the router broke its contract
+    atomicAdd(&counts[e], 1);                     // integers: any order gives the same sum
+  }
+  __syncthreads();
+  for (int e = threadIdx.x; e < choices.experts; e += blockDim.x)
+    in_chunk[static_cast<int64_t>(e) * choices.chunks + blockIdx.x] = counts[e];
+}
+
+// The sum of x over the lanes up to this one.
+__device__ int32_t inclusive_sum(int32_t x) {
+  const int lane = threadIdx.x % 32;
+  for (int offset = 1; offset < 32; offset *= 2) {
+    const int32_t below = __shfl_up_sync(0xffffffffU, x, offset);
+    if (lane >= offset) x += below;
+  }
+  return x;
+}
+
+// Replaces n numbers by the sums of those before them; returns the sum of all. One warp.
+__device__ int32_t exclusive_scan(int32_t* numbers, int n) {
+  const int lane = threadIdx.x % 32;
+  int32_t carry = 0;
+  for (int base = 0; base < n; base += 32) {
+    const int i = base + lane;
+    const int32_t own = i < n ? numbers[i] : 0, upto = inclusive_sum(own);
+    if (i < n) numbers[i] = carry + upto - own;
+    carry += __shfl_sync(0xffffffffU, upto, 31);
+  }
+  return carry;
+}
+
+// One block: in_chunk becomes each chunk's first row within its expert; offsets the experts' own.
+__global__ void place_chunks(int32_t* in_chunk, int chunks, int32_t* offsets, int experts) {
+  extern __shared__ int32_t totals[];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  for (int e = warp; e < experts; e += blockDim.x / 32) {
+    const int32_t total = exclusive_scan(in_chunk + static_cast<int64_t>(e) * chunks, chunks);
+    if (lane == 0) totals[e] = total;
+  }
+  __syncthreads();
+  if (warp == 0) {
+    const int32_t all = exclusive_scan(totals, experts);
+    if (lane == 0) offsets[experts] = all;
+  }
+  __syncthreads();
+  for (int e = threadIdx.x; e < experts; e += blockDim.x) offsets[e] = totals[e];
+}
+
+// One warp a chunk, 32 choices at a time: a choice's row is its expert's running head plus the
+// number of lower lanes that chose the same expert.
+__global__ void place_rows(Choices choices, const int32_t* in_chunk, const int32_t* offsets,
+                           int32_t* row_of, int32_t* token_of) {
+  extern __shared__ int32_t head[];
+  const int lane = threadIdx.x;
+  for (int e = lane; e < choices.experts; e += 32)
+    head[e] = offsets[e] + in_chunk[static_cast<int64_t>(e) * choices.chunks + blockIdx.x];
+  __syncwarp();
+  const int64_t first = static_cast<int64_t>(blockIdx.x) * kChunk;
+  const int64_t end = min(first + kChunk, choices.count);
+  for (int64_t base = first; base < end; base += 32) {
+    const int64_t i = base + lane;
+    const int32_t e = i < end ? choices.expert[i] : -1;
+    const unsigned same = __match_any_sync(0xffffffffU, e);
+    const int below = __popc(same & ((1U << lane) - 1));
+    if (e >= 0) {
+      const int32_t row = head[e] + below;
+      row_of[i] = row;
+      token_of[row] = static_cast<int32_t>(i / choices.per_token);
+    }
+    __syncwarp();
+    if (e >= 0 && below == 0) head[e] += __popc(same);
+    __syncwarp();
+  }
+}
+
+__global__ void add_counts(int32_t* counts, const int32_t* offsets, int64_t experts) {
+  const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+  if (e < experts) counts[e] += offsets[e + 1] - offsets[e];
+}
+
+// ---- Rows to experts and back. One block a row or token, or one warp a choice.
+
+template <class T, int kCount>
+__global__ void gather_rows(Rows<T> y, Rows<T> x, const int32_t* index) {
+  T *to = y.row(blockIdx.x), *from = x.row(index[blockIdx.x]);
+  for (int64_t i = threadIdx.x; i < y.cols / kCount; i += blockDim.x)
+    pack_at<kCount>(to, i) = pack_at<kCount>(from, i);
+}
+
+// to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k; a null weight is 1.
+template <class T, int kCount>
+__global__ void sum_choices(Rows<T> to, Rows<T> from, Rows<float> weights, Rows<int32_t> row_of) {
+  const int64_t t = blockIdx.x;
+  for (int64_t i = threadIdx.x; i < to.cols / kCount; i += blockDim.x) {
+    Pack<T, kCount> own = pack_at<kCount>(to.row(t), i);
+    float sum[kCount];
+    for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
+    for (int64_t k = 0; k < row_of.cols; ++k) {
+      const Pack<T, kCount> x = pack_at<kCount>(from.row(row_of.row(t)[k]), i);
+      const float w = weights.data != nullptr ? weights.row(t)[k] : 1.0F;
+      for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
+    }
+    for (int j = 0; j < kCount; ++j) own.at[j] = from_float<T>(sum[j]);
+    pack_at<kCount>(to.row(t), i) = own;
+  }
+}
+
+template <class T>
+struct CombineGrads {
+  Rows<T> dx;
+  Rows<float> dweights;
+  Rows<T> dy, x;
+  Rows<float> weights;
+  Rows<int32_t> row_of;
+};
+
+template <class T, int kCount>
+__global__ void combine_gradients(CombineGrads<T> g) {
+  const int64_t choice = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int64_t t = choice / g.row_of.cols, k = choice % g.row_of.cols;
+  if (t >= g.row_of.rows) return;
+  const int64_t r = g.row_of.row(t)[k];
+  const float w = g.weights.row(t)[k];
+  float dot = 0.0F;
+  for (int64_t i = threadIdx.x % 32; i < g.dy.cols / kCount; i += 32) {
+    const Pack<T, kCount> grad = pack_at<kCount>(g.dy.row(t), i);
+    const Pack<T, kCount> from = pack_at<kCount>(g.x.row(r), i);
+    Pack<T, kCount> to = pack_at<kCount>(g.dx.row(r), i);
+    for (int j = 0; j < kCount; ++j) {
+      dot += to_float(from.at[j]) * to_float(grad.at[j]);
+      to.at[j] = from_float<T>(to_float(to.at[j]) + w * to_float(grad.at[j]));
+    }
+    pack_at<kCount>(g.dx.row(r), i) = to;
+  }
+  dot = warp_sum(dot);
+  if (threadIdx.x % 32 == 0) g.dweights.row(t)[k] += dot;
+}
+
+template <class T>
+void launch_sum(Context& ctx, Rows<T> to, Rows<T> from, Rows<float> weights, Rows<int32_t> row_of) {
+  if (to.rows == 0) return;
+  dispatch_pack<T>({to, from}, [&]<int kCount>() {
+    sum_choices<T, kCount>
+        <<<blocks_for(to.rows, 1), kThreads, 0, stream_of(ctx)>>>(to, from, weights, row_of);
+    check_launch();
+  });
+}
+
+}  // namespace
+
+void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
+  const Choices choices{data_of<int32_t>(experts), experts.numel(), experts.cols(),
+                        static_cast<int>(blocks_for(experts.numel(), kChunk)),
+                        static_cast<int>(plan.offsets.numel() - 1)};
+  int32_t* offsets = data_of<int32_t>(plan.offsets);
+  const size_t shared = static_cast<size_t>(choices.experts) * sizeof(int32_t);
+  require(shared <= size_t{48} << 10, "plan_experts: too many experts for the GPU's plan");
+  ArenaScope scope(ctx.scratch);
+  int32_t* in_chunk = data_of<int32_t>(
+      ctx.scratch.tensor("permute.in_chunk", DType::i32, {choices.experts, choices.chunks}));
+  if (choices.chunks > 0) {
+    count_chunks<<<choices.chunks, kThreads, shared, stream_of(ctx)>>>(choices, in_chunk);
+    check_launch();
+  }
+  place_chunks<<<1, 1024, shared, stream_of(ctx)>>>(in_chunk, choices.chunks, offsets,
+                                                    choices.experts);
+  check_launch();
+  if (choices.chunks == 0) return;
+  place_rows<<<choices.chunks, 32, shared, stream_of(ctx)>>>(
+      choices, in_chunk, offsets, data_of<int32_t>(plan.row_of), data_of<int32_t>(plan.token_of));
+  check_launch();
+}
+
+void count_rows(Context& ctx, Tensor counts, Tensor offsets) {
+  if (counts.numel() == 0) return;
+  add_counts<<<blocks_for(counts.numel(), kThreads), kThreads, 0, stream_of(ctx)>>>(
+      data_of<int32_t>(counts), data_of<int32_t>(offsets), counts.numel());
+  check_launch();
+}
+
+void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
+  if (y.rows() == 0) return;
+  dispatch(y.dtype, [&]<class T>() {
+    const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x);
+    dispatch_pack<T>({to, from}, [&]<int kCount>() {
+      gather_rows<T, kCount><<<blocks_for(to.rows, 1), kThreads, 0, stream_of(ctx)>>>(
+          to, from, data_of<int32_t>(index));
+      check_launch();
+    });
+  });
+}
+
+void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
+  dispatch(dx.dtype, [&]<class T>() {
+    launch_sum<T>(ctx, rows_of<T>(dx), rows_of<T>(dy), {}, rows_of<int32_t>(row_of));
+  });
+}
+
+void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
+  dispatch(y.dtype, [&]<class T>() {
+    launch_sum<T>(ctx, rows_of<T>(y), rows_of<T>(x), rows_of<float>(weights),
+                  rows_of<int32_t>(row_of));
+  });
+}
+
+void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
+                      Tensor row_of) {
+  if (row_of.numel() == 0) return;
+  dispatch(dy.dtype, [&]<class T>() {
+    const CombineGrads<T> grads{rows_of<T>(dx), rows_of<float>(dweights), rows_of<T>(dy),
+                                rows_of<T>(x),  rows_of<float>(weights),  rows_of<int32_t>(row_of)};
+    dispatch_pack<T>({grads.dx, grads.dy, grads.x}, [&]<int kCount>() {
+      const unsigned blocks = blocks_for(row_of.numel(), kWarps);
+      combine_gradients<T, kCount><<<blocks, kThreads, 0, stream_of(ctx)>>>(grads);
+      check_launch();
+    });
+  });
+}
+
+}  // namespace temper::cuda

@@ -1,0 +1,130 @@
+// What the tests of the ops' CUDA sides share: the GPU, and tensors on both sides of the bus.
+#pragma once
+
+#include <array>
+#include <cstring>
+#include <memory>
+
+#include "core/device.h"
+#include "core/narrow_float.h"
+#include "tests/model/ops/op_test.h"
+
+namespace temper::test {
+
+// The context of the first GPU, one for all tests; null where there is none, and then the running
+// test says that it was skipped.
+inline Context* gpu() {
+  static const std::unique_ptr<Context> context =
+      gpu_count() > 0 ? std::make_unique<Context>(1, Device::cuda) : nullptr;
+  if (context == nullptr) WARN("skipped: no GPU");
+  return context.get();
+}
+
+// How a device tensor's rows lie: next to each other, or as columns of something wider whose other
+// columns are NaN, either at odd addresses or where 16-byte accesses are possible.
+enum class Layout { dense, odd_slice, aligned_slice };
+constexpr std::array<Layout, 3> kLayouts = {Layout::dense, Layout::odd_slice,
+                                            Layout::aligned_slice};
+
+// Rounds every element of an f32 host tensor to the nearest bf16 if `dtype` is bf16.
+inline void round_to(DType dtype, const Tensor& t) {
+  if (dtype != DType::bf16) return;
+  for (int64_t i = 0; i < t.rows(); ++i)
+    for (int64_t j = 0; j < t.cols(); ++j)
+      t.row<float>(i)[j] = from_bf16(to_bf16(t.row<float>(i)[j]));
+}
+
+// Makes device tensors for one test and owns them.
+class GpuTensors {
+ public:
+  explicit GpuTensors(Context& ctx) : ctx_(ctx) {}
+
+  // A device tensor of `dtype` (f32 or bf16) with the values of an f32 host tensor.
+  Tensor upload(const Tensor& host, DType dtype, Layout layout = Layout::dense) {
+    const Tensor out = room(host, dtype, layout);
+    const Span span(out, layout);
+    std::vector<char> image(span.bytes, kPoison);
+    for (int64_t i = 0; i < host.rows(); ++i)
+      for (int64_t j = 0; j < host.cols(); ++j)
+        put(image.data() + span.at(i, j), dtype, host.row<float>(i)[j]);
+    copy_bytes(ctx_, span.start, Device::cuda, image.data(), Device::cpu, image.size());
+    return out;
+  }
+  // The same of i32 or f64 numbers.
+  Tensor upload(const Tensor& host) { return temper::upload(ctx_, arena_, "test", host); }
+  Tensor ints(const std::vector<int32_t>& values) {
+    return temper::upload(ctx_, arena_, "test", std::span<const int32_t>(values));
+  }
+  // Every element NaN; the shape is that of the host tensor.
+  Tensor poisoned(const Tensor& like, DType dtype, Layout layout = Layout::dense) {
+    const Tensor out = room(like, dtype, layout);
+    const Span span(out, layout);
+    const std::vector<char> image(span.bytes, kPoison);
+    copy_bytes(ctx_, span.start, Device::cuda, image.data(), Device::cpu, image.size());
+    return out;
+  }
+  // An f32 host copy, owned by `make`. The columns around a slice must still be what they were.
+  Tensor download(Tensors& make, const Tensor& device, Layout layout = Layout::dense) {
+    const Span span(device, layout);
+    std::vector<char> image(span.bytes);
+    copy_bytes(ctx_, image.data(), Device::cpu, span.start, Device::cuda, image.size());
+    const OwnedTensor host = allocate(DType::f32, {device.rows(), device.cols()});
+    for (int64_t i = 0; i < device.rows(); ++i) {
+      for (int64_t j = 0; j < device.cols(); ++j)
+        host.view.row<float>(i)[j] = number(image.data() + span.at(i, j), device.dtype);
+      std::memset(image.data() + span.at(i, 0), kPoison,
+                  static_cast<size_t>(device.cols() * span.each));
+    }
+    const bool untouched = image == std::vector<char>(span.bytes, kPoison);
+    CHECK(untouched);
+    return make.copy_of(host.view);
+  }
+
+ private:
+  static constexpr char kPoison = '\xff';  // a NaN in f32 and in bf16
+
+  static int64_t columns_before(Layout layout) {
+    return layout == Layout::dense ? 0 : layout == Layout::odd_slice ? 3 : 8;
+  }
+  // The memory that a device tensor lies in.
+  struct Span {
+    int64_t each, before, stride;  // bytes
+    char* start;
+    size_t bytes;
+    Span(const Tensor& t, Layout layout)
+        : each(static_cast<int64_t>(size_of(t.dtype))),
+          before(columns_before(layout) * each),
+          stride(t.row_stride * each),
+          start(static_cast<char*>(t.data) - before),
+          bytes(static_cast<size_t>(t.rows() * stride)) {}
+    int64_t at(int64_t row, int64_t column) const { return before + row * stride + column * each; }
+  };
+  Tensor room(const Tensor& like, DType dtype, Layout layout) {
+    Tensor out = like;
+    out.dtype = dtype;
+    out.device = Device::cuda;
+    out.row_stride = like.cols();
+    if (layout == Layout::odd_slice) out.row_stride += 5;
+    if (layout == Layout::aligned_slice) out.row_stride = (like.cols() + 7) / 8 * 8 + 16;
+    owned_.push_back(allocate(dtype, {like.rows() * out.row_stride}, Device::cuda));
+    out.data = static_cast<char*>(owned_.back().view.data) +
+               columns_before(layout) * static_cast<int64_t>(size_of(dtype));
+    return out;
+  }
+  static void put(char* to, DType dtype, float value) {
+    const uint16_t narrow = to_bf16(value);
+    dtype == DType::bf16 ? std::memcpy(to, &narrow, 2) : std::memcpy(to, &value, 4);
+  }
+  static float number(const char* from, DType dtype) {
+    uint16_t narrow = 0;
+    float value = 0.0F;
+    dtype == DType::bf16 ? std::memcpy(&narrow, from, 2) : std::memcpy(&value, from, 4);
+    return dtype == DType::bf16 ? from_bf16(narrow) : value;
+  }
+
+  Context& ctx_;
+  std::list<OwnedTensor> owned_;
+  Arena arena_{Device::cuda};
+};
+
+}  // namespace temper::test
