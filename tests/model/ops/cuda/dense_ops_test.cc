@@ -1,0 +1,297 @@
+// Element-wise ops, norms, RoPE, SwiGLU, embedding, linear layers and AdamW: the GPU's results
+// against the CPU's on the same numbers.
+#include "model/ops/adamw.h"
+#include "model/ops/elementwise.h"
+#include "model/ops/embedding.h"
+#include "model/ops/linear.h"
+#include "model/ops/rms_norm.h"
+#include "model/ops/rope.h"
+#include "model/ops/router.h"
+#include "model/ops/swiglu.h"
+#include "tests/model/ops/cuda/cuda_op_test.h"
+
+namespace temper {
+namespace {
+
+using test::GpuTensors;
+using test::Layout;
+using test::Tensors;
+
+constexpr DType f = DType::f32;
+
+// Both sides of one check: CPU tensors in f32, rounded to `dtype` first, and their images.
+struct Sides {
+  Context& ctx;
+  DType dtype;
+  Layout layout = Layout::dense;
+  Tensors make = {};
+  GpuTensors on_gpu{ctx};
+  Context host{2};
+
+  Tensor normal(std::initializer_list<int64_t> dims, double sigma = 1.0) {
+    const Tensor t = make.normal(f, dims, sigma);
+    test::round_to(dtype, t);
+    return t;
+  }
+  Tensor up(const Tensor& t) { return on_gpu.upload(t, dtype, layout); }
+  Tensor dense(const Tensor& t) { return on_gpu.upload(t, dtype); }
+  Tensor wide(const Tensor& t) { return on_gpu.upload(t, f); }
+  Tensor poisoned(const Tensor& like) { return on_gpu.poisoned(like, dtype, layout); }
+  double off(const Tensor& gpu, const Tensor& cpu) { return off(gpu, cpu, layout); }
+  double off(const Tensor& gpu, const Tensor& cpu, Layout lies) {
+    return test::relative_difference(on_gpu.download(make, gpu, lies),
+                                     cpu.reshape({cpu.rows(), cpu.cols()}));
+  }
+};
+
+// Runs body(sides, bound) in f32 and bf16, for rows that lie densely, odd and aligned in others.
+template <class Body>
+void on_both(double bound_f32, double bound_bf16, Body&& body) {
+  Context* ctx = test::gpu();
+  if (ctx == nullptr) return;
+  for (const Layout layout : test::kLayouts) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(static_cast<int>(layout), name_of(dtype));
+      Sides sides{*ctx, dtype, layout};
+      body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);
+    }
+  }
+}
+
+TEST_CASE("cuda: sums, scaling, copies and heads are the CPU's", "[ops][cuda]") {
+  on_both(1e-6, 4e-3, [](Sides& s, double bound) {
+    for (const int64_t cols : {1, 7, 64, 515}) {
+      const Tensor a = s.normal({5, 3, cols}), b = s.normal({5, 3, cols}),
+                   small = s.normal({5, cols});
+      const Tensor sum = s.make.poisoned(f, {5, 3, cols}), gpu_sum = s.poisoned(sum);
+      const Tensor gpu_a = s.up(a), gpu_b = s.up(b), gpu_small = s.up(small);
+      add(s.host, sum, a, b);
+      add(s.ctx, gpu_sum, gpu_a, gpu_b);
+      CHECK(s.off(gpu_sum, sum) < bound);
+      scale(s.host, sum, 0.3);
+      scale(s.ctx, gpu_sum, 0.3);
+      CHECK(s.off(gpu_sum, sum) < bound);
+      copy(s.ctx, gpu_sum, gpu_a);
+      CHECK(s.off(gpu_sum, a) == 0.0);
+      const Tensor in_f32 = s.on_gpu.poisoned(a, f, s.layout);
+      copy(s.ctx, in_f32, gpu_a);
+      CHECK(s.off(in_f32, a) == 0.0);
+      copy(s.ctx, gpu_sum, in_f32);
+      CHECK(s.off(gpu_sum, a) == 0.0);
+      broadcast_heads_forward(s.host, sum, small);
+      broadcast_heads_forward(s.ctx, gpu_sum, gpu_small);
+      CHECK(s.off(gpu_sum, sum) == 0.0);
+      broadcast_heads_backward(s.host, small, a);
+      broadcast_heads_backward(s.ctx, gpu_small, gpu_a);
+      CHECK(s.off(gpu_small, small) < bound);
+      fill_zero(s.ctx, gpu_sum);
+      fill_zero(s.host, sum);
+      CHECK(s.off(gpu_sum, sum) == 0.0);
+      CHECK(sum_of_squares(s.ctx, gpu_b) == Approx(sum_of_squares(s.host, b)).epsilon(1e-6));
+      CHECK(sum_of_squares(s.ctx, gpu_b) == sum_of_squares(s.ctx, gpu_b));
+    }
+  });
+}
+
+TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
+  on_both(2e-6, 6e-3, [](Sides& s, double bound) {
+    for (const int64_t cols : {1, 33, 192, 1024, 7168}) {
+      const int64_t rows = cols > 2000 ? 9 : 301;
+      const Tensor x = s.normal({rows, cols}), w = s.normal({cols}), dy = s.normal({rows, cols});
+      const Tensor y = s.make.poisoned(f, {rows, cols}), rstd = s.make.poisoned(f, {rows});
+      const Tensor dx = s.normal({rows, cols}), dw = s.make.normal(f, {cols});
+      const Tensor gpu_x = s.up(x), gpu_w = s.dense(w), gpu_dy = s.up(dy), gpu_dx = s.up(dx);
+      const Tensor gpu_y = s.poisoned(y), gpu_dw = s.wide(dw);
+      const Tensor gpu_rstd = s.on_gpu.poisoned(rstd, f);
+      rms_norm_forward(s.host, y, rstd, x, w, 1e-6);
+      rms_norm_forward(s.ctx, gpu_y, gpu_rstd, gpu_x, gpu_w, 1e-6);
+      CHECK(s.off(gpu_y, y) < bound);
+      CHECK(s.off(gpu_rstd, rstd, Layout::dense) < 2e-6);
+      rms_norm_backward(s.host, {dx, dw}, dy, x, w, rstd);
+      rms_norm_backward(s.ctx, {gpu_dx, gpu_dw}, gpu_dy, gpu_x, gpu_w, gpu_rstd);
+      CHECK(s.off(gpu_dx, dx) < bound);
+      CHECK(s.off(gpu_dw, dw, Layout::dense) < 1e-5);
+    }
+  });
+}
+
+TEST_CASE("cuda: RoPE's tables and rotations are the CPU's", "[ops][cuda]") {
+  on_both(2e-6, 4e-3, [](Sides& s, double bound) {
+    const int64_t tokens = 19, heads = 3;
+    for (const int64_t width : {2, 64, 128}) {
+      RopeConfig config;
+      config.theta = 10000.0;
+      const RopeFrequencies frequencies = rope_frequencies(config, width, 4096);
+      std::vector<int32_t> positions;
+      for (int32_t t = 0; t < tokens; ++t) positions.push_back(t * 211);
+      const Tensor cos = s.make.poisoned(f, {tokens, width / 2});
+      const Tensor sin = s.make.poisoned(f, {tokens, width / 2});
+      const Tensor gpu_cos = s.on_gpu.poisoned(cos, f), gpu_sin = s.on_gpu.poisoned(sin, f);
+      rope_tables(s.host, cos, sin, s.make.ints({tokens}, positions), frequencies);
+      rope_tables(s.ctx, gpu_cos, gpu_sin, s.on_gpu.ints(positions), frequencies);
+      CHECK(s.off(gpu_cos, cos, Layout::dense) < 1e-6);
+      CHECK(s.off(gpu_sin, sin, Layout::dense) < 1e-6);
+      for (const RopeStyle style : {RopeStyle::interleaved, RopeStyle::halves}) {
+        const Tensor x = s.normal({tokens, heads, width}), gpu_x = s.up(x);
+        rope_forward(s.host, x, cos, sin, style);
+        rope_forward(s.ctx, gpu_x, gpu_cos, gpu_sin, style);
+        CHECK(s.off(gpu_x, x) < bound);
+        rope_backward(s.host, x, cos, sin, style);
+        rope_backward(s.ctx, gpu_x, gpu_cos, gpu_sin, style);
+        CHECK(s.off(gpu_x, x) < 2 * bound);
+      }
+    }
+  });
+}
+
+TEST_CASE("cuda: SwiGLU and its gradient are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+    for (const int64_t cols : {1, 33, 512}) {
+      const Tensor gate = s.normal({17, cols}, 2.0), up = s.normal({17, cols});
+      const Tensor dy = s.normal({17, cols}), dgate = s.normal({17, cols});
+      const Tensor dup = s.normal({17, cols}), y = s.make.poisoned(f, {17, cols});
+      const Tensor gpu_gate = s.up(gate), gpu_up = s.up(up), gpu_y = s.poisoned(y);
+      const Tensor gpu_dgate = s.up(dgate), gpu_dup = s.up(dup);
+      swiglu_forward(s.host, y, gate, up);
+      swiglu_forward(s.ctx, gpu_y, gpu_gate, gpu_up);
+      CHECK(s.off(gpu_y, y) < bound);
+      swiglu_backward(s.host, dgate, dup, dy, gate, up);
+      swiglu_backward(s.ctx, gpu_dgate, gpu_dup, s.up(dy), gpu_gate, gpu_up);
+      CHECK(s.off(gpu_dgate, dgate) < bound);
+      CHECK(s.off(gpu_dup, dup) < bound);
+    }
+  });
+}
+
+TEST_CASE("cuda: embedding, its gradient and scattering are the CPU's", "[ops][cuda]") {
+  on_both(2e-6, 4e-3, [](Sides& s, double bound) {
+    const int64_t rows = 700, vocab = 50, d = 72;
+    Random random(3, RandomStream::data);
+    std::vector<int32_t> ids, order;
+    for (int64_t t = 0; t < rows; ++t) {
+      // Half of the rows ask for one id: its sum is long, and must be in order.
+      ids.push_back(t % 2 == 0 ? 7 : static_cast<int32_t>(random.below(vocab)));
+      order.push_back(static_cast<int32_t>((t * 3) % rows));  // 3 and 700 share no factor
+    }
+    const Tensor table = s.normal({vocab, d}), y = s.make.poisoned(f, {rows, d});
+    const Tensor dy = s.normal({rows, d}), dtable = s.make.normal(f, {vocab, d});
+    const Tensor gpu_y = s.poisoned(y), gpu_ids = s.on_gpu.ints(ids), gpu_dy = s.up(dy);
+    embedding_forward(s.host, y, table, s.make.ints({rows}, ids));
+    embedding_forward(s.ctx, gpu_y, s.up(table), gpu_ids);
+    CHECK(s.off(gpu_y, y) == 0.0);
+    const Tensor gpu_dtable = s.wide(dtable), again = s.wide(dtable);
+    embedding_backward(s.host, dtable, dy, s.make.ints({rows}, ids));
+    embedding_backward(s.ctx, gpu_dtable, gpu_dy, gpu_ids);
+    embedding_backward(s.ctx, again, gpu_dy, gpu_ids);
+    CHECK(s.off(gpu_dtable, dtable, Layout::dense) < 2e-6);
+    CHECK(s.off(gpu_dtable, s.on_gpu.download(s.make, again), Layout::dense) == 0.0);
+    const Tensor to = s.normal({rows, d}), gpu_to = s.up(to);
+    scatter_rows_add(s.host, to, dy, s.make.ints({rows}, order));
+    scatter_rows_add(s.ctx, gpu_to, gpu_dy, s.on_gpu.ints(order));
+    CHECK(s.off(gpu_to, to) < bound);
+  });
+}
+
+TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+    struct Size {
+      int64_t t, n, k;
+    };
+    for (const Size& z : {Size{1, 1, 1}, {5, 33, 17}, {130, 192, 64}, {257, 96, 520}}) {
+      CAPTURE(z.t, z.n, z.k);
+      const Tensor x = s.normal({z.t, z.k}), w = s.normal({z.n, z.k}), bias = s.normal({z.n});
+      const Tensor y = s.make.poisoned(f, {z.t, z.n}), dy = s.normal({z.t, z.n});
+      const Tensor gpu_x = s.up(x), gpu_w = s.dense(w), gpu_y = s.poisoned(y);
+      linear_forward(s.host, y, x, w, bias);
+      linear_forward(s.ctx, gpu_y, gpu_x, gpu_w, s.dense(bias));
+      CHECK(s.off(gpu_y, y) < bound);
+      const Tensor logits = s.on_gpu.poisoned(y, f);  // f32 from factors of either kind
+      linear_forward(s.host, y, x, w);
+      linear_forward(s.ctx, logits, gpu_x, gpu_w);
+      CHECK(s.off(logits, y, Layout::dense) < 3e-6);
+      const Tensor dx = s.normal({z.t, z.k}), dw = s.make.normal(f, {z.n, z.k});
+      const Tensor dbias = s.make.normal(f, {z.n});
+      const Tensor gpu_dx = s.up(dx), gpu_dw = s.wide(dw), gpu_dbias = s.wide(dbias);
+      linear_backward(s.host, {dx, dw, dbias}, dy, x, w);
+      linear_backward(s.ctx, {gpu_dx, gpu_dw, gpu_dbias}, s.up(dy), gpu_x, gpu_w);
+      CHECK(s.off(gpu_dx, dx) < bound);
+      CHECK(s.off(gpu_dw, dw, Layout::dense) < 3e-6);
+      CHECK(s.off(gpu_dbias, dbias, Layout::dense) < 3e-6);
+    }
+  });
+}
+
+TEST_CASE("cuda: products by head are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+    const int64_t tokens = 21, heads = 3, n = 24, k = 40;
+    const Tensor x = s.normal({tokens, heads, k}), w = s.normal({heads, n * k});
+    const Tensor y = s.make.poisoned(f, {tokens, heads, n}), gpu_y = s.poisoned(y);
+    const Tensor gpu_x = s.up(x), gpu_w = s.up(w);
+    head_linear_forward(s.host, y, x, w);
+    head_linear_forward(s.ctx, gpu_y, gpu_x, gpu_w);
+    CHECK(s.off(gpu_y, y) < bound);
+    const Tensor z = s.make.poisoned(f, {tokens, heads, k}), gpu_z = s.poisoned(z);
+    test::round_to(s.dtype, y);
+    head_linear_transposed_forward(s.host, z, y, w);
+    head_linear_transposed_forward(s.ctx, gpu_z, s.up(y), gpu_w);
+    CHECK(s.off(gpu_z, z) < bound);
+  });
+}
+
+TEST_CASE("cuda: grouped products over ragged and empty groups are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+    struct Size {
+      int64_t n, k;
+      std::vector<int32_t> offsets;
+    };
+    for (const Size& z : {Size{1, 1, {0, 1}}, Size{33, 17, {0, 0, 5, 70, 70, 71}},
+                          Size{136, 72, {0, 129, 129, 400}}, Size{64, 256, {0, 128, 256}}}) {
+      CAPTURE(z.n, z.k);
+      const auto experts = static_cast<int64_t>(z.offsets.size()) - 1;
+      const int64_t rows = z.offsets.back();
+      const Tensor offsets = s.make.ints({experts + 1}, z.offsets);
+      const Tensor gpu_offsets = s.on_gpu.ints(z.offsets);
+      const Tensor x = s.normal({rows, z.k}), w = s.normal({experts, z.n, z.k});
+      const Tensor y = s.make.poisoned(f, {rows, z.n}), dy = s.normal({rows, z.n});
+      const Tensor gpu_x = s.up(x), gpu_w = s.dense(w), gpu_y = s.poisoned(y);
+      grouped_linear_forward(s.host, y, x, w, offsets);
+      grouped_linear_forward(s.ctx, gpu_y, gpu_x, gpu_w, gpu_offsets);
+      CHECK(s.off(gpu_y, y) < bound);
+      const Tensor dx = s.normal({rows, z.k}), dw = s.make.normal(f, {experts, z.n, z.k});
+      const Tensor gpu_dx = s.up(dx), gpu_dw = s.wide(dw);
+      grouped_linear_backward(s.host, {dx, dw, {}}, dy, x, w, offsets);
+      grouped_linear_backward(s.ctx, {gpu_dx, gpu_dw, {}}, s.up(dy), gpu_x, gpu_w, gpu_offsets);
+      CHECK(s.off(gpu_dx, dx) < bound);
+      CHECK(s.off(gpu_dw, dw, Layout::dense) < 3e-6);
+    }
+  });
+}
+
+TEST_CASE("cuda: AdamW and the router's bias rule are the CPU's", "[ops][cuda]") {
+  Context* ctx = test::gpu();
+  if (ctx == nullptr) return;
+  for (const DType moments : {DType::f32, DType::bf16}) {
+    Sides s{*ctx, DType::f32};
+    const int64_t n = 1003;
+    const Tensor w = s.normal({n}), g = s.normal({n});
+    const Tensor gpu_w = s.up(w), gpu_g = s.up(g);
+    const OwnedTensor m = allocate(moments, {n}), v = allocate(moments, {n});
+    const OwnedTensor gm = allocate(moments, {n}, Device::cuda);
+    const OwnedTensor gv = allocate(moments, {n}, Device::cuda);
+    AdamWParams params{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.5};
+    for (params.step = 1; params.step <= 3; ++params.step) {
+      adamw_step(s.host, w, m.view, v.view, g, params);
+      adamw_step(s.ctx, gpu_w, gm.view, gv.view, gpu_g, params);
+      CHECK(s.off(gpu_w, w) < (moments == DType::f32 ? 2e-6 : 1e-4));
+    }
+  }
+  Sides s{*ctx, DType::f32};
+  const Tensor bias = s.make.normal(f, {5}), gpu_bias = s.up(bias);
+  const std::vector<int32_t> counts{3, 0, 9, 3, 0};
+  router_bias_step(s.host, bias, s.make.ints({5}, counts), 0.25);
+  router_bias_step(s.ctx, gpu_bias, s.on_gpu.ints(counts), 0.25);
+  CHECK(s.off(gpu_bias, bias) == 0.0);
+}
+
+}  // namespace
+}  // namespace temper
