@@ -25,30 +25,25 @@ struct Arguments {
 // (q or k) and [.., kV] (do or v); then lse and delta of the stages' rows.
 template <int kQk, int kV>
 struct Tiles {
-  SharedTile<kOwned, kQk> own_qk;
-  SharedTile<kOwned, kV> own_v;
-  SharedTile<kPassing, kQk> qk[kStages];
-  SharedTile<kPassing, kV> v[kStages];
-  float *lse, *delta;  // [stages, kPassing]
-
+  using OwnQk = SharedTile<kOwned, kQk>;
+  using OwnV = SharedTile<kOwned, kV>;
+  using Qk = SharedTile<kPassing, kQk>;
+  using V = SharedTile<kPassing, kV>;
   static constexpr size_t kBytes =
-      sizeof(bf16) *
-          (SharedTile<kOwned, kQk>::kSize + SharedTile<kOwned, kV>::kSize +
-           kStages * SharedTile<kPassing, kQk>::kSize + kStages * SharedTile<kPassing, kV>::kSize) +
+      sizeof(bf16) * (OwnQk::kSize + OwnV::kSize + kStages * (Qk::kSize + V::kSize)) +
       sizeof(float) * 2 * kStages * kPassing;
-  __device__ explicit Tiles(bf16* memory) {
-    own_qk.data = memory;
-    own_v.data = own_qk.data + own_qk.kSize;
-    bf16* next = own_v.data + own_v.kSize;
-#pragma unroll
-    for (int s = 0; s < kStages; ++s) {
-      qk[s].data = next;
-      v[s].data = next + SharedTile<kPassing, kQk>::kSize;
-      next = v[s].data + SharedTile<kPassing, kV>::kSize;
-    }
-    lse = reinterpret_cast<float*>(next);
-    delta = lse + kStages * kPassing;
+  bf16* memory;
+
+  __device__ OwnQk own_qk() const { return {memory}; }
+  __device__ OwnV own_v() const { return {memory + OwnQk::kSize}; }
+  __device__ Qk qk(int stage) const {
+    return {memory + OwnQk::kSize + OwnV::kSize + stage * (Qk::kSize + V::kSize)};
   }
+  __device__ V v(int stage) const { return {qk(stage).data + Qk::kSize}; }
+  __device__ float* lse(int stage) const {
+    return reinterpret_cast<float*>(qk(kStages).data) + stage * 2 * kPassing;
+  }
+  __device__ float* delta(int stage) const { return lse(stage) + kPassing; }
 };
 
 // ---- dk and dv. Everything is transposed: rows are keys, columns are queries.
@@ -73,15 +68,15 @@ __device__ void fetch_queries(const Arguments& a, const Tiles<kQk, kV>& tiles,
                               const TilePlace& place, const QueryTiles& queries, int i) {
   const int begin = queries.begin(i), rows = place.length - begin, stage = i % kStages;
   const int64_t head = queries.head(i), token = place.first + begin;
-  fill_tile<kThreads>(tiles.qk[stage], a.q, token, head, rows);
-  fill_tile<kThreads>(tiles.v[stage], a.d_o, token, head, rows);
+  fill_tile<kThreads>(tiles.qk(stage), a.q, token, head, rows);
+  fill_tile<kThreads>(tiles.v(stage), a.d_o, token, head, rows);
   const int r = threadIdx.x;
   if (r >= kPassing) return;
   // Rows beyond the sequence are zeros everywhere, and so add nothing.
   const bool valid = r < rows;
   const int64_t row = valid ? token + r : token;
-  copy_later(tiles.lse + stage * kPassing + r, a.lse + row * a.lse_stride + head, valid);
-  copy_later(tiles.delta + stage * kPassing + r, a.delta + row * a.q.heads + head, valid);
+  copy_later(tiles.lse(stage) + r, a.lse + row * a.lse_stride + head, valid);
+  copy_later(tiles.delta(stage) + r, a.delta + row * a.q.heads + head, valid);
 }
 
 // Scores [16 keys, 32 queries] become P.
@@ -102,12 +97,12 @@ __device__ void weights_of(FragmentC (&scores)[kPassing / 8], const float* lse, 
 template <int kQk, int kV, bool kWantDk, bool kWantDv>
 __global__ void __launch_bounds__(kThreads) backward_keys(Arguments a) {
   extern __shared__ __align__(16) bf16 memory[];
-  const Tiles<kQk, kV> tiles(memory);
+  const Tiles<kQk, kV> tiles{memory};
   const TilePlace place = place_tile(a.sequences, kOwned, blockIdx.y);
   const QueryTiles queries(a, place);
   const int rows = min(kOwned, place.length - place.begin), warp_row = threadIdx.x / 32 * 16;
-  fill_tile<kThreads>(tiles.own_qk, a.k, place.first + place.begin, queries.kv, rows);
-  if (kWantDk) fill_tile<kThreads>(tiles.own_v, a.v, place.first + place.begin, queries.kv, rows);
+  fill_tile<kThreads>(tiles.own_qk(), a.k, place.first + place.begin, queries.kv, rows);
+  if (kWantDk) fill_tile<kThreads>(tiles.own_v(), a.v, place.first + place.begin, queries.kv, rows);
   fetch_queries(a, tiles, place, queries, 0);
   end_copy_group();
 
@@ -119,18 +114,18 @@ __global__ void __launch_bounds__(kThreads) backward_keys(Arguments a) {
     __syncthreads();
     const int stage = i % kStages;
     FragmentC p[kPassing / 8] = {};
-    multiply_rows(p, tiles.own_qk, warp_row, tiles.qk[stage]);
-    weights_of(p, tiles.lse + stage * kPassing, a.scale, place.begin + warp_row, queries.begin(i));
-    if constexpr (kWantDv) multiply_weights(dv, p, tiles.v[stage]);
+    multiply_rows(p, tiles.own_qk(), warp_row, tiles.qk(stage));
+    weights_of(p, tiles.lse(stage), a.scale, place.begin + warp_row, queries.begin(i));
+    if constexpr (kWantDv) multiply_weights(dv, p, tiles.v(stage));
     if constexpr (kWantDk) {
       FragmentC ds[kPassing / 8] = {};
-      multiply_rows(ds, tiles.own_v, warp_row, tiles.v[stage]);
-      const float* delta = tiles.delta + stage * kPassing + threadIdx.x % 4 * 2;
+      multiply_rows(ds, tiles.own_v(), warp_row, tiles.v(stage));
+      const float* delta = tiles.delta(stage) + threadIdx.x % 4 * 2;
 #pragma unroll
       for (int n = 0; n < kPassing / 8; ++n)
 #pragma unroll
         for (int e = 0; e < 4; ++e) ds[n][e] = p[n][e] * (ds[n][e] - delta[8 * n + e % 2]);
-      multiply_weights(dk, ds, tiles.qk[stage]);
+      multiply_weights(dk, ds, tiles.qk(stage));
     }
     __syncthreads();  // the stage may be filled again
   }
@@ -152,8 +147,8 @@ template <int kQk, int kV>
 __device__ void fetch_keys(const Arguments& a, const Tiles<kQk, kV>& tiles, const TilePlace& place,
                            int64_t kv, int i) {
   const int begin = i * kPassing, rows = place.length - begin, stage = i % kStages;
-  fill_tile<kThreads>(tiles.qk[stage], a.k, place.first + begin, kv, rows);
-  fill_tile<kThreads>(tiles.v[stage], a.v, place.first + begin, kv, rows);
+  fill_tile<kThreads>(tiles.qk(stage), a.k, place.first + begin, kv, rows);
+  fill_tile<kThreads>(tiles.v(stage), a.v, place.first + begin, kv, rows);
 }
 
 // lse and delta of a thread's two rows; 0 beyond the sequence, where q and do are 0 too.
@@ -188,14 +183,14 @@ struct QueryRows {
 template <int kQk, int kV>
 __global__ void __launch_bounds__(kThreads) backward_queries(Arguments a) {
   extern __shared__ __align__(16) bf16 memory[];
-  const Tiles<kQk, kV> tiles(memory);
+  const Tiles<kQk, kV> tiles{memory};
   const TilePlace place = place_tile(a.sequences, kOwned, gridDim.y - 1 - blockIdx.y);
   const int64_t head = blockIdx.x, kv = head / (a.q.heads / a.k.heads);
   const int rows = min(kOwned, place.length - place.begin), warp_row = threadIdx.x / 32 * 16;
   const int count = (place.begin + rows + kPassing - 1) / kPassing;
   const int64_t token = place.first + place.begin;
-  fill_tile<kThreads>(tiles.own_qk, a.q, token, head, rows);
-  fill_tile<kThreads>(tiles.own_v, a.d_o, token, head, rows);
+  fill_tile<kThreads>(tiles.own_qk(), a.q, token, head, rows);
+  fill_tile<kThreads>(tiles.own_v(), a.d_o, token, head, rows);
   fetch_keys(a, tiles, place, kv, 0);
   end_copy_group();
   const QueryRows own(a, token + warp_row, head, rows - warp_row);
@@ -208,10 +203,10 @@ __global__ void __launch_bounds__(kThreads) backward_queries(Arguments a) {
     __syncthreads();
     const int stage = i % kStages;
     FragmentC scores[kPassing / 8] = {}, ds[kPassing / 8] = {};
-    multiply_rows(scores, tiles.own_qk, warp_row, tiles.qk[stage]);
-    multiply_rows(ds, tiles.own_v, warp_row, tiles.v[stage]);
+    multiply_rows(scores, tiles.own_qk(), warp_row, tiles.qk(stage));
+    multiply_rows(ds, tiles.own_v(), warp_row, tiles.v(stage));
     own.gradient(ds, scores, a.scale, place.begin + warp_row, i * kPassing);
-    multiply_weights(dq, ds, tiles.qk[stage]);
+    multiply_weights(dq, ds, tiles.qk(stage));
     __syncthreads();  // the stage may be filled again
   }
   for_pairs<kQk>(dq, a.q.dim, [&](float2 pair, int row, int j) {

@@ -39,13 +39,20 @@ __device__ void fill_tile(const SharedTile<kRows, kCols>& tile, const HeadRows& 
   const bf16* base = from.at(token, head);
   const int64_t stride = from.token_stride();
   if (from.wide) {
-    constexpr int kChunks = kCols / 8;
-    static_assert(kRows * kChunks % kThreads == 0, "every thread copies as much");
+    // Eight threads take 128 bytes of a row; a thread keeps its columns modulo 64.
+    constexpr int kRowsAtOnce = kThreads / 8;
+    static_assert(kRows % kRowsAtOnce == 0 && kCols % 64 == 0, "every thread copies as much");
+    const int first = threadIdx.x / 8, j = threadIdx.x % 8 * 8;
+    const bf16* source = base + first * stride + j;
+    bf16* to = tile.data + first * Tile::kPitch + j;
 #pragma unroll
-    for (int n = 0; n < kRows * kChunks / kThreads; ++n) {
-      const int i = n * kThreads + threadIdx.x, r = i / kChunks, j = i % kChunks * 8;
-      const bool valid = r < rows && j < from.dim;
-      copy_later(tile.data + r * Tile::kPitch + j, valid ? base + r * stride + j : base, valid);
+    for (int r = 0; r < kRows; r += kRowsAtOnce) {
+#pragma unroll
+      for (int c = 0; c < kCols; c += 64) {
+        const bool valid = first + r < rows && j + c < from.dim;
+        copy_later(to + r * Tile::kPitch + c, valid ? source + c : base, valid);
+      }
+      source += kRowsAtOnce * stride;
     }
     return;
   }
