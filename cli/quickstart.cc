@@ -27,6 +27,8 @@ class Stages {
 
   void run(Arguments arguments) {
     arguments.insert(arguments.end(), {"--seed", std::to_string(o_.seed)});
+    if (cli_.common.device != "auto")
+      arguments.insert(arguments.end(), {"--device", cli_.common.device});
     if (cli_.common.threads > 0)
       arguments.insert(arguments.end(), {"--threads", std::to_string(cli_.common.threads)});
     std::string program = "temper";

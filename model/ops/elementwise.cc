@@ -82,8 +82,13 @@ void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
 }
 
 double sum_of_squares(Context& ctx, Tensor x) {
-  if (x.device == Device::cuda) no_backend();
-  return cpu::sum_of_squares(ctx, x);
+  switch (x.device) {
+    case Device::cpu:
+      return cpu::sum_of_squares(ctx, x);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::sum_of_squares(ctx, x);
+  }
+  no_backend();
 }
 
 }  // namespace temper

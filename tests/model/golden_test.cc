@@ -235,7 +235,10 @@ TEST_CASE("golden: losses of AdamW steps on every model") {
 // What bf16 costs: activations and weights are rounded to 8 bits on the way, statistics and sums
 // are f32. Measured on the six models, with room.
 TEST_CASE("golden: every model in bf16 on the GPU stays within a stated bound") {
-  if (gpu_count() == 0) return WARN("skipped: no GPU");
+  if (gpu_count() == 0) {
+    WARN("skipped: no GPU");
+    return;
+  }
   for_each_oracle({{Device::cuda, DType::bf16}}, [](Oracle& o) {
     TrainStep step(o.ctx, o.model.config, o.model.weights, oracle_options());
     const TokenLoss scored = step.score(o.model.weights.view, o.sequences);

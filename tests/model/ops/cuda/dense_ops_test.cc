@@ -59,7 +59,7 @@ void on_both(double bound_f32, double bound_bf16, Body&& body) {
 }
 
 TEST_CASE("cuda: sums, scaling, copies and heads are the CPU's", "[ops][cuda]") {
-  on_both(1e-6, 4e-3, [](Sides& s, double bound) {
+  on_both(1e-6, 6e-3, [](Sides& s, double bound) {  // two roundings to 8 bits
     for (const int64_t cols : {1, 7, 64, 515}) {
       const Tensor a = s.normal({5, 3, cols}), b = s.normal({5, 3, cols}),
                    small = s.normal({5, cols});
@@ -120,7 +120,7 @@ TEST_CASE("cuda: RoPE's tables and rotations are the CPU's", "[ops][cuda]") {
     const int64_t tokens = 19, heads = 3;
     for (const int64_t width : {2, 64, 128}) {
       RopeConfig config;
-      config.theta = 10000.0;
+      config.rope_theta = 10000.0;
       const RopeFrequencies frequencies = rope_frequencies(config, width, 4096);
       std::vector<int32_t> positions;
       for (int32_t t = 0; t < tokens; ++t) positions.push_back(t * 211);
@@ -193,7 +193,7 @@ TEST_CASE("cuda: embedding, its gradient and scattering are the CPU's", "[ops][c
 }
 
 TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+  on_both(3e-6, 8e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t t, n, k;
     };

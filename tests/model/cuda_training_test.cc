@@ -1,0 +1,153 @@
+// Training and generating on the GPU: against the CPU, against itself, and against each other.
+#include <cmath>
+#include <cstring>
+
+#include "core/device.h"
+#include "model/training/train_step.h"
+#include "rollout/engine.h"
+#include "sft/loss.h"
+#include "tests/support/catch.h"
+#include "tests/support/small_models.h"
+
+using namespace temper;
+
+
+
+
+namespace {
+
+bool no_gpu() {
+  if (gpu_count() > 0) return false;
+  WARN("skipped: no GPU");
+  return true;
+}
+
+// Sequences with something to learn: each repeats a short random pattern.
+std::vector<TrainSequence> patterns(const ModelConfig& config, int64_t count) {
+  std::vector<TrainSequence> all;
+  for (int64_t s = 0; s < count; ++s) {
+    const std::vector<int32_t> pattern =
+        random_ids(3 + s % 4, config.vocab_size, static_cast<uint64_t>(100 + s));
+    TrainSequence& sequence = all.emplace_back();
+    for (int64_t i = 0; i < 20 + s % 7; ++i)
+      sequence.ids.push_back(pattern[static_cast<size_t>(i) % pattern.size()]);
+    sequence.mask.assign(sequence.ids.size(), 1);
+    sequence.mask[0] = 0;
+  }
+  return all;
+}
+
+TrainOptions options_for(const ModelConfig& config) {
+  TrainOptions options;
+  options.optimizer.weight_decay = 0.01;
+  if (config.n_routed_experts > 0) options.balance_alpha = 1e-4;
+  if (config.num_nextn_predict_layers > 0) options.mtp_weight = 0.1;
+  return options;
+}
+
+// A model in training on one device, from the same start on each.
+struct Trained {
+  ModelConfig config;
+  Context ctx;
+  OwnedWeights weights;
+  TrainStep step;
+
+  Trained(const ModelConfig& c, Device device, DType dtype)
+      : config(c),
+        ctx(2, device),
+        weights(start(c, dtype)),
+        step(ctx, config, weights, options_for(c)) {}
+
+  OwnedWeights start(const ModelConfig& c, DType dtype) {
+    OwnedWeights host = allocate_weights(c, DType::f32);
+    initialize_weights(host.view, c, 11);
+    return ctx.device == Device::cpu ? std::move(host) : weights_on_device(ctx, host, c, dtype);
+  }
+  std::vector<double> losses(const std::vector<TrainSequence>& batch, int steps) {
+    const double normaliser = static_cast<double>(count_targets(batch));
+    std::vector<double> all;
+    for (int i = 0; i < steps; ++i) {
+      double loss = 0.0;
+      step.begin(count_global(batch, static_cast<int64_t>(weights.view.mtp.size())));
+      step.accumulate(batch,
+                      [&](TokenLoss& tokens) { loss += sft_loss(tokens, batch, normaliser); });
+      step.finish(2e-3);
+      all.push_back(loss);
+    }
+    return all;
+  }
+  std::vector<double> numbers() { return download_doubles(ctx, step.optimizer().m.view); }
+};
+
+}  // namespace
+
+TEST_CASE("cuda: 50 SFT steps in bf16 follow the CPU's f32 curve within 1 %") {
+  if (no_gpu()) return;
+  for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
+    const std::vector<TrainSequence> batch = patterns(config, 16);
+    Trained cpu(config, Device::cpu, DType::f32), gpu(config, Device::cuda, DType::bf16);
+    const std::vector<double> want = cpu.losses(batch, 50), got = gpu.losses(batch, 50);
+    REQUIRE(want.back() < 0.8 * want.front());
+    for (size_t i = 0; i < want.size(); ++i) {
+      INFO("step " << i + 1);
+      CHECK(std::abs(got[i] - want[i]) <= 0.01 * want[i]);
+    }
+  }
+}
+
+TEST_CASE("cuda: two runs of a training end in the same bits") {
+  if (no_gpu()) return;
+  const ModelConfig config = small_v3_config();
+  const std::vector<TrainSequence> batch = patterns(config, 16);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Trained a(config, Device::cuda, dtype), b(config, Device::cuda, dtype);
+    CHECK(a.losses(batch, 5) == b.losses(batch, 5));
+    CHECK(a.numbers() == b.numbers());
+  }
+}
+
+TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
+  if (no_gpu()) return;
+  for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      INFO(name_of(dtype));
+      Trained model(config, Device::cuda, dtype);
+      const std::vector<TrainSequence> batch = patterns(config, 16);
+      model.losses(batch, 30);
+      std::vector<RolloutRequest> requests;
+      for (size_t i = 0; i < batch.size(); ++i) {
+        RolloutRequest& request = requests.emplace_back();
+        request.prompt.assign(batch[i].ids.begin(), batch[i].ids.begin() + 6);
+        request.max_new_tokens = 24;
+        request.samples = 4;
+        request.key.prompt = static_cast<uint32_t>(i);
+      }
+      RolloutEngine engine(model.ctx, model.weights.view, config);
+      const RolloutOutput output = engine.run(requests);
+      double sum = 0.0, kl = 0.0, most = 0.0;
+      int64_t tokens = 0;
+      for (size_t r = 0; r < requests.size(); ++r) {
+        for (const SampleResult& sample : output.samples[r]) {
+          TrainSequence whole{requests[r].prompt, {}};
+          whole.ids.insert(whole.ids.end(), sample.ids.begin(), sample.ids.end());
+          whole.mask.assign(whole.ids.size(), 1);
+          whole.mask[0] = 0;
+          const TokenLoss scored = model.step.score(model.weights.view, {&whole, 1});
+          for (size_t i = 0; i < sample.ids.size(); ++i, ++tokens) {
+            const double gap =
+                scored.logprob[0][requests[r].prompt.size() + i] - sample.logprobs[i];
+            sum += std::abs(gap);
+            kl += std::exp(gap) - 1.0 - gap;
+            most = std::max(most, std::abs(gap));
+          }
+        }
+      }
+      const double n = static_cast<double>(tokens);
+      WARN(name_of(dtype) << ": mean " << sum / n << " nats, KL " << kl / n << ", largest "
+                          << most);
+      CHECK(tokens > 1000);
+      CHECK(sum / n <= (dtype == DType::f32 ? 1e-5 : 5e-3));
+      CHECK(kl / n <= (dtype == DType::f32 ? 1e-8 : 1e-4));
+    }
+  }
+}
