@@ -139,7 +139,7 @@ __device__ void weigh_tile(const T* values, int tokens, int value_dim, const Sha
 // q is 0.
 template <class T, int kHeads>
 __global__ void __launch_bounds__(kThreads) decode(Decode<T> d) {
-  extern __shared__ char memory[];
+  extern __shared__ __align__(16) char memory[];
   Shared<kHeads>& shared = *reinterpret_cast<Shared<kHeads>*>(memory);
   float* queries = reinterpret_cast<float*>(&shared + 1);
   const int64_t row = blockIdx.x;
