@@ -14,7 +14,8 @@ namespace temper {
 std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step);
 
 // Sets the advantages; groups with a sample that could not be judged are marked and get none.
-// Throws UserError when more than options.max_unjudged of the samples could not be judged.
-void compare_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups);
+// Throws UserError when more than options.max_unjudged of the samples could not be judged; it names
+// some of them, and an event keeps their completions.
+void compare_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups, int64_t step);
 
 }  // namespace temper

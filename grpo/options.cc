@@ -63,6 +63,9 @@ OptionsTable grpo_options(GrpoOptions& o) {
       .add("max-unjudged", &o.max_unjudged,
            "stop when more than this part of a step's samples could not be judged")
       .range(0, 1);
+  table.add("reward-timeout", &o.reward_timeout, "a sample that takes longer counts as not judged")
+      .unit("seconds")
+      .above(0);
   table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
       .at_least(0);
   table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);

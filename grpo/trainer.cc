@@ -6,6 +6,7 @@
 #include "grpo/collect.h"
 #include "grpo/record.h"
 #include "grpo/update.h"
+#include "rollout/record.h"
 
 namespace temper {
 namespace {
@@ -89,7 +90,8 @@ GrpoResult train_grpo(const GrpoJob& job) {
       if (job.save && result.steps > saved_step) save_committed(job, train, result.steps);
       break;
     }
-    compare_groups(job, groups);
+    record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
+    compare_groups(job, groups, step);
     phase.lap();
     // 3. Update the policy.   4. Commit all that the update used together with its results.
     const UpdateReport update = update_policy(job, train, groups, step);

@@ -82,6 +82,13 @@ void record_samples(StepWriter& writer, const SampleJob& job,
   }
 }
 
+void record_reward_messages(Store& store, const StepKey& step, const CompositeReward& reward) {
+  for (const RewardMessage& message : reward.take_messages()) {
+    store.add_event(step.run_id, EventLevel::warning, message.text,
+                    "{\"rule\":" + quote_json(message.component) + "}", step.step);
+  }
+}
+
 void record_eval(StepWriter& writer, const SampleJob& job, const std::string& task,
                  const EvalReport& report) {
   const EvalSummary& s = report.summary;

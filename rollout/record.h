@@ -23,6 +23,9 @@ int64_t record_sample(StepWriter& writer, const CompositeReward* reward, const J
 void record_samples(StepWriter& writer, const SampleJob& job,
                     const std::vector<std::vector<JudgedSample>>& groups);
 
+// Keeps what the rules' helpers wrote (the stderr of a user's program) as warnings of the step.
+void record_reward_messages(Store& store, const StepKey& step, const CompositeReward& reward);
+
 // Inserts the eval row and the metrics eval/<task>/...
 void record_eval(StepWriter& writer, const SampleJob& job, const std::string& task,
                  const EvalReport& report);

@@ -274,7 +274,11 @@ TEST_CASE("grpo: too many samples that cannot be judged stop the run with the re
   CHECK(message.find("could not be judged") != std::string::npos);
   CHECK(message.find("--max-unjudged") != std::string::npos);
   CHECK(message.find("4 of 8") != std::string::npos);
-  CHECK(message.find("the gold is unusable") != std::string::npos);
+  CHECK(message.find("row:1, sample 0: letters bad_gold: the gold is unusable") !=
+        std::string::npos);
+  const auto kept = r.store.database().value<std::string>(
+      "SELECT json_extract(data, '$.samples[3].prompt') FROM events WHERE level = 'error'");
+  CHECK(kept == "row:1");
   CHECK(test::same_weights(r.weights, r.start));
   CHECK(r.committed_steps() == 0);
 }
