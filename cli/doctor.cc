@@ -1,6 +1,5 @@
 // temper doctor: what this machine offers, and what this binary can make of it.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -9,6 +8,7 @@
 #include "cli/subcommands.h"
 #include "core/arena.h"
 #include "core/context.h"
+#include "core/stopwatch.h"
 #include "model/ops/linear.h"
 
 namespace temper {
@@ -39,10 +39,9 @@ double measure_product(Context& ctx, int64_t n) {
                     w = allocate(DType::f32, {n, n});
   double best = 1e30;
   for (int round = 0; round < 5; ++round) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     linear_forward(ctx, y.view, x.view, w.view);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
+    best = std::min(best, stopwatch.seconds());
   }
   return 2.0 * static_cast<double>(n * n * n) / best / 1e9;
 }

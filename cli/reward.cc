@@ -1,11 +1,11 @@
 // temper reward: score answers with a rule, audit a rule on golds, list the rules.
-#include <chrono>
 #include <cmath>
 #include <memory>
 
 #include "cli/jsonl.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/stopwatch.h"
 #include "reward/audit.h"
 #include "reward/composite.h"
 #include "reward/tally.h"
@@ -107,9 +107,9 @@ int run_score(const RewardCommand& o, Invocation& cli) {
                       .row = &rows[i].json});
   }
   ThreadPool pool(static_cast<int>(cli.common.threads));
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const std::vector<RewardResult> results = score_all(pool, reward, inputs);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double took = stopwatch.seconds();
   RewardTally tally(reward);
   std::string text;
   for (const RewardResult& result : results) {
@@ -118,7 +118,7 @@ int run_score(const RewardCommand& o, Invocation& cli) {
   }
   write_result(o.out, text, cli.out);
   cli.log.info(tally.report() + std::to_string(results.size()) + " samples in " +
-               option_text(std::round(took.count() * 1e4) / 1e4) + " s");
+               option_text(std::round(took * 1e4) / 1e4) + " s");
   return 0;
 }
 

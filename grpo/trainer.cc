@@ -1,8 +1,7 @@
 #include "grpo/trainer.h"
 
-#include <chrono>
-
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "grpo/collect.h"
 #include "grpo/record.h"
 #include "grpo/update.h"
@@ -10,21 +9,6 @@
 
 namespace temper {
 namespace {
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  double lap() {
-    const double s = seconds();
-    start_ = std::chrono::steady_clock::now();
-    return s;
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 TrainOptions train_options(const GrpoOptions& o) {
   TrainOptions t = train_options_of(o.training);

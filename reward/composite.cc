@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cmath>
 
 #include "core/error.h"
+#include "core/stopwatch.h"
 
 namespace temper {
 namespace {
@@ -17,7 +17,7 @@ double clamped(double value, const RewardClamp& clamp) {
 // Calls body() for `count` verdicts; an exception becomes that many errors.
 template <class Body>
 std::vector<Verdict> timed(size_t count, Body&& body) {
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   std::vector<Verdict> verdicts;
   try {
     verdicts = body();
@@ -25,9 +25,9 @@ std::vector<Verdict> timed(size_t count, Body&& body) {
   } catch (const std::exception& failure) {
     verdicts.assign(count, verdict_error(failure.what()));
   }
-  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+  const double microseconds = stopwatch.seconds() * 1e6;
   for (Verdict& verdict : verdicts) {
-    verdict.microseconds = static_cast<int64_t>(took.count() / static_cast<double>(count));
+    verdict.microseconds = static_cast<int64_t>(microseconds / static_cast<double>(count));
   }
   return verdicts;
 }
