@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <cstring>
 #include <functional>
 #include <initializer_list>
 
@@ -208,6 +209,17 @@ OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device dev
   });
   if (config.tie_word_embeddings) owned.view.lm_head = owned.view.embed_tokens;
   return owned;
+}
+
+OwnedWeights copy_weights(const OwnedWeights& weights, const ModelConfig& config) {
+  const Tensor& from = weights.storage.view;
+  require(from.device == Device::cpu, "weights are copied on the CPU");
+  OwnedWeights copy = allocate_weights(config, from.dtype);
+  std::memcpy(copy.storage.view.data, from.data, weights.storage.buffer.bytes());
+  if (weights.router_biases.buffer.bytes() > 0)
+    std::memcpy(copy.router_biases.view.data, weights.router_biases.view.data,
+                weights.router_biases.buffer.bytes());
+  return copy;
 }
 
 void initialize_weights(ModelWeights& weights, const ModelConfig& config, uint64_t seed) {

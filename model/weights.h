@@ -100,6 +100,9 @@ struct OwnedWeights {
 // Zero-filled weights of the config's shapes. Throws ContractError on an impossible config.
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device = Device::cpu);
 
+// The same numbers in memory of their own. Throws ContractError if they are not on the CPU.
+OwnedWeights copy_weights(const OwnedWeights& weights, const ModelConfig& config);
+
 // Random weights: matrices normal(0, initializer_range), norms 1, biases 0. The same seed gives
 // the same weights on any machine.
 void initialize_weights(ModelWeights& weights, const ModelConfig& config, uint64_t seed);
