@@ -4,6 +4,7 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "reward/rules/code.h"
 #include "reward/rules/countdown.h"
 #include "reward/rules/exact.h"
 #include "reward/rules/format.h"
@@ -143,6 +144,7 @@ RewardRegistry builtin_rules() {
   registry.add(language_rule());
   registry.add(length_rule());
   registry.add(repetition_rule());
+  registry.add(code_rule());
   return registry;
 }
 

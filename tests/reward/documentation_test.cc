@@ -6,6 +6,7 @@
 #include "core/json.h"
 #include "reward/registry.h"
 #include "reward/spec.h"
+#include "tests/reward/code/sealed.h"
 #include "tests/support/catch.h"
 
 using namespace temper;
@@ -40,11 +41,12 @@ TEST_CASE("the examples of the documentation hold, some accepted and some reject
   std::istringstream page(read_file(std::string(TEMPER_SOURCE_DIR) + "/docs/rewards.md"));
   std::string line, rule;
   std::map<std::string, int> accepted, rejected;
+  const bool can_seal = test::sealed_sandbox() != nullptr;
   while (std::getline(page, line)) {
     if (line.starts_with("```")) {
       rule = rule.empty() && line.starts_with("```jsonl ") ? line.substr(9) : "";
     } else if (!rule.empty()) {
-      run_example(rule, line);
+      if (!rule.starts_with("code") || can_seal) run_example(rule, line);
       const bool ok = line.find("\"status\":\"ok\"") != std::string::npos;
       ++(ok ? accepted : rejected)[rule.substr(0, rule.find('('))];
     }
