@@ -11,8 +11,9 @@ namespace {
 const std::string kAssertions = R"json({"test_list":[
   "assert add(2, 3) == 5", "assert add(-1, 1) == 0", "assert add(10, 20) == 30"]})json";
 const std::string kCheck =
-    R"json({"entry_point":"add","prompt":"def add(a, b):\n    \"\"\"Sum.\"\"\"\n",
-  "test":"def check(candidate):\n    assert candidate(2, 3) == 5\n    assert candidate(-1, 1) == 0\n"})json";
+    R"json({"entry_point":"add","prompt":"def add(a, b):\n    \"\"\"Sum.\"\"\"\n",)json"
+    R"json("test":"def check(candidate):\n    assert candidate(2, 3) == 5\n)json"
+    R"json(    assert candidate(-1, 1) == 0\n"})json";
 // Echo the sum of the numbers on the line, twice.
 const std::string kStreams = R"json({"tests":[
   {"input":"2 3\n","output":"5\n5\n"}, {"input":"10 20\n","output":"30\n30\n"}]})json";
