@@ -29,7 +29,7 @@ Fence fence_of(std::string_view line) {
 }
 
 // What follows the last </think>; nullopt if a thinking is opened and never closed.
-std::optional<std::string_view> final_part(std::string_view completion) {
+std::optional<std::string_view> answer_part(std::string_view completion) {
   constexpr std::string_view kClose = "</think>";
   const size_t at = completion.rfind(kClose);
   if (at != std::string_view::npos) return completion.substr(at + kClose.size());
@@ -76,7 +76,7 @@ Blocks read_blocks(std::string_view text, std::optional<CodeLanguage> wanted) {
 std::optional<ExtractedProgram> extract_program(std::string_view completion,
                                                 std::optional<CodeLanguage> language, bool raw,
                                                 std::string& reason) {
-  const auto part = final_part(completion);
+  const auto part = answer_part(completion);
   if (!part) {
     reason = "the thinking is not closed";
     return std::nullopt;
