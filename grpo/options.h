@@ -31,7 +31,7 @@ struct GrpoOptions {
   double clip_low = 0.2, clip_high = 0.2;
   double kl_coef = 0.001;
   double reward_timeout = 120.0;  // seconds
-  double max_unjudged = 0.05;  // share of samples that could not be judged before the run stops
+  double max_unjudged = 0.05;     // share of samples that could not be judged before the run stops
   int64_t save_every = 0, keep = 2;
   std::string save_dtype = "f32";
   TrainingOptions training;
