@@ -9,6 +9,7 @@
 #include "reward/rules/exact.h"
 #include "reward/rules/format.h"
 #include "reward/rules/gsm8k.h"
+#include "reward/rules/ifeval.h"
 #include "reward/rules/language.h"
 #include "reward/rules/length.h"
 #include "reward/rules/math.h"
@@ -141,6 +142,7 @@ RewardRegistry builtin_rules() {
   registry.add(regex_rule());
   registry.add(countdown_rule());
   registry.add(format_rule());
+  registry.add(ifeval_rule());
   registry.add(language_rule());
   registry.add(length_rule());
   registry.add(repetition_rule());
