@@ -183,6 +183,7 @@ Command Parser::read(int argc, char** argv) {
     flag.option->set(flag.parsed->results(), "--" + flag.option->flag(), OptionOrigin::flag);
   }
   resolve_reward_file(subcommand->options);
+  subcommand->options.apply_preset();
   if (builtins.print_config) return {Command::Kind::print_config, subcommand, name};
   subcommand->options.check_required();
   return {Command::Kind::run, subcommand, name};
