@@ -1,6 +1,8 @@
 // temper grpo: group relative policy optimisation.
 #include <algorithm>
+#include <cmath>
 #include <memory>
+#include <optional>
 
 #include "cli/prompted_model.h"
 #include "cli/training_run.h"
@@ -21,7 +23,9 @@ int64_t longest_sample(const std::vector<Prompt>& prompts, const GrpoOptions& o)
 
 // The cache that the rollout needs at most: all samples that run together, each of `length` tokens.
 int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t length) {
-  const int64_t together = std::min(o.rollout_batch, o.prompts_per_step * o.samples_per_prompt);
+  const auto prompts =
+      static_cast<int64_t>(std::ceil(static_cast<double>(o.prompts_per_step) * o.oversample));
+  const int64_t together = std::min(o.rollout_batch, prompts * o.samples_per_prompt);
   return together * length * config.num_hidden_layers * config.cache_width() *
          static_cast<int64_t>(size_of(o.training.dtype));
 }
@@ -44,8 +48,13 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
 }
 
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
+  for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
   const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
                                "--reward");
+  std::optional<CompositeReward> process_reward;
+  if (!o.process_reward.empty())
+    process_reward.emplace(parse_reward_spec(o.process_reward, "--process-reward"), builtin_rules(),
+                           "--process-reward");
   Context ctx(static_cast<int>(cli.common.threads));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   const ChatTemplate chat = ChatTemplate::choose(o.chat_template, model.need_tokenizer());
@@ -57,7 +66,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                             .max_prompt_tokens = o.max_prompt_tokens},
                                            model, chat, cli.log);
   const int64_t longest = longest_sample(data.prompts, o);
-  const bool with_reference = o.kl_coef > 0.0;
+  const bool with_reference = o.has_reference();
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,
                                          .longest_sequence = longest,
@@ -77,9 +86,10 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                    .save_dtype = o.save_dtype},
                   model);
   const GrpoResult result =
-      train_grpo({ctx, model.config, model.weights, reference ? &reference->view : nullptr, o,
+      train_grpo({ctx, model.config, model.weights, reference ? &*reference : nullptr, o,
                   data.prompts, model.need_tokenizer(), stop_ids_for(model, &chat), reward,
-                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
+                  process_reward ? &*process_reward : nullptr, plan.micro_batch_tokens, run.store(),
+                  run.id(), cli.log, cli.interrupt,
                   [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
                     run.save(writer, step, optimizer);
                   }});

@@ -60,7 +60,7 @@ int64_t record_sample(StepWriter& writer, const CompositeReward* reward, const J
   row.queue_seconds = r.first_token_seconds;
   row.generate_seconds = r.seconds - r.first_token_seconds;
   const bool judged = reward != nullptr && !sample.reward.components.empty();
-  if (judged && sample.reward.judged) row.reward = sample.reward.value;
+  if (judged && sample.reward.judged && !row.reward) row.reward = sample.reward.value;
   if (judged && !sample.reward.judged) row.dropped = "not judged";
   const int64_t id = writer.add_sample(row);
   if (judged) record_verdicts(writer, id, *reward, sample.reward);

@@ -14,8 +14,8 @@ namespace temper {
 int64_t record_prompt(StepWriter& writer, const Prompt& prompt);
 
 // Inserts the sample, with its verdicts if it was judged (`reward` may be nullptr); returns its id.
-// The caller sets in `row` its place and what a trainer adds; all that the sample knows is set
-// here.
+// The caller sets in `row` its place and what a trainer adds, the reward too if it is not the
+// rules'; all that the sample knows is set here.
 int64_t record_sample(StepWriter& writer, const CompositeReward* reward, const JudgedSample& sample,
                       NewSample row);
 
