@@ -93,9 +93,10 @@ def value_of(x):
         quiet = ('StopIteration', 'StopAsyncIteration')
         if isinstance(kind, type) and issubclass(kind, Exception) and name not in quiet:
             try:
-                raise kind(message)
+                error = kind(message)
             except TypeError:  # a kind that wants more arguments
-                pass
+                error = AnswerError(name + ': ' + message)
+            raise error
         raise AnswerError(name + ': ' + message)
     if tag == '?':
         raise NameError('the answer does not define it')

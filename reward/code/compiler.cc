@@ -10,7 +10,8 @@ namespace {
 std::string first_error(std::string_view errors) {
   const size_t at = errors.find("error:");
   if (at != std::string_view::npos) {
-    return shortened(errors.substr(at, errors.find('\n', at) - at), 200);
+    const size_t begin = errors.rfind('\n', at) + 1;  // 0 if it is in the first line
+    return shortened(errors.substr(begin, errors.find('\n', at) - begin), 200);
   }
   errors = trimmed(errors);
   const size_t line = errors.rfind('\n');

@@ -28,15 +28,6 @@ Fence fence_of(std::string_view line) {
   return fence.length < 3 || inside ? Fence{} : fence;
 }
 
-// What follows the last </think>; nullopt if a thinking is opened and never closed.
-std::optional<std::string_view> answer_part(std::string_view completion) {
-  constexpr std::string_view kClose = "</think>";
-  const size_t at = completion.rfind(kClose);
-  if (at != std::string_view::npos) return completion.substr(at + kClose.size());
-  if (trimmed(completion).starts_with("<think>")) return std::nullopt;
-  return completion;
-}
-
 struct Blocks {
   std::optional<std::string_view> last;  // that may be the program
   CodeLanguage language = CodeLanguage::python;
@@ -76,12 +67,12 @@ Blocks read_blocks(std::string_view text, std::optional<CodeLanguage> wanted) {
 std::optional<ExtractedProgram> extract_program(std::string_view completion,
                                                 std::optional<CodeLanguage> language, bool raw,
                                                 std::string& reason) {
-  const auto part = answer_part(completion);
-  if (!part) {
-    reason = "the thinking is not closed";
+  const std::string_view part = final_part(completion);
+  if (trimmed(part).empty()) {
+    reason = "nothing, or thinking that is not closed";
     return std::nullopt;
   }
-  const Blocks blocks = read_blocks(*part, language);
+  const Blocks blocks = read_blocks(part, language);
   ExtractedProgram program{"", blocks.language};
   if (blocks.open) {
     reason = "the last block of code is not closed";
@@ -90,7 +81,7 @@ std::optional<ExtractedProgram> extract_program(std::string_view completion,
   if (blocks.last) {
     program.text = *blocks.last;
   } else if (raw && !blocks.any) {
-    program = {std::string(*part), language.value_or(CodeLanguage::python)};
+    program = {std::string(part), language.value_or(CodeLanguage::python)};
   } else {
     reason = blocks.any ? "no block of code in the language" : "no block of code";
     return std::nullopt;

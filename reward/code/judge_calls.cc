@@ -2,6 +2,8 @@
 // and a candidate, which has the answer and is not. The checker's calls go to the candidate as
 // text, the values it gives come back as text, and both pass through here. So the candidate never
 // sees a test, an expected value or a verdict, and what it writes can be nothing but a value.
+#include <poll.h>
+
 #include "core/error.h"
 #include "core/json.h"
 #include "reward/code/judge.h"
@@ -128,7 +130,13 @@ class Conversation {
   }
 
   void candidate_ended() {
-    candidate_.program.kill();
+    // It may have closed its end and live on. Its files close a little before its end shows.
+    constexpr int kMilliseconds = 200;
+    pollfd ended{candidate_.program.handle(), POLLIN, 0};
+    if (poll(&ended, 1, kMilliseconds) <= 0) {
+      result_.reason = "the answer closed its channel";
+      return;
+    }
     RunResult run;
     run.end = candidate_.program.wait();
     result_.timeout = out_of_cpu_time(run.end, limits_);

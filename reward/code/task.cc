@@ -63,10 +63,7 @@ class TaskReader {
 
   bool read_tests() {
     if (const JsonValue* tests = find_member(object_, "tests")) return read_list(*tests);
-    if (const JsonValue* tests = find_member(object_, "test_list")) {
-      task.setup = joined_field(object_, "test_imports") + field(object_, "test_setup_code");
-      return read_list(*tests);
-    }
+    if (const JsonValue* tests = find_member(object_, "test_list")) return read_list(*tests);
     if (const JsonValue* columns = find_member(object_, "input_output")) {
       if (!columns->IsString()) return read_columns(*columns);
       const Json inner = parsed(text_of(columns));
@@ -139,7 +136,9 @@ class TaskReader {
   }
 
   bool read_options() {
-    task.setup += field(object_, "setup");
+    for (const char* name : {"test_imports", "test_setup_code", "setup"}) {
+      task.setup += joined_field(object_, name);
+    }
     for (const char* name : {"reference", "canonical_solution", "code"}) {
       if (task.reference.empty()) task.reference = field(object_, name);
     }
