@@ -152,6 +152,16 @@ void apply_reward_table(OptionsTable& table, std::vector<ConfigEntry>& entries,
   std::erase_if(entries, of_reward);
 }
 
+// --reward FILE.toml is the reward of the file's tables: the run keeps what they say, not a name.
+void resolve_reward_file(OptionsTable& table) {
+  Option* option = table.find_flag("reward");
+  if (option == nullptr || option->values().size() != 1) return;
+  const std::string path = option->values()[0];
+  if (!path.ends_with(".toml")) return;
+  const std::vector<ConfigEntry> entries = parse_config(read_file(path), path);
+  option->set({text_of(reward_spec_of_config(entries, path))}, path, option->origin());
+}
+
 void Parser::apply_file(const std::string& path, Subcommand& subcommand) const {
   std::vector<std::string> others;
   for (const Subcommand& other : subcommands_.all()) {
@@ -185,6 +195,8 @@ Command Parser::read(int argc, char** argv) {
     if (flag.parsed->count() == 0) continue;
     flag.option->set(flag.parsed->results(), "--" + flag.option->flag(), OptionOrigin::flag);
   }
+  resolve_reward_file(subcommand->options);
+  subcommand->options.apply_preset();
   choose_arithmetic(*subcommand);
   if (builtins.print_config) return {Command::Kind::print_config, subcommand, name};
   subcommand->options.check_required();

@@ -1,6 +1,5 @@
 // temper doctor: what this machine offers, and what this binary can make of it.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <memory>
 
@@ -9,7 +8,11 @@
 #include "cli/subcommands.h"
 #include "core/arena.h"
 #include "core/context.h"
+#include "core/error.h"
+#include "core/stopwatch.h"
 #include "model/ops/linear.h"
+#include "reward/code/control_group.h"
+#include "reward/code/sandbox.h"
 
 namespace temper {
 namespace {
@@ -39,10 +42,9 @@ double measure_product(Context& ctx, int64_t n) {
                     w = allocate(DType::f32, {n, n});
   double best = 1e30;
   for (int round = 0; round < 5; ++round) {
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch stopwatch;
     linear_forward(ctx, y.view, x.view, w.view);
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    best = std::min(best, elapsed.count());
+    best = std::min(best, stopwatch.seconds());
   }
   return 2.0 * static_cast<double>(n * n * n) / best / 1e9;
 }
@@ -75,18 +77,33 @@ void report_machine(std::ostream& out, const Machine& machine, const std::string
   }
 }
 
+// Why programs cannot be sealed here, or "".
+std::string sealing_fault() {
+  try {
+    return Sandbox({}).fault();
+  } catch (const SystemError& refusal) {
+    return refusal.what();
+  }
+}
+
 void report_sandbox(std::ostream& out) {
   const SandboxLayers layers = probe_sandbox();
-  out << "\nSandbox layers (for rewards that run programs)\n";
+  out << "\nSandbox layers (for the reward rule 'code', which runs programs)\n";
   line(out, "user namespaces", yes(layers.user_namespaces));
+  line(out, "mount namespaces", yes(layers.mount_namespaces));
+  line(out, "PID and IPC", yes(layers.process_namespaces));
   line(out, "network namespaces", yes(layers.network_namespaces));
   line(out, "seccomp filters", yes(layers.seccomp_filters));
   line(out, "Landlock",
        layers.landlock_version > 0 ? "version " + std::to_string(layers.landlock_version) : "no");
-  line(out, "cgroup v2",
-       !layers.cgroup_v2        ? "no"
-       : layers.cgroup_writable ? "yes, writable"
-                                : "yes, but not writable");
+  const ControlGroups groups;
+  line(out, "control groups",
+       groups.available() ? "yes" : "no (limits a process remain): " + groups.fault());
+  const std::string fault = sealing_fault();
+  line(out, "a sealed program", fault.empty() ? "runs" : "does not run: " + fault);
+  if (!fault.empty()) {
+    line(out, "", "the rule 'code' refuses to start here; docs/rewards.md says what can be done");
+  }
 }
 
 int run_doctor(const DoctorOptions& options, Invocation& cli) {

@@ -56,6 +56,7 @@ int run_eval(const EvalCommand& o, Invocation& cli) {
   const EvalReport report = evaluate(job);
   progress.finish();
   if (run) {
+    record_reward_messages(run->store(), run->step(0), reward);
     StepWriter writer(run->store(), run->step(0), 0);
     record_samples(writer, job, report.samples.groups);
     record_eval(writer, job, task, report);

@@ -1,41 +1,33 @@
 // temper grpo: group relative policy optimisation.
+#include <algorithm>
+#include <cmath>
 #include <memory>
+#include <optional>
 
+#include "cli/prompted_model.h"
 #include "cli/training_run.h"
 #include "core/device.h"
-#include "data/chat_template.h"
-#include "data/prompts.h"
 #include "grpo/trainer.h"
 #include "model/training/memory_plan.h"
 #include "reward/registry.h"
 #include "reward/spec.h"
-#include "rollout/sample_prompts.h"
 
 namespace temper {
 namespace {
 
-std::vector<Prompt> read_grpo_prompts(const GrpoOptions& o, const ModelConfig& config,
-                                      const Tokenizer& tokenizer, const ChatTemplate& chat,
-                                      Logger& log) {
-  log.info("chat template: " + chat.id());
-  PromptOptions options;
-  options.system = o.system;
-  options.suffix = o.suffix;
-  options.max_tokens = o.max_prompt_tokens;
-  options.vocab_size = config.vocab_size;
-  PromptData data = read_prompts({o.data.begin(), o.data.end()}, &tokenizer, &chat, options);
-  log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
-           " rows");
-  if (data.too_long > 0)
-    log.warn(std::to_string(data.too_long) + " prompts are longer than " +
-             std::to_string(o.max_prompt_tokens) + " tokens and were left out");
-  return std::move(data.prompts);
+// The longest prompt with the longest completion. Units: tokens.
+int64_t longest_sample(const std::vector<Prompt>& prompts, const GrpoOptions& o) {
+  size_t longest = 0;
+  for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.ids.size());
+  return static_cast<int64_t>(longest) + o.max_new_tokens;
 }
 
-// The cache that the rollout needs at most: every running sequence at its full length.
-int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config) {
-  const int64_t length = o.max_prompt_tokens + o.max_new_tokens;
-  return o.rollout_batch * length * config.num_hidden_layers * config.cache_width() *
+// The cache that the rollout needs at most: all samples that run together, each of `length` tokens.
+int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t length) {
+  const auto prompts =
+      static_cast<int64_t>(std::ceil(static_cast<double>(o.prompts_per_step) * o.oversample));
+  const int64_t together = std::min(o.rollout_batch, prompts * o.samples_per_prompt);
+  return together * length * config.num_hidden_layers * config.cache_width() *
          static_cast<int64_t>(size_of(o.training.dtype));
 }
 
@@ -57,31 +49,49 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
 }
 
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
+  for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
   const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
                                "--reward");
+  std::optional<CompositeReward> process_reward;
+  if (!o.process_reward.empty())
+    process_reward.emplace(parse_reward_spec(o.process_reward, "--process-reward"), builtin_rules(),
+                           "--process-reward");
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
-  const Tokenizer& tokenizer = model.need_tokenizer();
-  const ChatTemplate chat = ChatTemplate::choose(o.chat_template, tokenizer);
-  const std::vector<Prompt> prompts = read_grpo_prompts(o, model.config, tokenizer, chat, cli.log);
-  const bool with_reference = o.kl_coef > 0.0;
+  const ChatTemplate chat = ChatTemplate::choose(o.chat_template, model.need_tokenizer());
+  const PromptData data = read_prompt_data({.model = o.model,
+                                            .data = o.data,
+                                            .system = o.system,
+                                            .suffix = o.suffix,
+                                            .chat_template = o.chat_template,
+                                            .max_prompt_tokens = o.max_prompt_tokens},
+                                           model, chat, cli.log);
+  const int64_t longest = longest_sample(data.prompts, o);
+  const bool with_reference = o.has_reference();
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,
                                          .device = ctx.device,
-                                         .longest_sequence = o.max_prompt_tokens + o.max_new_tokens,
+                                         .longest_sequence = longest,
                                          .micro_batch_tokens = o.training.micro_batch_tokens,
-                                         .cache_bytes = cache_bytes(o, model.config),
+                                         .cache_bytes = cache_bytes(o, model.config, longest),
                                          .reference = with_reference});
   cli.log.info(plan.text());
 
-  std::optional<ModelInUse> reference;
-  if (with_reference) reference = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
-  TrainingRun run(ctx, cli, {"grpo", o.out, o.data, o.keep, o.save_dtype}, model,
-                  static_cast<uint64_t>(o.training.seed));
+  std::optional<OwnedWeights> reference;
+  if (with_reference) reference = copy_weights(ctx, model.weights, model.config);
+  TrainingRun run(ctx, cli,
+                  {.kind = "grpo",
+                   .out = o.out,
+                   .data = o.data,
+                   .seed = o.training.seed,
+                   .keep = o.keep,
+                   .save_dtype = o.save_dtype},
+                  model);
   const GrpoResult result =
-      train_grpo({ctx, model.config, model.weights, reference ? &reference->weights.view : nullptr,
-                  o, prompts, tokenizer, stop_ids_of(tokenizer, chat.stop_id()), reward,
-                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
+      train_grpo({ctx, model.config, model.weights, reference ? &*reference : nullptr, o,
+                  data.prompts, model.need_tokenizer(), stop_ids_for(model, &chat), reward,
+                  process_reward ? &*process_reward : nullptr, plan.micro_batch_tokens, run.store(),
+                  run.id(), cli.log, cli.interrupt,
                   [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
                     run.save(writer, step, optimizer);
                   }});

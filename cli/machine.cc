@@ -126,13 +126,15 @@ int64_t free_disk_bytes(const std::filesystem::path& path) {
 SandboxLayers probe_sandbox() {
   SandboxLayers layers;
   layers.user_namespaces = works_in_child([] { return unshare(CLONE_NEWUSER) == 0; });
+  layers.mount_namespaces =
+      works_in_child([] { return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0; });
+  layers.process_namespaces =
+      works_in_child([] { return unshare(CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWIPC) == 0; });
   layers.network_namespaces =
       works_in_child([] { return unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0; });
   layers.seccomp_filters =
       !first_line("/proc/sys/kernel/seccomp/actions_avail").empty() && prctl(PR_GET_SECCOMP) >= 0;
   layers.landlock_version = landlock_version();
-  layers.cgroup_v2 = access("/sys/fs/cgroup/cgroup.controllers", R_OK) == 0;
-  layers.cgroup_writable = layers.cgroup_v2 && access(cgroup_folder().c_str(), W_OK) == 0;
   return layers;
 }
 

@@ -24,11 +24,11 @@ int64_t free_disk_bytes(const std::filesystem::path& path);
 // What a sandbox for untrusted programs can be made of here.
 struct SandboxLayers {
   bool user_namespaces = false;     // unshare(CLONE_NEWUSER) works
-  bool network_namespaces = false;  // and an empty network with it
+  bool mount_namespaces = false;    // and a tree of mounts of its own in it
+  bool process_namespaces = false;  // PID and IPC
+  bool network_namespaces = false;  // an empty network
   bool seccomp_filters = false;     // system-call filters
   int landlock_version = 0;         // 0: none
-  bool cgroup_v2 = false;           // the unified hierarchy is mounted
-  bool cgroup_writable = false;     // and this process may make groups in it
 };
 SandboxLayers probe_sandbox();  // tries each layer in a child process
 

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 
-#include "cli/help.h"
+#include "cli/run_row.h"
 #include "core/device.h"
 #include "core/error.h"
-#include "core/file.h"
-#include "core/hash.h"
 
 namespace temper {
 
@@ -34,25 +32,31 @@ std::vector<int32_t> stop_ids_for(const ModelInUse& model, const ChatTemplate* c
   return ids;
 }
 
+PromptData read_prompt_data(const PromptSourceOptions& source, const ModelInUse& model,
+                            const ChatTemplate& chat, Logger& log) {
+  PromptData data =
+      read_prompts({source.data.begin(), source.data.end()}, &model.need_tokenizer(), &chat,
+                   {.system = source.system,
+                    .suffix = source.suffix,
+                    .max_tokens = source.max_prompt_tokens,
+                    .vocab_size = model.config.vocab_size,
+                    .limit = source.limit});
+  log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
+           " rows, chat template " + chat.id());
+  if (data.too_long > 0) {
+    log.warn(std::to_string(data.too_long) + " prompts left out: longer than " +
+             std::to_string(source.max_prompt_tokens) + " tokens");
+  }
+  return data;
+}
+
 PromptedModel::PromptedModel(const PromptSourceOptions& source, const SamplingOptions& sampling,
                              Invocation& cli)
     : ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device)),
       model(load_model_in_use(ctx, source.model, sampling.dtype, cli.log)),
       chat(ChatTemplate::choose(source.chat_template, model.need_tokenizer())),
-      data(read_prompts({source.data.begin(), source.data.end()}, &model.need_tokenizer(), &chat,
-                        {.system = source.system,
-                         .suffix = source.suffix,
-                         .max_tokens = source.max_prompt_tokens,
-                         .vocab_size = model.config.vocab_size,
-                         .limit = source.limit})),
-      engine(ctx, model.weights.view, model.config, sampling.limits()) {
-  cli.log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
-               " rows, chat template " + chat.id());
-  if (data.too_long > 0) {
-    cli.log.warn(std::to_string(data.too_long) + " prompts left out: longer than " +
-                 std::to_string(source.max_prompt_tokens) + " tokens");
-  }
-}
+      data(read_prompt_data(source, model, chat, cli.log)),
+      engine(ctx, model.weights.view, model.config, sampling.limits()) {}
 
 SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
                                             int64_t samples) const {
@@ -69,22 +73,11 @@ SamplingRun::SamplingRun(const std::string& out, const std::string& kind,
                          const PromptSourceOptions& source, const SamplingOptions& sampling,
                          Invocation& cli)
     : kind_(kind), store_(out) {
-  NewRun run{.kind = kind,
-             .model = source.model,
-             .seed = static_cast<uint64_t>(sampling.seed),
-             .code_version = version_text(),
-             .command_line = cli.command_line,
-             .config = cli.options.to_json()};
-  run.data_hashes = "{";
-  for (const std::string& file : source.data) {
-    run.data_hashes += (run.data_hashes.size() > 1 ? "," : "") + quote_json(file) + ":" +
-                       quote_json(fingerprint(read_file(file)));
-  }
-  run.data_hashes += "}";
-  run.environment = "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
-                    std::string(name_of(sampling.dtype)) + "\",\"device\":\"" +
-                    std::string(name_of(device_of(cli.common.device))) + "\"}";
-  id_ = store_.begin_run(run);
+  id_ = store_.begin_run(run_row(cli, {.kind = kind,
+                                       .model = source.model,
+                                       .data = source.data,
+                                       .seed = sampling.seed,
+                                       .dtype = sampling.dtype}));
 }
 
 SamplingRun::~SamplingRun() {

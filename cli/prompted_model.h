@@ -1,5 +1,5 @@
-// What generate, rollout and eval share: prompts of data files for a loaded model, the ids that end
-// an answer, and the run's row in a database.
+// What generate, rollout, eval and grpo share: prompts of data files for a loaded model, the ids
+// that end an answer, and the run's row in a database.
 #pragma once
 
 #include <optional>
@@ -27,6 +27,11 @@ void add_prompt_options(OptionsTable& table, PromptSourceOptions& options);
 
 // The ids that end an answer: the tokenizer's, config.json's and the template's.
 std::vector<int32_t> stop_ids_for(const ModelInUse& model, const ChatTemplate* chat);
+
+// The prompts of the data files as the model is to see them. Says on the log what was read.
+// Throws UserError naming what is wrong with the data, or if no prompt is left.
+PromptData read_prompt_data(const PromptSourceOptions& source, const ModelInUse& model,
+                            const ChatTemplate& chat, Logger& log);
 
 // A model with its prompts, ready to sample.
 struct PromptedModel {

@@ -116,7 +116,7 @@ void train(Stages& s) {
          "--out",
          s.path("sft"),
          "--max-steps",
-         "2400",
+         "2800",
          "--batch-size",
          "16",
          "--learning-rate",

@@ -1,11 +1,12 @@
 // temper reward: score answers with a rule, audit a rule on golds, list the rules.
-#include <chrono>
 #include <cmath>
 #include <memory>
 
 #include "cli/jsonl.h"
+#include "cli/reward_rescore.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/stopwatch.h"
 #include "reward/audit.h"
 #include "reward/composite.h"
 #include "reward/tally.h"
@@ -14,7 +15,9 @@ namespace temper {
 namespace {
 
 struct RewardCommand {
-  std::string reward, data;
+  std::string reward, data, db;
+  int64_t run = 0, show = 10;
+  bool write = false;
   std::string out = "-";
   std::string gold_field, completion_field;
   std::string wrapping = "<think>audit</think><answer>{}</answer>";
@@ -25,7 +28,7 @@ OptionsTable shared_table(RewardCommand& o) {
   table.group("Input");
   table.add("reward", &o.reward, "rules and weights: math=1,format=0.2").value_name("SPEC");
   table.add("rule", &o.reward, "the same as --reward, for a single rule").value_name("RULE");
-  table.add("data", &o.data, "rows with a gold").value_name("FILE").required();
+  table.add("data", &o.data, "rows with a gold").value_name("FILE");
   table.add("gold-field", &o.gold_field, "field of the gold; else gold or answer");
   return table;
 }
@@ -61,35 +64,31 @@ std::string field_text(const JsonRow& row, const std::vector<std::string>& field
                    .hint = "name the field with --completion-field"});
 }
 
+// The tokens of the completion where the row knows them: a count, or the list of their ids.
+int64_t tokens_of(const JsonRow& row) {
+  const JsonValue* tokens = find_member(row.json, "tokens");
+  if (tokens != nullptr && tokens->IsInt64()) return tokens->GetInt64();
+  const JsonValue* ids = find_member(row.json, "ids");
+  return ids != nullptr && ids->IsArray() ? static_cast<int64_t>(ids->Size()) : -1;
+}
+
 std::vector<std::string> gold_fields(const RewardCommand& o) {
   if (!o.gold_field.empty()) return {o.gold_field};
   return {"gold", "answer"};
 }
 
-std::string verdict_json(const Verdict& v) {
-  return "\"value\":" + option_text(v.value) + ",\"status\":\"" + std::string(name_of(v.status)) +
-         "\",\"extracted\":" + quote_json(v.extracted) + ",\"reason\":" + quote_json(v.reason) +
-         ",\"microseconds\":" + std::to_string(v.microseconds);
-}
-
-// One component: its verdict. Several: the whole's value, and the verdicts under `components`.
-std::string result_json(const CompositeReward& reward, const RewardResult& result) {
-  if (result.components.size() == 1 && reward.spec().components[0].weight == 1.0) {
-    return "{" + verdict_json(result.components[0].verdict) + "}";
-  }
-  std::string parts;
-  for (size_t i = 0; i < result.components.size(); ++i) {
-    const ComponentVerdict& c = result.components[i];
-    parts += (parts.empty() ? "" : ",") + std::string("{\"rule\":") + quote_json(reward.name(i)) +
-             ",\"weight\":" + option_text(c.weight) +
-             ",\"counted\":" + (c.counted ? "true," : "false,") + verdict_json(c.verdict) + "}";
-  }
-  return "{\"value\":" + (result.judged ? option_text(result.value) : std::string("null")) +
-         ",\"judged\":" + (result.judged ? "true" : "false") + ",\"components\":[" + parts + "]}";
-}
-
 int run_score(const RewardCommand& o, Invocation& cli) {
   const CompositeReward reward = make_reward(o);
+  if (o.data.empty() == o.db.empty()) {
+    throw UserError({.what = "what is to be judged?",
+                     .where = "temper reward score",
+                     .expected = "either --data FILE.jsonl or --db RUN",
+                     .found = o.db.empty() ? "neither" : "both"});
+  }
+  if (!o.db.empty()) {
+    return rescore_database(
+        {.db = o.db, .out = o.out, .run = o.run, .show = o.show, .write = o.write}, reward, cli);
+  }
   const std::vector<JsonRow> rows = read_json_rows(o.data);
   std::vector<std::string> fields = {o.completion_field};
   if (o.completion_field.empty()) fields = {"completion", "pred", "prediction", "response"};
@@ -104,12 +103,13 @@ int run_score(const RewardCommand& o, Invocation& cli) {
     inputs.push_back({.prompt = prompts[i],
                       .completion = completions[i],
                       .gold = golds[i],
-                      .row = &rows[i].json});
+                      .row = &rows[i].json,
+                      .completion_tokens = tokens_of(rows[i])});
   }
   ThreadPool pool(static_cast<int>(cli.common.threads));
-  const auto start = std::chrono::steady_clock::now();
+  const Stopwatch stopwatch;
   const std::vector<RewardResult> results = score_all(pool, reward, inputs);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  const double took = stopwatch.seconds();
   RewardTally tally(reward);
   std::string text;
   for (const RewardResult& result : results) {
@@ -117,13 +117,19 @@ int run_score(const RewardCommand& o, Invocation& cli) {
     text += result_json(reward, result) + "\n";
   }
   write_result(o.out, text, cli.out);
+  for (const RewardMessage& message : reward.take_messages()) {
+    cli.log.warn(message.component + ": " + message.text);
+  }
   cli.log.info(tally.report() + std::to_string(results.size()) + " samples in " +
-               option_text(std::round(took.count() * 1e4) / 1e4) + " s");
+               option_text(std::round(took * 1e4) / 1e4) + " s");
   return 0;
 }
 
 int run_audit(const RewardCommand& o, Invocation& cli) {
   const CompositeReward reward = make_reward(o);
+  if (o.data.empty()) {
+    throw UserError({.what = "no rows to audit the rule on", .where = "--data"});
+  }
   const std::vector<JsonRow> rows = read_json_rows(o.data);
   std::vector<AuditRow> audited;
   for (const JsonRow& row : rows) {
@@ -156,12 +162,20 @@ void add_reward(Subcommands& list) {
   OptionsTable score_table = shared_table(*score);
   score_table.add("completion-field", &score->completion_field,
                   "field of the answer; else completion, pred, prediction or response");
+  score_table.add("db", &score->db, "judge the samples of a run again, and report what changed")
+      .value_name("RUN");
+  score_table.add("run", &score->run, "only this run of the database; 0: all").at_least(0);
   score_table.group("Output");
+  score_table.add("show", &score->show, "changed samples to list").at_least(0);
+  score_table.add("write", &score->write,
+                  "put the new verdicts into the database; the rewards that were used stay");
   score_table.add("out", &score->out, "verdicts, a row each; - is the standard output")
       .value_name("FILE");
   list.add({.name = "reward score",
             .about = "judge the completions of a file with a rule",
-            .examples = "temper reward score --rule math --data answers.jsonl --out verdicts.jsonl",
+            .examples =
+                "  temper reward score --rule math --data answers.jsonl --out verdicts.jsonl\n"
+                "  temper reward score --reward math=1,format=0.2 --db runs/grpo\n",
             .options = std::move(score_table),
             .run = [score](Invocation& cli) { return run_score(*score, cli); }});
   const auto audit = std::make_shared<RewardCommand>();
@@ -169,7 +183,7 @@ void add_reward(Subcommands& list) {
   audit_table.add("wrapping", &audit->wrapping, "completion around an answer; {} is the answer");
   list.add({.name = "reward audit",
             .about = "what a rule gives to the golds themselves and to a hacker's answers",
-            .examples = "temper reward audit --rule math --data test.jsonl",
+            .examples = "  temper reward audit --rule math --data test.jsonl\n",
             .options = std::move(audit_table),
             .run = [audit](Invocation& cli) { return run_audit(*audit, cli); }});
   list.add({.name = "reward list",

@@ -75,6 +75,9 @@ class Sink {
   }
   void add(const SampleJob& job, const JudgedSamples& samples, int64_t step) {
     if (run_) {
+      if (job.reward != nullptr) {
+        record_reward_messages(run_->store(), run_->step(step), *job.reward);
+      }
       StepWriter writer(run_->store(), run_->step(step), 0);
       record_samples(writer, job, samples.groups);
       writer.add_metric("tokens_per_second", samples.stats.generated_per_second());

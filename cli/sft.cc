@@ -61,8 +61,14 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                                          .micro_batch_tokens = o.training.micro_batch_tokens});
   cli.log.info(plan.text());
 
-  TrainingRun run(ctx, cli, {"sft", o.out, o.data, o.keep, o.save_dtype}, model,
-                  static_cast<uint64_t>(o.training.seed));
+  TrainingRun run(ctx, cli,
+                  {.kind = "sft",
+                   .out = o.out,
+                   .data = o.data,
+                   .seed = o.training.seed,
+                   .keep = o.keep,
+                   .save_dtype = o.save_dtype},
+                  model);
   const SftResult result =
       train_sft({ctx, model.config, model.weights, o, samples.train, samples.heldout,
                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,

@@ -2,31 +2,13 @@
 
 #include <algorithm>
 
-#include "cli/help.h"
+#include "cli/run_row.h"
 #include "core/device.h"
-#include "core/file.h"
-#include "core/hash.h"
-#include "core/json.h"
 #include "data/store_reader.h"
 
 namespace temper {
 namespace fs = std::filesystem;
 namespace {
-
-// {"file": "sha256", ...}: which data the run saw.
-std::string data_hashes(const std::vector<std::string>& files) {
-  std::string json = "{";
-  for (const std::string& file : files)
-    json += (json.size() > 1 ? "," : "") + quote_json(file) + ":" +
-            quote_json(fingerprint(read_file(file)));
-  return json + "}";
-}
-
-std::string environment_json(const Invocation& cli, DType dtype) {
-  return "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
-         std::string(name_of(dtype)) + "\",\"device\":\"" +
-         std::string(name_of(device_of(cli.common.device))) + "\"}";
-}
 
 int64_t folder_bytes(const fs::path& dir) {
   int64_t bytes = 0;
@@ -50,18 +32,14 @@ const fs::path& new_run_folder(const fs::path& out) {
 }  // namespace
 
 TrainingRun::TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec,
-                         ModelInUse& model, uint64_t seed)
+                         ModelInUse& model)
     : ctx_(ctx), spec_(spec), model_(model), log_(cli.log), store_(new_run_folder(spec.out)) {
-  NewRun run;
-  run.kind = spec.kind;
-  run.model = fs::absolute(model.path).lexically_normal().string();
-  run.seed = seed;
-  run.code_version = version_text();
-  run.command_line = cli.command_line;
-  run.config = cli.options.to_json();
-  run.data_hashes = data_hashes(spec.data);
-  run.environment = environment_json(cli, model.weights.storage.view.dtype);
-  id_ = store_.begin_run(run);
+  const std::string from = fs::absolute(model.path).lexically_normal().string();
+  id_ = store_.begin_run(run_row(cli, {.kind = spec.kind,
+                                       .model = from,
+                                       .data = spec.data,
+                                       .seed = spec.seed,
+                                       .dtype = model.weights.storage.view.dtype}));
 }
 
 TrainingRun::~TrainingRun() {

@@ -16,6 +16,7 @@ struct TrainingRunSpec {
   std::string kind;  // sft, grpo
   std::filesystem::path out;
   std::vector<std::string> data;
+  int64_t seed = 0;
   int64_t keep = 2;
   std::string save_dtype = "f32";  // f32 | bf16
 };
@@ -25,8 +26,7 @@ struct TrainingRunSpec {
 class TrainingRun {
  public:
   // Throws UserError if the folder spec.out holds a run or a model already: nothing is written.
-  TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model,
-              uint64_t seed);
+  TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;

@@ -156,14 +156,21 @@ class Reader {
     for (skip_blank_lines(); !take(']'); skip_blank_lines()) {
       ConfigKind kind = ConfigKind::text;
       value.items.push_back(read_scalar(&kind));
-      if (value.items.size() > 1 && kind != value.kind) {
-        fail("an array mixes kinds of values", "values of one kind");
+      if (value.items.size() == 1) value.kind = kind;
+      if (kind != value.kind) {
+        if (!is_number(kind) || !is_number(value.kind)) {
+          fail("an array mixes kinds of values", "values of one kind");
+        }
+        value.kind = ConfigKind::real;  // [0, 0.5]
       }
-      value.kind = kind;
       skip_blank_lines();
       if (!take(',') && peek() != ']') fail("cannot read the array", "',' or ']'");
     }
     return value;
+  }
+
+  static bool is_number(ConfigKind kind) {
+    return kind == ConfigKind::integer || kind == ConfigKind::real;
   }
 
   std::string read_scalar(ConfigKind* kind) {

@@ -238,6 +238,30 @@ Option& OptionsTable::insert(std::string flag, std::string help, OptionBinding b
   return entries_.emplace_back(std::move(option));
 }
 
+Option& OptionsTable::add_preset(std::string flag, std::string* field,
+                                 std::vector<OptionPreset> presets, std::string help) {
+  require(preset_flag_.empty(), "a table has one option that names a preset");
+  std::vector<std::pair<std::string, std::string>> choices{{"none", "none"}};
+  for (const OptionPreset& preset : presets) choices.emplace_back(preset.name, preset.name);
+  preset_flag_ = flag;
+  presets_ = std::move(presets);
+  return add_choice<std::string>(std::move(flag), field, std::move(choices), std::move(help));
+}
+
+void OptionsTable::apply_preset() {
+  if (preset_flag_.empty()) return;
+  const std::string chosen = find_flag(preset_flag_)->values()[0];
+  for (const OptionPreset& preset : presets_) {
+    if (preset.name != chosen) continue;
+    for (const auto& [flag, value] : preset.values) {
+      Option* option = find_flag(flag);
+      require(option != nullptr, "a preset names an unknown option: " + flag);
+      if (option->origin() > OptionOrigin::preset) continue;
+      option->set({value}, "--" + preset_flag_ + " " + chosen, OptionOrigin::preset);
+    }
+  }
+}
+
 void OptionsTable::include(OptionsTable other) {
   for (Option& option : other.entries_) {
     require(find_flag(option.flag()) == nullptr && find_key(option.key()) == nullptr,

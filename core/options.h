@@ -1,6 +1,5 @@
-// One table of options a subcommand: the single place that knows an option's flag, configuration
-// key, default, unit, range and help. A stage declares its table; cli/ reads flags and files into
-// it; the resolved table is stored with the run. Nothing here knows of the command line's library.
+// One table of options a subcommand: flag, configuration key, default, unit, range and help. cli/
+// reads flags and files into it; it is stored with the run as resolved.
 #pragma once
 
 #include <cstdint>
@@ -13,10 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "core/option_preset.h"
+
 namespace temper {
 
 enum class OptionKind { text, integer, real, boolean, choice, text_list, integer_list };
-enum class OptionOrigin { default_value, file, flag };
+enum class OptionOrigin { default_value, preset, file, flag };
 
 // How an option reaches its field: values travel as texts, one a list item, else exactly one.
 struct OptionBinding {
@@ -102,6 +103,11 @@ class OptionsTable {
   template <class E>
   Option& add_choice(std::string flag, E* field, std::vector<std::pair<std::string, E>> choices,
                      std::string help);
+  // Declares --flag, whose value names one of `presets` or is "none"; at most one a table.
+  Option& add_preset(std::string flag, std::string* field, std::vector<OptionPreset> presets,
+                     std::string help);
+  // Sets the options of the chosen preset that neither a file nor a flag has set.
+  void apply_preset();
   // Appends another table (what several subcommands share); its fields stay bound.
   void include(OptionsTable other);
 
@@ -122,6 +128,8 @@ class OptionsTable {
 
   std::string group_ = "Options";
   std::deque<Option> entries_;
+  std::string preset_flag_;
+  std::vector<OptionPreset> presets_;
 };
 
 // ---- Templates ----------------------------------------------------------------------------------

@@ -1,20 +1,16 @@
 #include "core/progress.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdio>
+
+#include "core/stopwatch.h"
 
 namespace temper {
 namespace {
 
 constexpr double kSecondsBetweenDraws = 0.1;
 constexpr int kBarCells = 20;
-
-double steady_seconds() {
-  using namespace std::chrono;
-  return duration<double>(steady_clock::now().time_since_epoch()).count();
-}
 
 std::string format(const char* pattern, double value) {
   char buffer[64];

@@ -166,9 +166,14 @@ SELECT run_id, kind, step, group_index, min(prompt_id) AS prompt_id, count(*) AS
 FROM samples GROUP BY run_id, kind, step, group_index;
 )sql";
 
+constexpr std::string_view kTokenAdvantages = R"sql(
+ALTER TABLE samples ADD COLUMN token_advantages BLOB;  -- float32; NULL: `advantage` for each
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "tables", kTables},
     Migration{2, "views for reading", kViews},
+    Migration{3, "an advantage a token", kTokenAdvantages},
 };
 
 }  // namespace

@@ -51,6 +51,7 @@ struct NewSample {
   std::span<const float> rollout_logprobs = {};
   std::span<const float> trainer_logprobs = {};
   std::span<const float> reference_logprobs = {};
+  std::span<const float> token_advantages = {};
   std::optional<double> reward = {};
   std::optional<double> advantage = {};
   bool zero_signal = false;

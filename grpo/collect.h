@@ -1,6 +1,7 @@
 // The first half of a step: prompts, completions, rewards, advantages.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "grpo/group.h"
@@ -9,12 +10,14 @@
 
 namespace temper {
 
-// Samples and judges the step's prompts with the present weights; step counts from 1. Interrupted,
-// it returns what there is: some samples are then cancelled.
-std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step);
+// Samples and judges the prompts with the present weights. `first` is the number of prompts that
+// the step has sampled before: it keys the random numbers. Interrupted, it returns what there is:
+// some samples are then cancelled.
+std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine, int64_t step,
+                                      std::span<const size_t> prompts, size_t first);
 
-// Sets the advantages; groups with a sample that could not be judged are marked and get none.
-// Throws UserError when more than options.max_unjudged of the samples could not be judged.
+// Sets the advantages from the samples' totals; groups with a sample that could not be judged are
+// marked and get none. With process rewards the advantages are those of process.h.
 void compare_groups(const GrpoJob& job, std::vector<GrpoGroup>& groups);
 
 }  // namespace temper

@@ -1,43 +1,65 @@
-// The GRPO objective as a pure function of log-probabilities.
+// The objective of one sequence as a pure function of log-probabilities: policy term, corrections,
+// KL and entropy.
 #pragma once
 
-#include <cstdint>
 #include <span>
+
+#include "grpo/correction.h"
+#include "grpo/kl.h"
+#include "grpo/policy_term.h"
 
 namespace temper {
 
 struct GrpoLossParams {
-  double clip_low = 0.2, clip_high = 0.2;
-  double dual_clip = 0.0;  // c > 1: a negative advantage's loss is at most -A c; 0: off
-  double kl_coef = 0.0;    // beta
+  PolicyObjective objective = PolicyObjective::clipped;
+  ClipParams clip = {};
+  double kl_coef = 0.0;  // beta, of the KL in the loss
+  KlEstimator kl = KlEstimator::k3;
+  bool kl_unbiased = false;   // times the ratio: DeepSeek-V3.2
+  double entropy_coef = 0.0;  // times the entropy, subtracted from the loss
+  CorrectionParams correction = {};
+  double off_policy_delta = 0.0;  // 0: no sequence is masked
 };
 
-// One sequence: its completion tokens only, all spans of one length (reference: empty if kl_coef is
-// 0). Units: nats.
+// One sequence: its completion tokens only, all spans of one length or empty where nothing in the
+// params asks for them. Units: nats.
 struct GrpoSequence {
-  std::span<const double> logprob;    // under the policy in training
-  std::span<const double> old;        // under the policy that is improved on
-  std::span<const double> reference;  // under the reference
-  double advantage = 0.0;
+  std::span<const double> logprob;                // under the policy in training
+  std::span<const double> old;                    // under the policy that is improved on
+  std::span<const double> reference = {};         // under the reference
+  double advantage = 0.0;                         // of every token, unless
+  std::span<const double> token_advantages = {};  // there is one a token
+  std::span<const double> rollout = {};           // under the policy that drew it
+  std::span<const double> entropy = {};           // of the policy's distribution
 };
 
-// Sums over the tokens of one sequence, before any weight.
+// d loss / d logprob and d loss / d entropy of each token; dentropy may be empty without an entropy
+// bonus.
+struct GrpoGradient {
+  std::span<double> dlogprob, dentropy = {};
+};
+
+// The sequence's part of the loss (weighted), and sums over its tokens before any weight.
 struct GrpoTokenSums {
-  double loss = 0.0;                             // weighted: this sequence's part of the loss
-  double policy = 0.0;                           // sum of the clipped policy terms
-  double kl = 0.0;                               // sum of k3
-  double clipped_low = 0.0, clipped_high = 0.0;  // tokens at which the clip is active
+  double loss = 0.0;  // = policy_loss + kl_loss - entropy_bonus
+  double policy_loss = 0.0, kl_loss = 0.0, entropy_bonus = 0.0;  // weighted
+  double policy = 0.0;                                           // of the policy terms
+  double kl = 0.0, k1 = 0.0;  // of the chosen estimate, and of k1
+  double entropy = 0.0;
+  double clipped_low = 0.0, clipped_high = 0.0, dual_clipped = 0.0;  // tokens so bound
   double ratio_sum = 0.0, ratio_max = 0.0;
   double old_minus_policy = 0.0;
+  double off_policy = 0.0;  // tokens of a masked sequence
+  double tokens = 0.0;
+
+  GrpoTokenSums& operator+=(const GrpoTokenSums& other);
 };
 
-// loss = weight * sum_t [ -min(rho_t A, clip(rho_t, 1-low, 1+high) A) + beta k3_t ],
-// rho = exp(clamp(logprob - old, -20, 20)), k3 = exp(ref - logprob) - (ref - logprob) - 1.
-// Fills dlogprob_t = d loss / d logprob_t. The caller's weight makes the aggregation: for
-// DeepSeekMath's mean over sequences of the mean over tokens it is 1 / (N * tokens of the sequence)
-// with N the sequences of the global batch.
-// Source: DeepSeekMath eq. 3-4 and 21; dual clip: Ye et al. 2020.
-GrpoTokenSums grpo_sequence_loss(std::span<double> dlogprob, const GrpoSequence& sequence,
+// loss = weight * sum_t [ M c_t policy_t + beta kl_t - alpha H_t ] with policy_t as policy_term.h
+// gives it, c_t the correction's weights, M = 0 where is_off_policy() says so, kl_t as kl.h gives
+// it, H_t the entropy. Fills the gradient; c and M are constants to it. The caller's weight makes
+// the aggregation (aggregation.h).
+GrpoTokenSums grpo_sequence_loss(const GrpoGradient& gradient, const GrpoSequence& sequence,
                                  double weight, const GrpoLossParams& params);
 
 }  // namespace temper

@@ -1,29 +1,21 @@
 #include "grpo/trainer.h"
 
-#include <chrono>
+#include <optional>
 
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "grpo/collect.h"
+#include "grpo/gather.h"
+#include "grpo/metrics.h"
 #include "grpo/record.h"
+#include "grpo/reference.h"
+#include "grpo/totals.h"
+#include "grpo/unjudged.h"
 #include "grpo/update.h"
+#include "rollout/record.h"
 
 namespace temper {
 namespace {
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-  double lap() {
-    const double s = seconds();
-    start_ = std::chrono::steady_clock::now();
-    return s;
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
 
 TrainOptions train_options(const GrpoOptions& o) {
   TrainOptions t = train_options_of(o.training);
@@ -37,26 +29,86 @@ RolloutEngine make_engine(const GrpoJob& job) {
                        {.max_samples = job.options.rollout_batch});
 }
 
-struct TokenCounts {
-  int64_t generated = 0, trained = 0;
-};
-
 int64_t completion_tokens(const std::vector<GrpoGroup>& groups) {
   int64_t tokens = 0;
   for (const GrpoGroup& group : groups)
-    for (const GrpoSample& s : group.samples) tokens += static_cast<int64_t>(s.rollout.ids.size());
+    for (const GrpoSample& s : group.samples) tokens += s.tokens();
   return tokens;
 }
 
-void add_to_result(GrpoResult& result, const std::vector<GrpoGroup>& groups, int64_t step) {
-  result.steps = step;
+// Samples one step or, with --staleness, one step ahead.
+class Rollouts {
+ public:
+  explicit Rollouts(const GrpoJob& job)
+      : job_(job),
+        engine_(make_engine(job)),
+        order_(job.prompts.size(), static_cast<uint64_t>(job.options.training.seed)) {}
+
+  // The batch of this step, by the present weights or by those of the step before.
+  StepBatch take(int64_t step) {
+    StepBatch batch = ahead_ ? std::move(*ahead_) : sample(step, step - 1);
+    ahead_.reset();
+    const bool stale = job_.options.staleness > 0 && step < job_.options.steps;
+    if (stale && !job_.interrupt.requested()) {
+      ahead_ = sample(step + 1, step - 1);
+      interrupted_ahead_ = job_.interrupt.requested();
+    }
+    return batch;
+  }
+  // Whether the last interrupt came while the next step was sampled, so that this one is whole.
+  bool interrupted_ahead() const { return interrupted_ahead_; }
+
+ private:
+  StepBatch sample(int64_t step, int64_t policy_version) {
+    const Stopwatch watch;
+    StepBatch batch = gather_batch(job_, engine_, order_, step);
+    batch.policy_version = policy_version;
+    batch.seconds = watch.seconds();
+    return batch;
+  }
+
+  const GrpoJob& job_;
+  RolloutEngine engine_;
+  PromptOrder order_;
+  std::optional<StepBatch> ahead_;
+  bool interrupted_ahead_ = false;
+};
+
+// Rollout against trainer; with fresh weights a large difference is worth an event.
+Mismatch mismatch_of(const GrpoJob& job, const StepBatch& batch) {
+  const Mismatch m = measure_mismatch(batch.groups, loss_params(job.options).correction);
+  if (batch.policy_version + 1 < batch.step || !is_alarming(m)) return m;
+  const std::string text =
+      "rollout and trainer disagree about the same tokens: probabilities differ by " +
+      option_text(m.prob_mean) + " on average, KL " + option_text(m.kl);
+  job.log.warn("step " + std::to_string(batch.step) + ": " + text);
+  job.store.add_event(job.run_id, EventLevel::warning, text, "{}", batch.step);
+  return m;
+}
+
+struct Totals {
+  int64_t generated = 0, trained = 0;
+  double rollout_seconds = 0.0, update_seconds = 0.0;
+};
+
+void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcome) {
+  const std::vector<GrpoGroup>& groups = outcome.batch.groups;
+  result.steps = outcome.batch.step;
   result.reward_last = mean_reward(groups);
-  if (step == 1) result.reward_first = result.reward_last;
-  result.max_mismatch = std::max(result.max_mismatch, measure_mismatch(groups).max);
+  if (result.steps == 1) result.reward_first = result.reward_last;
+  result.max_mismatch = std::max(result.max_mismatch, outcome.mismatch.max);
   for (const GrpoGroup& group : groups) {
     result.zero_signal_groups += group.zero_signal;
     result.unjudged_groups += !group.judged;
   }
+  totals.generated += completion_tokens(groups);
+  totals.trained += outcome.update.trained_tokens;
+  totals.rollout_seconds += outcome.batch.seconds;
+  totals.update_seconds += outcome.update_seconds;
+  result.rollout_tokens_per_second =
+      static_cast<double>(totals.generated) / std::max(1e-9, totals.rollout_seconds);
+  result.train_tokens_per_second =
+      static_cast<double>(totals.trained) / std::max(1e-9, totals.update_seconds);
 }
 
 // The checkpoint of the last whole step, when a run ends before its next one is.
@@ -70,58 +122,52 @@ void save_committed(const GrpoJob& job, TrainStep& train, int64_t step) {
 
 GrpoResult train_grpo(const GrpoJob& job) {
   const GrpoOptions& o = job.options;
-  RolloutEngine engine = make_engine(job);
+  Rollouts rollouts(job);
   TrainStep train(job.ctx, job.config, job.weights, train_options(o));
   GrpoResult result;
-  PhaseSeconds total_seconds;
-  TokenCounts total_tokens;
+  Totals totals;
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
   int64_t saved_step = 0;
 
   for (int64_t step = 1; step <= o.steps && !result.interrupted; ++step) {
-    PhaseSeconds seconds;
-    Stopwatch whole, phase;
-    // 1. Sample with the present weights and judge.   2. Compare within each group.
-    std::vector<GrpoGroup> groups = collect_groups(job, engine, step);
-    seconds.rollout = phase.lap();
-    if (job.interrupt.requested()) {  // the step is incomplete: nothing of it is kept
-      result.interrupted = true;
+    Stopwatch whole;
+    // 1. Sample and judge.
+    StepBatch batch = rollouts.take(step);
+    if (job.interrupt.requested() && !rollouts.interrupted_ahead()) {
+      result.interrupted = true;  // the step is incomplete: nothing of it is kept
       if (job.save && result.steps > saved_step) save_committed(job, train, result.steps);
       break;
     }
-    compare_groups(job, groups);
-    phase.lap();
-    // 3. Update the policy.   4. Commit all that the update used together with its results.
-    const UpdateReport update = update_policy(job, train, groups, step);
-    seconds.update = phase.lap();
-    StepWriter writer(job.store, {job.run_id, "grpo", step}, step - 1);
-    record_groups(job, writer, groups, step - 1);
-    record_metrics(job, writer, groups, update, seconds);
+    record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
+    check_judged(job, batch.groups, step);
+    // 2. What is compared, and how each sample compares with its group or batch.
+    Stopwatch phase;
+    set_totals(job, train, batch.groups);
+    compare_groups(job, batch.groups);
+    // 3. Update the policy; from time to time it becomes the reference.
+    const UpdateReport update = update_policy(job, train, batch.groups, step);
+    const bool refreshed = refresh_reference(job, train, step);
+    const StepOutcome outcome{batch, update, mismatch_of(job, batch), phase.seconds(), refreshed};
+    // 4. Commit all that the update used together with its results.
+    StepWriter writer(job.store, {job.run_id, "grpo", step}, batch.policy_version);
+    record_batch(job, writer, batch);
+    record_metrics(job, writer, outcome);
 
-    add_to_result(result, groups, step);
+    add_to_result(result, totals, outcome);
     result.interrupted = job.interrupt.requested();
     const bool last = step == o.steps || result.interrupted;
     if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0))) {
       job.save(writer, step, train.optimizer());
       saved_step = step;
     }
-    const int64_t generated = completion_tokens(groups);
     writer.commit({.wall_seconds = whole.seconds(),
                    .trained_tokens = update.trained_tokens,
-                   .generated_tokens = generated});
-
-    total_seconds.rollout += seconds.rollout;
-    total_seconds.update += seconds.update;
-    total_tokens.generated += generated;
-    total_tokens.trained += update.trained_tokens;
-    progress.update(step, {{"reward", result.reward_last}, {"entropy", update.entropy}},
-                    total_tokens.generated + total_tokens.trained);
+                   .generated_tokens = completion_tokens(batch.groups)});
+    progress.update(
+        step, {{"reward", result.reward_last}, {"entropy", update.token_mean(update.sums.entropy)}},
+        totals.generated + totals.trained);
   }
   progress.finish();
-  result.rollout_tokens_per_second =
-      static_cast<double>(total_tokens.generated) / std::max(1e-9, total_seconds.rollout);
-  result.train_tokens_per_second =
-      static_cast<double>(total_tokens.trained) / std::max(1e-9, total_seconds.update);
   return result;
 }
 

@@ -19,13 +19,14 @@ namespace temper {
 struct GrpoJob {
   Context& ctx;
   const ModelConfig& config;
-  OwnedWeights& weights;          // the policy: rollout and trainer read the same copy
-  const ModelWeights* reference;  // the policy at the start; nullptr without a KL term
+  OwnedWeights& weights;    // the policy: rollout and trainer read the same copy
+  OwnedWeights* reference;  // starts as the policy; nullptr without a KL term
   const GrpoOptions& options;
   std::span<const Prompt> prompts;
   const Tokenizer& tokenizer;
   std::vector<int32_t> stop_ids;  // end a completion
   const CompositeReward& reward;
+  const CompositeReward* process_reward;  // of the steps; nullptr: outcomes alone count
   int64_t micro_batch_tokens = 0;
   Store& store;
   int64_t run_id = 0;

@@ -1,158 +1,131 @@
 #include "grpo/update.h"
 
 #include <algorithm>
+#include <cmath>
 
-#include "model/training/micro_batches.h"
+#include "data/packing.h"
+#include "grpo/items.h"
 
 namespace temper {
 namespace {
 
-// A sample with its prompt, as the trainer takes it.
-struct Item {
-  GrpoSample* sample;
-  TrainSequence sequence;
-  size_t prompt_tokens;
-};
-
-bool takes_part(const GrpoJob& job, const GrpoGroup& group) {
-  const GrpoOptions& o = job.options;
-  const bool other_terms =
-      o.kl_coef > 0.0 || o.training.mtp_weight > 0.0 || o.training.balance_alpha > 0.0;
-  return group.judged && (!group.zero_signal || other_terms);
+bool has_gradient(const GrpoOptions& o, const GrpoSample& s) {
+  const bool other_terms = o.kl_in_loss() || o.entropy_coef > 0.0 || o.training.mtp_weight > 0.0 ||
+                           o.training.balance_alpha > 0.0;
+  const auto any = [](const std::vector<double>& values) {
+    return std::any_of(values.begin(), values.end(), [](double x) { return x != 0.0; });
+  };
+  return other_terms || (s.token_advantages.empty() ? s.advantage != 0.0 : any(s.token_advantages));
 }
 
-std::vector<Item> items_of(const GrpoJob& job, std::vector<GrpoGroup>& groups) {
-  std::vector<Item> items;
-  for (GrpoGroup& group : groups) {
-    if (!takes_part(job, group)) continue;
-    const std::vector<int32_t>& prompt = job.prompts[group.prompt].ids;
-    for (GrpoSample& sample : group.samples) {
-      Item item{&sample, {}, prompt.size()};
-      item.sequence.ids = prompt;
-      const auto& ids = sample.rollout.ids;
-      item.sequence.ids.insert(item.sequence.ids.end(), ids.begin(), ids.end());
-      item.sequence.mask.assign(item.sequence.ids.size(), 0);
-      std::fill(item.sequence.mask.begin() + static_cast<std::ptrdiff_t>(prompt.size()),
-                item.sequence.mask.end(), uint8_t{1});
-      items.push_back(std::move(item));
-    }
+// Every token's weight, from counts of the whole mini-batch.
+void set_weights(const GrpoOptions& o, std::span<TrainItem> batch) {
+  std::vector<LossSequence> sequences;
+  for (const TrainItem& item : batch)
+    sequences.push_back({static_cast<int64_t>(item.group), item.sample->tokens()});
+  const auto length = static_cast<double>(o.loss_length > 0 ? o.loss_length : o.max_new_tokens);
+  const std::vector<double> weights = sequence_weights(o.aggregation, sequences, length);
+  for (size_t i = 0; i < batch.size(); ++i) batch[i].weight = weights[i];
+}
+
+// The mini-batches of one pass over the rollout, weighed; samples without gradient are then gone.
+std::vector<std::vector<TrainItem>> mini_batches(const GrpoOptions& o,
+                                                 const std::vector<TrainItem>& items,
+                                                 int64_t pass) {
+  std::vector<TrainItem> dealt = items;
+  if (o.shuffle_mini_batches) {
+    const std::vector<int64_t> order = shuffled_order(static_cast<int64_t>(items.size()),
+                                                      static_cast<uint64_t>(o.training.seed), pass);
+    for (size_t i = 0; i < items.size(); ++i) dealt[i] = items[static_cast<size_t>(order[i])];
   }
-  return items;
-}
-
-// Calls body(items of a micro-batch, their sequences) for all items.
-template <class Body>
-void for_micro_batches(std::span<const Item> items, int64_t max_tokens, Body&& body) {
-  std::vector<TrainSequence> sequences;
-  for (const Item& item : items) sequences.push_back(item.sequence);
-  for (const auto& bin : micro_batch_indices(sequences, max_tokens)) {
-    std::vector<TrainSequence> part;
-    std::vector<const Item*> chosen;
-    for (size_t index : bin) {
-      part.push_back(sequences[index]);
-      chosen.push_back(&items[index]);
-    }
-    body(chosen, part);
+  const auto parts = static_cast<size_t>(o.mini_batches);
+  std::vector<std::vector<TrainItem>> out;
+  for (size_t p = 0; p < parts; ++p) {
+    const auto at = [&](size_t part) {
+      return dealt.begin() + static_cast<std::ptrdiff_t>(dealt.size() * part / parts);
+    };
+    std::vector<TrainItem>& batch = out.emplace_back(at(p), at(p + 1));
+    set_weights(o, batch);
+    std::erase_if(batch, [&](const TrainItem& i) { return !has_gradient(o, *i.sample); });
   }
+  return out;
 }
 
-std::vector<double> completion_part(const std::vector<double>& tokens, const Item& item) {
-  return {tokens.begin() + static_cast<std::ptrdiff_t>(item.prompt_tokens), tokens.end()};
-}
-
-void score_items(const GrpoJob& job, TrainStep& step, std::span<const Item> items,
-                 const ModelWeights& weights, std::vector<double> GrpoSample::*field) {
-  for_micro_batches(
-      items, job.micro_batch_tokens,
-      [&](const std::vector<const Item*>& chosen, const std::vector<TrainSequence>& part) {
-        const TokenLoss scored = step.score(weights, part);
-        for (size_t s = 0; s < chosen.size(); ++s)
-          chosen[s]->sample->*field = completion_part(scored.logprob[s], *chosen[s]);
-      });
-}
-
-// The loss of one micro-batch: each sequence weighs 1 / (judged samples * its tokens).
-void accumulate_loss(TokenLoss& tokens, const std::vector<const Item*>& chosen, double samples,
-                     const GrpoLossParams& params, UpdateReport& report, GrpoTokenSums& totals) {
-  for (size_t s = 0; s < chosen.size(); ++s) {
-    const Item& item = *chosen[s];
+// The loss of one micro-batch.
+void add_loss(TokenLoss& tokens, const std::vector<const TrainItem*>& items,
+              const GrpoLossParams& params, UpdateReport& report) {
+  const bool entropy_gradient = params.entropy_coef != 0.0;
+  if (entropy_gradient)
+    for (const auto& row : tokens.dlogprob) tokens.dentropy.emplace_back(row.size(), 0.0);
+  for (size_t s = 0; s < items.size(); ++s) {
+    const TrainItem& item = *items[s];
+    GrpoSample& sample = *item.sample;
     const std::vector<double> logprob = completion_part(tokens.logprob[s], item);
-    if (item.sample->old.empty()) item.sample->old = logprob;  // the step's only update
-    const std::span<double> dlogprob = std::span(tokens.dlogprob[s]).subspan(item.prompt_tokens);
-    const double length = static_cast<double>(logprob.size());
-    const GrpoTokenSums sums = grpo_sequence_loss(
-        dlogprob, {logprob, item.sample->old, item.sample->reference, item.sample->advantage},
-        1.0 / (samples * length), params);
-    totals.loss += sums.loss;
-    totals.kl += sums.kl;
-    totals.clipped_low += sums.clipped_low;
-    totals.clipped_high += sums.clipped_high;
-    totals.ratio_sum += sums.ratio_sum;
-    totals.ratio_max = std::max(totals.ratio_max, sums.ratio_max);
-    for (double entropy : completion_part(tokens.entropy[s], item)) report.entropy += entropy;
+    const std::vector<double> entropy = completion_part(tokens.entropy[s], item);
+    if (sample.old.empty()) sample.old = logprob;  // the step's only update
+    GrpoGradient gradient{std::span(tokens.dlogprob[s]).subspan(item.prompt_tokens())};
+    if (entropy_gradient)
+      gradient.dentropy = std::span(tokens.dentropy[s]).subspan(item.prompt_tokens());
+    report.sums += grpo_sequence_loss(gradient,
+                                      {.logprob = logprob,
+                                       .old = sample.old,
+                                       .reference = sample.reference,
+                                       .advantage = sample.advantage,
+                                       .token_advantages = sample.token_advantages,
+                                       .rollout = sample.rollout.logprobs,
+                                       .entropy = entropy},
+                                      item.weight, params);
+    for (double x : logprob) report.prob_sum += std::exp(x);
     report.trained_tokens += static_cast<int64_t>(logprob.size());
   }
 }
 
-void finish_report(UpdateReport& report, const GrpoTokenSums& totals) {
-  const double tokens = static_cast<double>(std::max<int64_t>(1, report.trained_tokens));
-  report.loss = totals.loss / static_cast<double>(std::max<int64_t>(1, report.updates));
-  report.kl = totals.kl / tokens;
-  report.entropy /= tokens;
-  report.clip_fraction_low = totals.clipped_low / tokens;
-  report.clip_fraction_high = totals.clipped_high / tokens;
-  report.ratio_mean = report.trained_tokens > 0 ? totals.ratio_sum / tokens : 1.0;
-  report.ratio_max = totals.ratio_max;
-}
-
-int64_t judged_samples(const std::vector<GrpoGroup>& groups) {
-  int64_t count = 0;
-  for (const GrpoGroup& group : groups)
-    if (group.judged) count += static_cast<int64_t>(group.samples.size());
-  return count;
+void run_update(const GrpoJob& job, TrainStep& step, std::span<const TrainItem> batch, double lr,
+                UpdateReport& report) {
+  const GrpoLossParams params = loss_params(job.options);
+  step.begin(count_global(sequences_of(batch), static_cast<int64_t>(job.weights.view.mtp.size())));
+  for_micro_batches(
+      batch, job.micro_batch_tokens,
+      [&](const std::vector<const TrainItem*>& items, const std::vector<TrainSequence>& part) {
+        step.accumulate(part, [&](TokenLoss& tokens) { add_loss(tokens, items, params, report); });
+        ++report.micro_batches;
+      });
+  report.last = step.finish(lr);
+  report.packed_tokens += report.last.tokens;
+  report.grad_norm_max = std::max(report.grad_norm_max, report.last.grad_norm);
+  ++report.updates;
 }
 
 }  // namespace
 
+double UpdateReport::token_mean(double sum) const {
+  return trained_tokens > 0 ? sum / static_cast<double>(trained_tokens) : 0.0;
+}
+double UpdateReport::update_mean(double sum) const {
+  return updates > 0 ? sum / static_cast<double>(updates) : 0.0;
+}
+
 UpdateReport update_policy(const GrpoJob& job, TrainStep& step, std::vector<GrpoGroup>& groups,
                            int64_t step_index) {
   const GrpoOptions& o = job.options;
-  const GrpoLossParams params{o.clip_low, o.clip_high, 0.0, o.kl_coef};
-  const std::vector<Item> items = items_of(job, groups);
-  const int64_t updates = o.mini_batches * o.inner_epochs;
-  const Schedule schedule = schedule_of(o.training, o.steps * updates);
-  UpdateReport report;
-  GrpoTokenSums totals;
-  // One update on fresh samples is on-policy: its own forward gives the old log-probabilities.
-  if (updates > 1) score_items(job, step, items, job.weights.view, &GrpoSample::old);
-  if (o.kl_coef > 0.0) score_items(job, step, items, *job.reference, &GrpoSample::reference);
+  const int64_t planned = o.mini_batches * o.inner_epochs;
+  const Schedule schedule = schedule_of(o.training, o.steps * planned);
+  const std::vector<TrainItem> items = items_of(job, groups);
+  std::vector<TrainItem> trained = items;
+  std::erase_if(trained, [&](const TrainItem& i) { return !has_gradient(o, *i.sample); });
+  // One update on the whole rollout: its own forward gives the old log-probabilities.
+  if (planned > 1) score_items(job, step, trained, job.weights.view, &GrpoSample::old);
+  if (o.kl_in_loss()) score_items(job, step, trained, job.reference->view, &GrpoSample::reference);
 
-  const size_t n = items.size();
-  const size_t parts = static_cast<size_t>(o.mini_batches);
-  // Samples left out for want of signal count in the mean all the same.
-  const double samples_of_update =
-      static_cast<double>(judged_samples(groups)) / static_cast<double>(parts);
+  UpdateReport report;
+  report.trained_samples = static_cast<int64_t>(trained.size());
+  int64_t index = (step_index - 1) * planned;  // of the update in the run
   for (int64_t epoch = 0; epoch < o.inner_epochs; ++epoch)
-    for (size_t p = 0; p < parts; ++p) {
-      const auto begin = n * p / parts, end = n * (p + 1) / parts;
-      const std::span<const Item> batch(items.data() + begin, end - begin);
-      if (batch.empty()) continue;
-      std::vector<TrainSequence> sequences;
-      for (const Item& item : batch) sequences.push_back(item.sequence);
-      step.begin(count_global(sequences, static_cast<int64_t>(job.weights.view.mtp.size())));
-      for_micro_batches(
-          batch, job.micro_batch_tokens,
-          [&](const std::vector<const Item*>& chosen, const std::vector<TrainSequence>& part) {
-            step.accumulate(part, [&](TokenLoss& tokens) {
-              accumulate_loss(tokens, chosen, samples_of_update, params, report, totals);
-            });
-          });
-      report.last =
-          step.finish(learning_rate(schedule, (step_index - 1) * updates + report.updates));
-      ++report.updates;
+    for (const auto& batch : mini_batches(o, items, (step_index - 1) * o.inner_epochs + epoch)) {
+      const double lr = learning_rate(schedule, index++);
+      if (batch.empty()) ++report.skipped;
+      if (!batch.empty()) run_update(job, step, batch, lr, report);
     }
-  report.trained_samples = static_cast<int64_t>(n);
-  finish_report(report, totals);
   return report;
 }
 

@@ -9,18 +9,26 @@
 
 namespace temper {
 
-// Sums and means over the samples that an update used, all updates of the step together.
+// What the updates of a step did.
 struct UpdateReport {
-  StepReport last;  // of the last update
-  double loss = 0.0, kl = 0.0, entropy = 0.0;
-  double clip_fraction_low = 0.0, clip_fraction_high = 0.0;
-  double ratio_mean = 1.0, ratio_max = 1.0;
-  int64_t updates = 0, trained_tokens = 0, trained_samples = 0;
+  StepReport last;        // of the last update
+  GrpoTokenSums sums;     // over all tokens of all updates; the weighted ones over updates too
+  double prob_sum = 0.0;  // of the sampled tokens' probabilities
+  double grad_norm_max = 0.0;
+  int64_t updates = 0, skipped = 0;  // skipped: no sample of the mini-batch had a gradient
+  int64_t trained_tokens = 0;        // that carried loss, counted once an epoch
+  int64_t trained_samples = 0;       // in the step's first epoch
+  int64_t micro_batches = 0, packed_tokens = 0;  // forward passes with gradient, and their tokens
+
+  // A sum over tokens as their mean; 0 without tokens.
+  double token_mean(double sum) const;
+  // A weighted sum (loss and its parts) as the mean over updates.
+  double update_mean(double sum) const;
 };
 
 // Sets `old` (and `reference`) of the samples, then does mini_batches * inner_epochs updates.
-// Groups that were not judged are left out; those without signal too, unless a KL, MTP or balance
-// term wants them. The normaliser is the number of judged samples of the update either way.
+// Samples without advantage are left out of the computation, unless a KL, entropy, MTP or balance
+// term wants them. The weights count every used sample of the mini-batch either way.
 UpdateReport update_policy(const GrpoJob& job, TrainStep& step, std::vector<GrpoGroup>& groups,
                            int64_t step_index);
 

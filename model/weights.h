@@ -107,6 +107,8 @@ OwnedWeights weights_on_device(Context& ctx, const OwnedWeights& host, const Mod
                                DType dtype);
 OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
                              Tensor flat = {});
+// The same numbers in memory of their own, on the same device.
+OwnedWeights copy_weights(Context& ctx, const OwnedWeights& weights, const ModelConfig& config);
 
 // Random weights: matrices normal(0, initializer_range), norms 1, biases 0. The same seed gives
 // the same weights on any machine.

@@ -54,4 +54,12 @@ OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const Mo
   return out;
 }
 
+OwnedWeights copy_weights(Context& ctx, const OwnedWeights& weights, const ModelConfig& config) {
+  const Tensor& from = weights.storage.view;
+  OwnedWeights out = allocate_weights(config, from.dtype, from.device);
+  copy_bytes(ctx, out.storage.view.data, from.device, from.data, from.device, bytes_of(from));
+  copy_biases(ctx, out, weights);
+  return out;
+}
+
 }  // namespace temper

@@ -23,6 +23,18 @@ std::string commonest_gold(const std::vector<AuditRow>& rows) {
   return std::max_element(counts.begin(), counts.end(), less)->first;
 }
 
+// A permutation, the same every time, without a fixed point wherever that is possible.
+std::vector<size_t> shuffled_places(size_t n) {
+  std::vector<size_t> places(n);
+  for (size_t i = 0; i < n; ++i) places[i] = i;
+  uint64_t state = 0x9E3779B97F4A7C15;
+  for (size_t i = n; i-- > 1;) {  // Sattolo's algorithm: one cycle
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    std::swap(places[i], places[(state >> 33) % i]);
+  }
+  return places;
+}
+
 class Auditor {
  public:
   Auditor(ThreadPool& pool, const CompositeReward& reward, const std::vector<AuditRow>& rows)
@@ -89,10 +101,21 @@ std::vector<AuditCase> audit_reward(ThreadPool& pool, const CompositeReward& rew
   auditor.add("the commonest gold", "low", constant(commonest_gold(rows)));
   auditor.add("the prompt echoed", "low",
               [&](size_t i) { return std::optional(wrapped(wrapping, rows[i].prompt)); });
+  const std::vector<size_t> shuffled = shuffled_places(rows.size());
+  auditor.add("the golds shuffled", "low", [&](size_t i) -> std::optional<std::string> {
+    const std::string& other = rows[shuffled[i]].gold;
+    if (other == rows[i].gold) return std::nullopt;
+    return wrapped(wrapping, other);
+  });
   auditor.add("the next row's gold", "low", [&](size_t i) -> std::optional<std::string> {
     const std::string& next = rows[(i + 1) % rows.size()].gold;
     if (next == rows[i].gold) return std::nullopt;
     return wrapped(wrapping, next);
+  });
+  auditor.add("the gold or another", "low", [&](size_t i) -> std::optional<std::string> {
+    const std::string& next = rows[(i + 1) % rows.size()].gold;
+    if (next == rows[i].gold) return std::nullopt;
+    return wrapped(wrapping, rows[i].gold + " or " + next);
   });
   return std::move(auditor.cases);
 }

@@ -26,7 +26,8 @@ struct AuditCase {
 
 // Scores every row's gold with: the gold itself in `wrapping` ("{}" stands for the answer), an
 // empty completion, an empty answer, the constants 0, 1, 2, 10 and A, the commonest gold, the
-// prompt echoed, and the next row's gold (rows whose next gold is the same text are left out).
+// prompt echoed, the golds shuffled, the next row's gold, and "GOLD or OTHER" (rows whose other
+// gold is the same text are left out of these).
 std::vector<AuditCase> audit_reward(ThreadPool& pool, const CompositeReward& reward,
                                     const std::vector<AuditRow>& rows, const std::string& wrapping);
 

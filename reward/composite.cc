@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
+#include <cmath>
 
 #include "core/error.h"
+#include "core/stopwatch.h"
 
 namespace temper {
 namespace {
@@ -13,18 +14,22 @@ double clamped(double value, const RewardClamp& clamp) {
   return std::min(std::max(value, clamp.low), clamp.high);
 }
 
-Verdict timed_score(const RewardRule& rule, const RewardInput& input) {
-  const auto start = std::chrono::steady_clock::now();
-  Verdict verdict;
+// Calls body() for `count` verdicts; an exception becomes that many errors.
+template <class Body>
+std::vector<Verdict> timed(size_t count, Body&& body) {
+  const Stopwatch stopwatch;
+  std::vector<Verdict> verdicts;
   try {
-    verdict = rule.score(input);
+    verdicts = body();
+    require(verdicts.size() == count, "a rule must give a verdict for each completion");
   } catch (const std::exception& failure) {
-    verdict = verdict_error(failure.what());
+    verdicts.assign(count, verdict_error(failure.what()));
   }
-  verdict.microseconds = std::chrono::duration_cast<std::chrono::microseconds>(
-                             std::chrono::steady_clock::now() - start)
-                             .count();
-  return verdict;
+  const double microseconds = stopwatch.seconds() * 1e6;
+  for (Verdict& verdict : verdicts) {
+    verdict.microseconds = static_cast<int64_t>(microseconds / static_cast<double>(count));
+  }
+  return verdicts;
 }
 
 }  // namespace
@@ -65,31 +70,88 @@ CompositeReward::CompositeReward(const RewardSpec& spec, const RewardRegistry& r
 }
 
 RewardResult CompositeReward::score(const RewardInput& input) const {
-  RewardResult result;
-  result.components.reserve(rules_.size());
+  return std::move(score_batch({&input, 1}).front());
+}
+
+std::vector<RewardResult> CompositeReward::score_batch(std::span<const RewardInput> inputs) const {
+  std::vector<RewardResult> results(inputs.size());
+  for (RewardResult& result : results) result.components.reserve(rules_.size());
   for (size_t i = 0; i < rules_.size(); ++i) {
-    result.components.push_back({spec_.components[i].weight, true, timed_score(*rules_[i], input)});
+    const size_t most = std::max<size_t>(1, rules_[i]->batch_size());
+    for (size_t at = 0; at < inputs.size(); at += most) {
+      const size_t count = std::min(most, inputs.size() - at);
+      judge(i, inputs.subspan(at, count), std::span(results).subspan(at, count));
+    }
   }
+  for (RewardResult& result : results) add_up(result);
+  return results;
+}
+
+void CompositeReward::judge(size_t component, std::span<const RewardInput> inputs,
+                            std::span<RewardResult> results) const {
+  const RewardRule& rule = *rules_[component];
+  const double weight = spec_.components[component].weight;
+  std::vector<Verdict> verdicts = timed(inputs.size(), [&] {
+    if (rule.batch_size() > 1) return rule.score_batch(inputs);
+    return std::vector<Verdict>{rule.score(inputs.front())};
+  });
+  for (size_t i = 0; i < results.size(); ++i) {
+    results[i].components.push_back({weight, true, std::move(verdicts[i])});
+  }
+}
+
+void CompositeReward::add_up(RewardResult& result) const {
   double sum = 0.0;
   for (size_t i = 0; i < rules_.size(); ++i) {
     ComponentVerdict& part = result.components[i];
-    if (!was_judged(part.verdict.status)) result.judged = false;
+    const RewardComponentSpec& spec = spec_.components[i];
+    if (!was_judged(part.verdict.status) || !std::isfinite(part.verdict.value)) {
+      result.judged = false;
+    }
     if (gates_[i] >= 0) {
       const Verdict& gate = result.components[static_cast<size_t>(gates_[i])].verdict;
-      part.counted = gate.status == VerdictStatus::ok;
+      part.counted = (gate.status == VerdictStatus::ok) != spec.gate_negated;
     }
-    if (part.counted) sum += part.weight * clamped(part.verdict.value, spec_.components[i].clamp);
+    if (part.counted) sum += part.weight * clamped(part.verdict.value, spec.clamp);
   }
   result.value = clamped(sum, spec_.total_clamp);
+}
+
+size_t CompositeReward::batch_size() const {
+  size_t most = 1;
+  for (const auto& rule : rules_) most = std::max(most, rule->batch_size());
+  return most;
+}
+
+RewardResult CompositeReward::unjudged(const std::string& reason) const {
+  RewardResult result{.value = 0.0, .judged = false, .components = {}};
+  for (const RewardComponentSpec& c : spec_.components) {
+    result.components.push_back({c.weight, true, verdict_error(reason)});
+  }
   return result;
+}
+
+std::vector<RewardMessage> CompositeReward::take_messages() const {
+  std::vector<RewardMessage> messages;
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    for (std::string& text : rules_[i]->take_messages()) {
+      messages.push_back({name(i), std::move(text)});
+    }
+  }
+  return messages;
 }
 
 std::vector<RewardResult> score_all(ThreadPool& pool, const CompositeReward& reward,
                                     std::span<const RewardInput> inputs) {
   std::vector<RewardResult> results(inputs.size());
   std::atomic<size_t> next{0};
+  const size_t most = reward.batch_size();
   const auto take_turns = [&](int64_t, int64_t) {
-    for (size_t i = next++; i < inputs.size(); i = next++) results[i] = reward.score(inputs[i]);
+    for (size_t at = next.fetch_add(most); at < inputs.size(); at = next.fetch_add(most)) {
+      const size_t count = std::min(most, inputs.size() - at);
+      std::vector<RewardResult> batch = reward.score_batch(inputs.subspan(at, count));
+      std::move(batch.begin(), batch.end(), results.begin() + static_cast<std::ptrdiff_t>(at));
+    }
   };
   const int64_t threads = std::min<int64_t>(pool.size(), static_cast<int64_t>(inputs.size()));
   pool.parallel_for(threads, 1, take_turns);

@@ -25,6 +25,12 @@ struct RewardResult {
   std::vector<ComponentVerdict> components;  // in the order of CompositeReward::names()
 };
 
+// What a component's helper wrote for people.
+struct RewardMessage {
+  std::string component, text;
+};
+
+// Copies share their rules.
 class CompositeReward {
  public:
   // Throws UserError for an unknown rule, parameter or gate, a name used twice, or no component.
@@ -37,10 +43,22 @@ class CompositeReward {
   // Judges one completion by every component. Thread-safe. An exception of a rule becomes its
   // `error` verdict.
   RewardResult score(const RewardInput& input) const;
+  // The same for several at once; at most batch_size() of them go to a rule in one call.
+  std::vector<RewardResult> score_batch(std::span<const RewardInput> inputs) const;
+  // The largest batch that a rule asks for.
+  size_t batch_size() const;
+  // A result that says why nothing was judged.
+  RewardResult unjudged(const std::string& reason) const;
+  // What the rules' helpers wrote since the last call.
+  std::vector<RewardMessage> take_messages() const;
 
  private:
+  void judge(size_t component, std::span<const RewardInput> inputs,
+             std::span<RewardResult> results) const;
+  void add_up(RewardResult& result) const;
+
   RewardSpec spec_;
-  std::vector<std::unique_ptr<RewardRule>> rules_;
+  std::vector<std::shared_ptr<const RewardRule>> rules_;
   std::vector<int> gates_;  // index of the component that opens each one; -1: always open
 };
 

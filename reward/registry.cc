@@ -4,9 +4,18 @@
 #include <cstdlib>
 
 #include "core/error.h"
+#include "reward/rules/code.h"
 #include "reward/rules/countdown.h"
+#include "reward/rules/exact.h"
 #include "reward/rules/format.h"
+#include "reward/rules/gsm8k.h"
+#include "reward/rules/ifeval.h"
+#include "reward/rules/language.h"
+#include "reward/rules/length.h"
 #include "reward/rules/math.h"
+#include "reward/rules/mcq.h"
+#include "reward/rules/regex.h"
+#include "reward/rules/repetition.h"
 
 namespace temper {
 namespace {
@@ -57,6 +66,13 @@ RuleParameters::RuleParameters(const std::string& rule, const std::vector<RulePa
 }
 
 void RuleParameters::wrong_kind(const std::string& name, const std::string& expected) const {
+  if (values_.at(name).empty()) {
+    throw UserError({.what = "reward rule '" + rule_ + "' needs its parameter '" + name + "'",
+                     .where = where_,
+                     .expected = expected,
+                     .found = {},
+                     .hint = "for instance " + rule_ + "(" + name + "=...)=1"});
+  }
   throw UserError({.what = "bad value of '" + name + "' of reward rule '" + rule_ + "'",
                    .where = where_,
                    .expected = expected,
@@ -120,8 +136,17 @@ std::unique_ptr<RewardRule> RewardRegistry::make(const std::string& name,
 RewardRegistry builtin_rules() {
   RewardRegistry registry;
   registry.add(math_rule());
+  registry.add(gsm8k_rule());
+  registry.add(mcq_rule());
+  registry.add(exact_rule());
+  registry.add(regex_rule());
   registry.add(countdown_rule());
   registry.add(format_rule());
+  registry.add(ifeval_rule());
+  registry.add(language_rule());
+  registry.add(length_rule());
+  registry.add(repetition_rule());
+  registry.add(code_rule());
   return registry;
 }
 

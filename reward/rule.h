@@ -1,7 +1,10 @@
 // A rule: judges one completion. Rules hold no state that scoring changes, so threads share them.
 #pragma once
 
+#include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/json.h"
 #include "reward/verdict.h"
@@ -25,6 +28,19 @@ class RewardRule {
   // Judges one completion. Deterministic, bounded by a step budget and thread-safe.
   // Throws: nothing that bad input causes; bad input is a verdict.
   virtual Verdict score(const RewardInput& input) const = 0;
+
+  // How many completions the rule likes to get in one call; above 1 only where a call has a price
+  // of its own, such as a request to a server. score_batch() is then what is called.
+  virtual size_t batch_size() const { return 1; }
+  // Judges several completions; result[i] belongs to inputs[i].
+  virtual std::vector<Verdict> score_batch(std::span<const RewardInput> inputs) const {
+    std::vector<Verdict> verdicts;
+    for (const RewardInput& input : inputs) verdicts.push_back(score(input));
+    return verdicts;
+  }
+
+  // What a helper of the rule (a user's program) wrote for people since the last call.
+  virtual std::vector<std::string> take_messages() const { return {}; }
 };
 
 }  // namespace temper

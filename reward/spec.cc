@@ -49,8 +49,10 @@ class SpecReader {
       skip_spaces();
       if (key == "as") {
         component.name = word("a name");
-      } else if (key == "if") {
+      } else if (key == "if" || key == "unless") {
+        if (!component.gate.empty()) fail("one gate, if or unless");
         component.gate = word("the name of a component");
+        component.gate_negated = key == "unless";
       } else if (key == "clamp") {
         component.clamp = clamp();
       } else {
@@ -207,7 +209,7 @@ std::string text_of(const RewardSpec& spec) {
     if (!inside.empty()) text += "(" + inside + ")";
     text += "=" + text_of_number(c.weight);
     if (c.name != c.rule) text += " as " + c.name;
-    if (!c.gate.empty()) text += " if " + c.gate;
+    if (!c.gate.empty()) text += (c.gate_negated ? " unless " : " if ") + c.gate;
     text += text_of_clamp(c.clamp);
   }
   const std::string total = text_of_clamp(spec.total_clamp);

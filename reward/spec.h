@@ -1,12 +1,14 @@
 // What `--reward` says: components with weights, parameters, gates and clamps.
 //
 // As text:  math=1, format(variant=think)=0.2, countdown=1 if format, length=0.1 clamp -1..0
-//           item:   RULE [ (PARAMETER=VALUE; ...) ] [ =WEIGHT ] [ as NAME ] [ if NAME ] [ clamp
-//           LO..HI ] `total clamp LO..HI` clamps the weighted sum.
+//           item:   RULE [(PARAMETER=VALUE; ...)] [=WEIGHT] [as NAME] [if NAME | unless NAME]
+//                   [clamp LO..HI]
+//           `total clamp LO..HI` clamps the weighted sum.
 // As a table of the configuration file:
 //           [rewards]             a number is a weight:   math = 1
-//           [rewards.format]      weight, rule, if = "NAME", clamp = [LO, HI]; every other key is a
-//                                 parameter of the rule
+//           [rewards.format]      weight, rule, if or unless = "NAME", clamp = [LO, HI]; every
+//                                 other key is a parameter of the rule; a list is the same as
+//                                 its items with '|' between
 //           [rewards.total]       clamp = [LO, HI]
 #pragma once
 
@@ -30,8 +32,9 @@ struct RewardComponentSpec {
   std::string rule;
   double weight = 1.0;
   std::map<std::string, std::string> parameters = {};
-  std::string gate = {};   // counted only if the component of this name is ok; "": always
-  RewardClamp clamp = {};  // of the value, before the weight
+  std::string gate = {};      // counted only if the component of this name is ok; "": always
+  bool gate_negated = false;  // counted only if it is not ok
+  RewardClamp clamp = {};     // of the value, before the weight
 };
 
 struct RewardSpec {

@@ -38,10 +38,12 @@ class TableReader {
       component.weight = number_of(entry, item_of(entry));
     } else if (entry.key == "rule") {
       component.rule = item_of(entry);
-    } else if (entry.key == "if") {
+    } else if (entry.key == "if" || entry.key == "unless") {
+      if (!component.gate.empty()) fail(entry, "one gate, if or unless");
       component.gate = item_of(entry);
+      component.gate_negated = entry.key == "unless";
     } else {
-      component.parameters[entry.key] = item_of(entry);
+      component.parameters[entry.key] = joined(entry);
     }
   }
 
@@ -51,6 +53,17 @@ class TableReader {
     }
     spec_.components.push_back({.name = name, .rule = name});
     return spec_.components.back();
+  }
+
+  // A parameter's list is what its text form is: items with '|' between.
+  std::string joined(const ConfigEntry& entry) const {
+    std::string text;
+    for (size_t i = 0; i < entry.value.items.size(); ++i) {
+      const std::string& item = entry.value.items[i];
+      if (entry.value.list && item.find('|') != std::string::npos) fail(entry, "items without '|'");
+      text += (i == 0 ? "" : "|") + item;
+    }
+    return text;
   }
 
   const std::string& item_of(const ConfigEntry& entry) const {

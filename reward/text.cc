@@ -62,6 +62,20 @@ std::string_view after_thinking(std::string_view completion) {
   return thinks && !closed ? std::string_view() : tail;
 }
 
+std::string_view final_part(std::string_view completion) {
+  constexpr std::string_view kOpen = "<think>", kClose = "</think>";
+  const size_t at = completion.rfind(kClose);
+  if (at != std::string_view::npos) return completion.substr(at + kClose.size());
+  return trimmed(completion).starts_with(kOpen) ? std::string_view() : completion;
+}
+
+std::string_view thinking_part(std::string_view completion) {
+  constexpr std::string_view kOpen = "<think>", kClose = "</think>";
+  std::string_view part = trimmed(completion.substr(0, completion.rfind(kClose)));
+  if (part.starts_with(kOpen)) part.remove_prefix(kOpen.size());
+  return trimmed(part);
+}
+
 bool thinks_without_end(std::string_view prompt, std::string_view completion) {
   constexpr std::string_view kClose = "</think>";
   return trimmed(prompt).ends_with("<think>") &&
@@ -87,6 +101,40 @@ std::optional<std::string_view> only_answer(std::string_view text, std::string& 
   }
   const size_t begin = open + kOpen.size();
   return trimmed(text.substr(begin, close - begin));
+}
+
+std::optional<std::string_view> answer_of(std::string_view prompt, std::string_view completion,
+                                          std::string& reason) {
+  if (thinks_without_end(prompt, completion)) {
+    reason = "the thinking is not closed";
+    return std::nullopt;
+  }
+  std::string_view text = trimmed(final_part(completion));
+  const bool tags = text.find("<answer>") != std::string_view::npos ||
+                    text.find("</answer>") != std::string_view::npos;
+  if (tags) {
+    const auto inside = only_answer(text, reason);
+    if (!inside) return std::nullopt;
+    text = *inside;
+  }
+  if (!text.empty()) return text;
+  reason = tags ? "the answer is empty" : "no final part";
+  return std::nullopt;
+}
+
+std::string with_single_spaces(std::string_view text) {
+  std::string result;
+  text = trimmed(text);
+  while (!text.empty()) {
+    if (const size_t n = leading_space(text)) {
+      if (result.back() != ' ') result += ' ';
+      text.remove_prefix(n);
+    } else {
+      result += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return result;
 }
 
 }  // namespace temper

@@ -60,7 +60,7 @@ int64_t record_sample(StepWriter& writer, const CompositeReward* reward, const J
   row.queue_seconds = r.first_token_seconds;
   row.generate_seconds = r.seconds - r.first_token_seconds;
   const bool judged = reward != nullptr && !sample.reward.components.empty();
-  if (judged && sample.reward.judged) row.reward = sample.reward.value;
+  if (judged && sample.reward.judged && !row.reward) row.reward = sample.reward.value;
   if (judged && !sample.reward.judged) row.dropped = "not judged";
   const int64_t id = writer.add_sample(row);
   if (judged) record_verdicts(writer, id, *reward, sample.reward);
@@ -79,6 +79,13 @@ void record_samples(StepWriter& writer, const SampleJob& job,
       place.sample_index = static_cast<int64_t>(s);
       record_sample(writer, job.reward, groups[g][s], place);
     }
+  }
+}
+
+void record_reward_messages(Store& store, const StepKey& step, const CompositeReward& reward) {
+  for (const RewardMessage& message : reward.take_messages()) {
+    store.add_event(step.run_id, EventLevel::warning, message.text,
+                    "{\"rule\":" + quote_json(message.component) + "}", step.step);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "reward/scoring_pool.h"
 #include "rollout/stop_watch.h"
 
 namespace temper {
@@ -65,28 +66,51 @@ std::string text_of(const SampleJob& job, const SampleResult& sample) {
   return watch.text();
 }
 
-void judge(const SampleJob& job, std::vector<std::vector<JudgedSample>>& groups) {
-  std::vector<Json> rows;  // the data rows, for rules with fields of their own
-  rows.reserve(groups.size());
-  std::vector<RewardInput> inputs;
-  std::vector<JudgedSample*> judged;
-  for (size_t g = 0; g < groups.size(); ++g) {
-    const Prompt& prompt = job.prompts[g];
-    rows.push_back(parse_json(prompt.extra.empty() ? "{}" : prompt.extra, prompt.id));
-    for (JudgedSample& sample : groups[g]) {
-      if (sample.rollout.finish == FinishReason::cancelled) continue;
-      inputs.push_back({.prompt = prompt.text,
-                        .completion = sample.text,
-                        .gold = prompt.gold,
-                        .row = &rows.back(),
-                        .completion_tokens = static_cast<int64_t>(sample.rollout.ids.size()),
-                        .truncated = sample.rollout.finish == FinishReason::length});
-      judged.push_back(&sample);
+// Hands completions to the reward's threads as they are finished.
+class Judge {
+ public:
+  explicit Judge(const SampleJob& job)
+      : job_(job),
+        pool_(*job.reward,
+              {.threads = job.ctx.pool.size(), .patience_seconds = job.options.reward_timeout}) {
+    rows_.resize(job.prompts.size());
+    places_.resize(job.prompts.size() * static_cast<size_t>(job.options.samples));
+  }
+
+  void submit(size_t prompt, size_t sample, const SampleResult& result) {
+    if (result.finish == FinishReason::cancelled || place(prompt, sample)) return;
+    const Prompt& p = job_.prompts[prompt];
+    if (!rows_[prompt]) {
+      rows_[prompt] = std::make_shared<const ScoringRow>(
+          ScoringRow{p.text, p.gold, parse_json(p.extra.empty() ? "{}" : p.extra, p.id)});
+    }
+    place(prompt, sample) =
+        pool_.submit({.row = rows_[prompt],
+                      .completion = text_of(job_, result),
+                      .completion_tokens = static_cast<int64_t>(result.ids.size()),
+                      .truncated = result.finish == FinishReason::length});
+  }
+
+  // Waits for the verdicts and gives each sample its own.
+  void finish(std::vector<std::vector<JudgedSample>>& groups) {
+    std::vector<RewardResult> results = pool_.finish();
+    for (size_t g = 0; g < groups.size(); ++g) {
+      for (size_t s = 0; s < groups[g].size(); ++s) {
+        if (place(g, s)) groups[g][s].reward = std::move(results[*place(g, s)]);
+      }
     }
   }
-  std::vector<RewardResult> results = score_all(job.ctx.pool, *job.reward, inputs);
-  for (size_t i = 0; i < judged.size(); ++i) judged[i]->reward = std::move(results[i]);
-}
+
+ private:
+  std::optional<size_t>& place(size_t prompt, size_t sample) {
+    return places_[prompt * static_cast<size_t>(job_.options.samples) + sample];
+  }
+
+  const SampleJob& job_;
+  std::vector<std::shared_ptr<const ScoringRow>> rows_;
+  std::vector<std::optional<size_t>> places_;  // [prompt][sample] in the pool's results
+  ScoringPool pool_;
+};
 
 }  // namespace
 
@@ -98,17 +122,25 @@ JudgedSamples sample_prompts(const SampleJob& job) {
   if (!job.options.stop_strings.empty()) {
     callbacks.on_token = [&](const TokenEvent& event) { return stops.goes_on(event); };
   }
+  std::optional<Judge> judge;
+  if (job.reward != nullptr) {
+    judge.emplace(job);
+    callbacks.on_finish = [&](const TokenEvent& event) {
+      judge->submit(event.request, static_cast<size_t>(event.sample), event.result);
+    };
+  }
   RolloutOutput output = job.engine.run(requests, callbacks);
   JudgedSamples samples{.groups = {}, .stats = output.stats};
   samples.groups.resize(requests.size());
   for (size_t g = 0; g < requests.size(); ++g) {
     for (SampleResult& result : output.samples[g]) {
+      if (judge) judge->submit(g, samples.groups[g].size(), result);
       JudgedSample& sample = samples.groups[g].emplace_back();
       sample.text = text_of(job, result);
       sample.rollout = std::move(result);
     }
   }
-  if (job.reward != nullptr) judge(job, samples.groups);
+  if (judge) judge->finish(samples.groups);
   return samples;
 }
 

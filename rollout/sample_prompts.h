@@ -21,6 +21,7 @@ struct SampleOptions {
   int64_t step = 0;                            // of the random numbers
   std::vector<int32_t> stop_ids = {};          // end a completion; no part of its text
   std::vector<std::string> stop_strings = {};  // so do these; the ids keep them, the text does not
+  double reward_timeout = 120.0;               // seconds after which a sample counts as not judged
 };
 
 // Everything that sampling needs; all references outlive it.
@@ -47,8 +48,8 @@ struct JudgedSamples {
   RolloutStats stats;
 };
 
-// Samples all prompts and judges what was finished. A prompt whose completion would not fit the
-// model's context gets fewer new tokens, at least one.
+// Samples all prompts and judges each completion as soon as it is finished, beside the generation.
+// A prompt whose completion would not fit the model's context gets fewer new tokens, at least one.
 // Throws UserError naming a prompt that is itself too long, and as RolloutEngine::run does.
 JudgedSamples sample_prompts(const SampleJob& job);
 

@@ -1,19 +1,15 @@
 #include "sft/trainer.h"
 
-#include <chrono>
 #include <cmath>
 
 #include "core/progress.h"
+#include "core/stopwatch.h"
 #include "data/packing.h"
 #include "model/training/micro_batches.h"
 #include "sft/loss.h"
 
 namespace temper {
 namespace {
-
-double now_seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 TrainSequence to_sequence(const Sample& sample) {
   return {sample.ids, sample.mask};
@@ -95,10 +91,10 @@ SftResult train_sft(const SftJob& job) {
   SftResult result;
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
   Progress progress(job.log, {.label = "sft", .total = total});
-  const double start = now_seconds();
+  const Stopwatch whole;
   int64_t tokens = 0;
   for (int64_t i = 0; i < total && !result.interrupted; ++i) {
-    const double step_start = now_seconds();
+    const Stopwatch step_time;
     std::vector<TrainSequence> batch;
     for (int64_t index : order.batch(i))
       batch.push_back(to_sequence(job.train[static_cast<size_t>(index)]));
@@ -118,11 +114,11 @@ SftResult train_sft(const SftJob& job) {
     }
     if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
       job.save(writer, i + 1, step.optimizer());
-    writer.commit({.wall_seconds = now_seconds() - step_start, .trained_tokens = report.tokens});
+    writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = report.tokens});
     progress.update(i + 1, {{"loss", result.loss}}, tokens);
   }
   progress.finish();
-  result.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, now_seconds() - start);
+  result.tokens_per_second = static_cast<double>(tokens) / std::max(1e-9, whole.seconds());
   return result;
 }
 

@@ -62,18 +62,20 @@ class FormatRule final : public RewardRule {
 }  // namespace
 
 RuleInfo format_rule() {
-  return {
-      "format",
-      "R1's <think> and <answer> tags over the whole completion: 1 or 0",
-      {{"variant", "r1", "r1: think and answer tags; think: text after </think>", {"r1", "think"}},
-       {"opened", "auto", "whether the prompt ends with <think>", {"auto", "yes", "no"}}},
-      [](const RuleParameters& parameters) -> std::unique_ptr<RewardRule> {
-        const std::string& opened = parameters.text("opened");
-        return std::make_unique<FormatRule>(parameters.text("variant") == "r1",
-                                            opened == "auto"  ? Opened::automatic
-                                            : opened == "yes" ? Opened::yes
-                                                              : Opened::no);
-      }};
+  return {"format",
+          "R1's <think> and <answer> tags over the whole completion: 1 or 0",
+          {{"variant",
+            "r1-zero",
+            "r1-zero: think and answer tags; r1: think tags and a summary after them",
+            {"r1-zero", "r1"}},
+           {"opened", "auto", "whether the prompt ends with <think>", {"auto", "yes", "no"}}},
+          [](const RuleParameters& parameters) -> std::unique_ptr<RewardRule> {
+            const std::string& opened = parameters.text("opened");
+            return std::make_unique<FormatRule>(parameters.text("variant") == "r1-zero",
+                                                opened == "auto"  ? Opened::automatic
+                                                : opened == "yes" ? Opened::yes
+                                                                  : Opened::no);
+          }};
 }
 
 }  // namespace temper

@@ -1,6 +1,8 @@
 // temper reward and temper data as a user runs them.
 #include "core/file.h"
 #include "core/json.h"
+#include "data/store_reader.h"
+#include "data/store_step.h"
 #include "tests/support/catch.h"
 #include "tests/support/run_binary.h"
 
@@ -52,6 +54,64 @@ TEST_CASE("a configuration file says what --reward says") {
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
   CHECK(find_member(parse_json(run.out, "out"), "value")->GetDouble() == 1.5);
+}
+
+TEST_CASE("a file of its own says what --reward says") {
+  const TemporaryFolder folder;
+  const auto data = folder.write(
+      "in.jsonl", "{\"gold\":\"7\",\"pred\":\"<think>a</think><answer>8</answer>\"}\n");
+  const auto file = folder.write(
+      "reward.toml",
+      "[rewards.math]\n[rewards.format]\nweight = 0.5\nunless = 'math'\nclamp = [0, 0.5]\n");
+  const ProgramResult run = temper_with({"reward", "score", "--reward", file, "--data", data});
+  INFO(run.err);
+  REQUIRE(run.exit_code == 0);
+  CHECK(find_member(parse_json(run.out, "out"), "value")->GetDouble() == 0.25);
+  const ProgramResult same = temper_with(
+      {"reward", "score", "--reward", "math,format=0.5 unless math clamp 0..0.5", "--data", data});
+  CHECK(find_member(parse_json(same.out, "out"), "value")->GetDouble() == 0.25);
+}
+
+TEST_CASE("reward score judges the samples of a run again and says what changed") {
+  const TemporaryFolder folder;
+  {
+    Store store(folder.path());
+    const int64_t id =
+        store.begin_run({.kind = "grpo", .model = "m", .code_version = "v", .command_line = ""});
+    StepWriter writer(store, {id, "grpo", 1}, 0);
+    const int64_t prompt =
+        writer.add_prompt({.key = "row:1", .text = "1+1", .ids = {}, .reference = "2"});
+    for (const char* text : {"\\boxed{2}", "\\boxed{3}"}) {
+      const int64_t sample = writer.add_sample({.prompt_id = prompt,
+                                                .sample_index = text[7] - '2',
+                                                .completion = text,
+                                                .finish_reason = "stop",
+                                                .ids = {}});
+      writer.add_reward(sample, {.rule = "math", .value = 0.0, .status = "wrong"});
+    }
+    writer.commit({});
+  }
+  const std::vector<std::string> score = {"reward",      "score", "--reward",
+                                          "math,format", "--db",  folder.path()};
+  const ProgramResult run = temper_with(score);
+  INFO(run.err);
+  REQUIRE(run.exit_code == 0);
+  CHECK(run.out.find("2 samples judged again\nmath: 1 changed; mean value 0.0000 -> 0.5000\n") ==
+        0);
+  CHECK(run.out.find("wrong -> ok: 1") != std::string::npos);
+  CHECK(run.out.find("new -> wrong: 2") != std::string::npos);
+  CHECK(run.out.find("row:1) math: wrong 0 -> ok 1") != std::string::npos);
+  const auto stored = [&] {
+    Database database = open_for_reading(folder.path());
+    return database.value<std::string>(
+        "SELECT group_concat(rule || status) FROM (SELECT * FROM rewards ORDER BY 1, 2)");
+  };
+  CHECK(stored() == "mathwrong,mathwrong");
+  std::vector<std::string> write = score;
+  write.push_back("--write");
+  REQUIRE(temper_with(write).exit_code == 0);
+  CHECK(stored() == "formatwrong,mathok,formatwrong,mathwrong");
+  CHECK(temper_with(score).out.find("math: 0 changed") != std::string::npos);
 }
 
 TEST_CASE("data countdown writes demonstrations of which the asked share is right") {

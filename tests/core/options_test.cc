@@ -83,6 +83,29 @@ TEST_CASE("options set the bound fields and remember where a value came from") {
   CHECK(table.find_key("learning_rate")->default_values()[0] == "1e-05");
 }
 
+TEST_CASE("a preset fills what neither a file nor a flag sets") {
+  Settings s;
+  OptionsTable table = table_of(s);
+  std::string preset = "none";
+  table.add_preset("preset", &preset,
+                   {{"fast", {{"learning-rate", "1e-2"}, {"steps", "5"}, {"mask", "false"}}},
+                    {"slow", {{"steps", "50000"}}}},
+                   "settings by name");
+  table.apply_preset();
+  CHECK(table.find_flag("steps")->origin() == OptionOrigin::default_value);
+  table.find_flag("steps")->set({"7"}, "run.toml:1", OptionOrigin::file);
+  table.find_flag("preset")->set({"fast"}, "--preset", OptionOrigin::flag);
+  table.apply_preset();
+  CHECK(s.rate == 1e-2);
+  CHECK(s.steps == 7);
+  CHECK_FALSE(s.mask);
+  CHECK(table.find_flag("learning-rate")->origin() == OptionOrigin::preset);
+  CHECK_THROWS_AS(table.find_flag("preset")->set({"fats"}, "--preset", OptionOrigin::flag),
+                  UserError);
+  std::string other;
+  CHECK_THROWS_AS(table.add_preset("again", &other, {}, ""), ContractError);
+}
+
 TEST_CASE("options refuse what does not parse or is out of range, naming the place") {
   Settings s;
   OptionsTable table = table_of(s);

@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -21,6 +22,26 @@ TEST_CASE("weights: the benchmark model has the size that its peers were measure
   const int64_t embedding = config.vocab_size * config.hidden_size;  // a look-up, not counted there
   CHECK(static_cast<double>(count.total) == Approx(927e6).epsilon(1e-3));
   CHECK(static_cast<double>(count.active - embedding) == Approx(232e6).epsilon(5e-3));
+}
+
+TEST_CASE("weights: a copy has the same numbers and its own memory, heads that are tied included") {
+  for (const bool tied : {false, true}) {
+    ModelConfig config = preset_config("tiny");
+    config.tie_word_embeddings = tied;
+    OwnedWeights weights = allocate_weights(config, DType::f32);
+    initialize_weights(weights.view, config, 1);
+    Context ctx(1);
+    OwnedWeights copy = copy_weights(ctx, weights, config);
+    const auto from = tensors_of(weights.view, config), to = tensors_of(copy.view, config);
+    for (size_t i = 0; i < from.size(); ++i) {
+      INFO(from[i].name);
+      const Tensor &a = *from[i].tensor, &b = *to[i].tensor;
+      REQUIRE(same_shape(a, b));
+      CHECK(a.data != b.data);
+      CHECK(std::equal(a.get<float>(), a.get<float>() + a.numel(), b.get<float>()));
+    }
+    CHECK((copy.view.lm_head.data == copy.view.embed_tokens.data) == tied);
+  }
 }
 
 TEST_CASE("weights: every tensor has its own aligned part of one storage") {

@@ -62,6 +62,8 @@ TEST_CASE("gates and clamps") {
   CHECK(score("good=1 if bad, bad=0", registry).value == 0.0);
   CHECK(!score("good=1 if bad, bad=0", registry).components[0].counted);
   CHECK(score("good=1 if odd, odd=0", registry).value == 1.0);
+  CHECK(score("good=1 unless bad, bad=0", registry).value == 1.0);
+  CHECK(score("good=1 unless odd, odd=0", registry).value == 0.0);
   CHECK(score("odd=2 clamp 0..1", registry).value == 2.0);
   CHECK(score("odd=2, good=1, total clamp -1..3", registry).value == 3.0);
 }
@@ -114,8 +116,13 @@ TEST_CASE("the table form of a reward says the same as the text form") {
   const RewardSpec spec = reward_spec_of_config(parse_config(file, "file.toml"), "file.toml");
   CHECK(text_of(spec) ==
         "math=1,format(limit=3;variant=think)=0.2 as strict if math clamp 0..1,total clamp -1..1");
+  const std::string gated =
+      "[rewards.a]\nunless = 'math'\nwords = ['x', 'y z']\nflag = true\n[rewards]\nmath = -0.5\n";
+  CHECK(text_of(reward_spec_of_config(parse_config(gated, "f"), "f")) ==
+        "a(flag=true;words=\"x|y z\")=1 unless math,math=-0.5");
   for (const char* bad : {"[rewards]\nmath = 'a'\n", "[rewards.math]\nclamp = [1, 0]\n",
-                          "[rewards.math]\nclamp = 1\n", "[rewards.total]\nweight = 1\n"}) {
+                          "[rewards.math]\nclamp = 1\n", "[rewards.a]\nif = 'b'\nunless = 'b'\n",
+                          "[rewards.a]\nwords = ['a|b']\n", "[rewards.total]\nweight = 1\n"}) {
     CHECK_THROWS_AS(reward_spec_of_config(parse_config(bad, "f"), "f"), UserError);
   }
 }
@@ -123,7 +130,7 @@ TEST_CASE("the table form of a reward says the same as the text form") {
 TEST_CASE("a reward that cannot be read says where") {
   for (const char* text :
        {"math=", "math=x", "=1", "math=1,,", "math=1 of 2", "math(a=1", "math(=1)=2",
-        "math=1 clamp 2..1", "math=1 clamp 2", "math=1e999", "math 1"}) {
+        "math=1 clamp 2..1", "math=1 if a unless b", "math=1 clamp 2", "math=1e999", "math 1"}) {
     INFO(text);
     CHECK_THROWS_AS(parse_reward_spec(text, "--reward"), UserError);
   }

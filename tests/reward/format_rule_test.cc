@@ -59,7 +59,7 @@ TEST_CASE("format knows when the prompt opened the thinking") {
 }
 
 TEST_CASE("format without answer tags wants text after the thinking") {
-  const std::map<std::string, std::string> think = {{"variant", "think"}};
+  const std::map<std::string, std::string> think = {{"variant", "r1"}};
   CHECK(judge("<think>a</think>b", think).value == 1.0);
   CHECK(judge("<think>a</think> \n", think).value == 0.0);
   CHECK(judge("<think></think>b", think).value == 0.0);

@@ -1,0 +1,217 @@
+#include "grpo/metrics.h"
+
+#include <algorithm>
+
+#include "grpo/spread.h"
+#include "grpo/text_metrics.h"
+
+namespace temper {
+namespace {
+
+size_t deciding_component(const CompositeReward& reward) {
+  for (size_t c = 0; c < reward.size(); ++c)
+    if (reward.spec().components[c].rule != "format") return c;
+  return 0;
+}
+
+void add_spread(StepWriter& writer, const std::string& name, const Spread& s) {
+  writer.add_metric(name + "/mean", s.mean());
+  writer.add_metric(name + "/std", s.std());
+  writer.add_metric(name + "/min", s.least());
+  writer.add_metric(name + "/max", s.most());
+}
+
+double share(double part, double whole) {
+  return whole > 0.0 ? part / whole : 0.0;
+}
+
+void record_rewards(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups) {
+  Spread reward, total, right;
+  std::vector<Spread> components(job.reward.size());
+  for (const GrpoGroup& group : groups)
+    for (const GrpoSample& s : group.samples) {
+      if (s.reward.judged) reward.add(s.reward.value), right.add(is_right(job.reward, s));
+      if (s.reward.judged && group.used()) total.add(s.total);
+      for (size_t c = 0; c < components.size(); ++c)
+        if (was_judged(s.reward.components[c].verdict.status))
+          components[c].add(s.reward.components[c].verdict.value);
+    }
+  add_spread(writer, "reward", reward);
+  writer.add_metric("reward/total", total.mean());
+  writer.add_metric("reward/pass_at_1", right.mean());
+  for (size_t c = 0; c < components.size(); ++c) {
+    writer.add_metric("reward/" + job.reward.name(c) + "/mean", components[c].mean());
+    writer.add_metric("reward/" + job.reward.name(c) + "/std", components[c].std());
+  }
+}
+
+void record_groups_of_step(const GrpoJob& job, StepWriter& writer, const StepBatch& batch) {
+  double zero = 0.0, unjudged = 0.0, dropped = 0.0, all_right = 0.0, all_wrong = 0.0, solved = 0.0;
+  for (const GrpoGroup& group : batch.groups) {
+    zero += group.zero_signal;
+    unjudged += !group.judged;
+    dropped += !group.dropped.empty();
+    if (!group.judged) continue;
+    int64_t right = 0;
+    for (const GrpoSample& s : group.samples) right += is_right(job.reward, s);
+    all_wrong += right == 0;
+    solved += right > 0;
+    all_right += right == static_cast<int64_t>(group.samples.size());
+  }
+  const double n = static_cast<double>(batch.groups.size());
+  writer.add_metric("groups/sampled", n);
+  writer.add_metric("groups/zero_signal", share(zero, n));
+  writer.add_metric("groups/all_right", share(all_right, n));
+  writer.add_metric("groups/all_wrong", share(all_wrong, n));
+  writer.add_metric("groups/unjudged", share(unjudged, n));
+  writer.add_metric("groups/dropped", share(dropped, n));
+  writer.add_metric("groups/generations", static_cast<double>(batch.generations));
+  writer.add_metric("groups/prompts_drawn", static_cast<double>(batch.prompts_drawn));
+  writer.add_metric("reward/pass_at_g", share(solved, n - unjudged));
+}
+
+void record_advantages(StepWriter& writer, const std::vector<GrpoGroup>& groups) {
+  Spread advantage;
+  double tokens = 0.0, positive = 0.0, negative = 0.0, filtered = 0.0;
+  for (const GrpoGroup& group : groups) {
+    if (!group.used()) continue;
+    for (const GrpoSample& s : group.samples) {
+      const double n = static_cast<double>(s.tokens());
+      advantage.add(s.advantage);
+      tokens += n;
+      positive += s.advantage > 0.0 ? n : 0.0;
+      negative += s.advantage < 0.0 ? n : 0.0;
+      filtered += s.filtered;
+    }
+  }
+  add_spread(writer, "advantage", advantage);
+  writer.add_metric("advantage/positive_tokens", share(positive, tokens));
+  writer.add_metric("advantage/negative_tokens", share(negative, tokens));
+  writer.add_metric("length/filtered", share(filtered, advantage.count()));
+}
+
+void record_lengths(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups) {
+  Spread length, finished, right, wrong, prompt, repetition, reflection;
+  double truncated = 0.0;
+  for (const GrpoGroup& group : groups) {
+    prompt.add(static_cast<double>(job.prompts[group.prompt].ids.size()));
+    for (const GrpoSample& s : group.samples) {
+      const double tokens = static_cast<double>(s.tokens());
+      length.add(tokens);
+      truncated += s.truncated();
+      if (!s.truncated()) finished.add(tokens);
+      if (s.reward.judged) (is_right(job.reward, s) ? right : wrong).add(tokens);
+      repetition.add(repetition_rate(s.rollout.ids));
+      reflection.add(static_cast<double>(reflective_words(s.text)));
+    }
+  }
+  add_spread(writer, "length", length);
+  writer.add_metric("length/p50", length.quantile(0.5));
+  writer.add_metric("length/p95", length.quantile(0.95));
+  writer.add_metric("length/finished", finished.mean());
+  writer.add_metric("length/right", right.mean());
+  writer.add_metric("length/wrong", wrong.mean());
+  writer.add_metric("length/prompt", prompt.mean());
+  writer.add_metric("length/truncated", share(truncated, length.count()));
+  writer.add_metric("text/repetition", repetition.mean());
+  writer.add_metric("text/reflective_words", reflection.mean());
+}
+
+void record_mismatch(StepWriter& writer, const StepBatch& batch, const Mismatch& m) {
+  writer.add_metric("mismatch/max", m.max);
+  writer.add_metric("mismatch/mean", m.mean);
+  writer.add_metric("mismatch/std", m.std);
+  writer.add_metric("mismatch/kl", m.kl);
+  writer.add_metric("mismatch/k3", m.k3);
+  writer.add_metric("mismatch/prob_max", m.prob_max);
+  writer.add_metric("mismatch/prob_mean", m.prob_mean);
+  writer.add_metric("mismatch/prob_correlation", m.prob_correlation);
+  writer.add_metric("mismatch/weight_mean", m.weight_mean);
+  writer.add_metric("mismatch/weight_max", m.weight_max);
+  writer.add_metric("mismatch/ess", m.ess);
+  writer.add_metric("mismatch/far", m.far);
+  writer.add_metric("mismatch/corrected", m.corrected);
+  writer.add_metric("mismatch/masked_sequences", m.masked_sequences);
+  writer.add_metric("mismatch/staleness",
+                    static_cast<double>(batch.step - 1 - batch.policy_version));
+}
+
+void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
+  const UpdateReport& u = outcome.update;
+  const GrpoTokenSums& s = u.sums;
+  writer.add_metric("policy/loss", u.update_mean(s.loss));
+  writer.add_metric("policy/policy_loss", u.update_mean(s.policy_loss));
+  writer.add_metric("policy/kl_loss", u.update_mean(s.kl_loss));
+  writer.add_metric("policy/entropy_bonus", u.update_mean(s.entropy_bonus));
+  writer.add_metric("policy/kl", u.token_mean(s.kl));
+  writer.add_metric("policy/k1", u.token_mean(s.k1));
+  writer.add_metric("policy/entropy", u.token_mean(s.entropy));
+  writer.add_metric("policy/prob_mean", u.token_mean(u.prob_sum));
+  writer.add_metric("policy/kl_old", u.token_mean(s.old_minus_policy));
+  writer.add_metric("policy/clip_low", u.token_mean(s.clipped_low));
+  writer.add_metric("policy/clip_high", u.token_mean(s.clipped_high));
+  writer.add_metric("policy/clip_dual", u.token_mean(s.dual_clipped));
+  writer.add_metric("policy/off_policy", u.token_mean(s.off_policy));
+  writer.add_metric("policy/ratio_mean", u.trained_tokens > 0 ? u.token_mean(s.ratio_sum) : 1.0);
+  writer.add_metric("policy/ratio_max", u.trained_tokens > 0 ? s.ratio_max : 1.0);
+  writer.add_metric("policy/updates", static_cast<double>(u.updates));
+  writer.add_metric("policy/skipped_updates", static_cast<double>(u.skipped));
+  writer.add_metric("policy/trained_samples", static_cast<double>(u.trained_samples));
+  if (!job.options.has_reference()) return;
+  const int64_t every = job.options.reference_every, step = outcome.batch.step;
+  writer.add_metric("policy/reference_age",
+                    static_cast<double>(every > 0 ? (step - 1) % every + 1 : step));
+  writer.add_metric("policy/reference_refreshed", outcome.reference_refreshed);
+}
+
+void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
+  const UpdateReport& u = outcome.update;
+  writer.add_metric("grad_norm", u.last.grad_norm);
+  writer.add_metric("grad_norm_max", u.grad_norm_max);
+  writer.add_metric("lr", u.last.lr);
+  if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", u.last.mtp_loss);
+  if (job.config.n_routed_experts > 0) {
+    writer.add_metric("balance_loss", u.last.balance_loss);
+    writer.add_metric("load_max_over_mean", u.last.load_max_over_mean);
+  }
+  double generated = 0.0;
+  for (const GrpoGroup& group : outcome.batch.groups)
+    for (const GrpoSample& s : group.samples) generated += static_cast<double>(s.tokens());
+  writer.add_metric("seconds/rollout", outcome.batch.seconds);
+  writer.add_metric("seconds/update", outcome.update_seconds);
+  writer.add_metric("speed/rollout", share(generated, outcome.batch.seconds));
+  writer.add_metric("speed/train",
+                    share(static_cast<double>(u.trained_tokens), outcome.update_seconds));
+  writer.add_metric("batch/micro_batches", static_cast<double>(u.micro_batches));
+  writer.add_metric("batch/packed_tokens", share(static_cast<double>(u.packed_tokens),
+                                                 static_cast<double>(u.micro_batches)));
+}
+
+}  // namespace
+
+bool is_right(const CompositeReward& reward, const GrpoSample& sample) {
+  const auto& components = sample.reward.components;
+  const size_t c = deciding_component(reward);
+  return c < components.size() && components[c].verdict.status == VerdictStatus::ok;
+}
+
+double mean_reward(const std::vector<GrpoGroup>& groups) {
+  Spread reward;
+  for (const GrpoGroup& group : groups)
+    for (const GrpoSample& s : group.samples)
+      if (s.reward.judged) reward.add(s.reward.value);
+  return reward.mean();
+}
+
+void record_metrics(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
+  const std::vector<GrpoGroup>& groups = outcome.batch.groups;
+  record_rewards(job, writer, groups);
+  record_groups_of_step(job, writer, outcome.batch);
+  record_advantages(writer, groups);
+  record_lengths(job, writer, groups);
+  record_mismatch(writer, outcome.batch, outcome.mismatch);
+  record_policy(job, writer, outcome);
+  record_training(job, writer, outcome);
+}
+
+}  // namespace temper

@@ -1,0 +1,29 @@
+// The numbers of a step.
+#pragma once
+
+#include "grpo/group.h"
+#include "grpo/mismatch.h"
+#include "grpo/trainer.h"
+#include "grpo/update.h"
+
+namespace temper {
+
+// What a step did, as the trainer knows it at the step's end.
+struct StepOutcome {
+  const StepBatch& batch;
+  const UpdateReport& update;
+  Mismatch mismatch;
+  double update_seconds = 0.0;
+  bool reference_refreshed = false;  // behind this step
+};
+
+// Inserts the step's metrics; docs/objectives.md says what each name means.
+void record_metrics(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome);
+
+// The mean reward over all judged samples, as the rules gave it.
+double mean_reward(const std::vector<GrpoGroup>& groups);
+
+// Whether a sample is right: the first component of the reward that is not `format` says ok.
+bool is_right(const CompositeReward& reward, const GrpoSample& sample);
+
+}  // namespace temper

@@ -1,0 +1,153 @@
+#include "reward/code/sandbox.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+
+#include "core/error.h"
+#include "reward/code/spawn.h"
+
+namespace temper {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<SpawnPlan> make_plan(const SandboxOptions& options, bool step_down) {
+  auto plan = std::make_unique<SpawnPlan>();
+  plan->sealed = options.sealed;
+  plan->step_down = step_down;
+  plan->dumpable = prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
+  if (options.sealed) {
+    plan->root = make_sealed_root(plan_root(options.folders), step_down, plan->dumpable);
+    plan->proc_folder = Descriptor(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (plan->proc_folder.get() < 0) throw_errno("opening /proc");
+  }
+  plan->thread_filter = system_call_filter(ProcessRights::threads);
+  plan->process_filter = system_call_filter(ProcessRights::processes);
+  plan->environment = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                       "HOME=/tmp",
+                       "LANG=C.UTF-8",
+                       "LC_ALL=C.UTF-8",
+                       "TZ=UTC",
+                       "PYTHONHASHSEED=0",  // a verdict must not depend on the order of a set
+                       "PYTHONDONTWRITEBYTECODE=1",
+                       "OPENBLAS_NUM_THREADS=1",
+                       "OMP_NUM_THREADS=1"};
+  if (options.sealed) plan->environment.push_back("TMPDIR=/tmp");
+  plan->own_process = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (plan->own_process.get() < 0) throw_errno("opening a handle of this process");
+  return plan;
+}
+
+std::string make_work_folder() {
+  std::string name = (fs::temp_directory_path() / "temper-code-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) throw_errno("making a folder for a program");
+  return name;
+}
+
+void kill_process(int handle) {
+  syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0);
+}
+
+}  // namespace
+
+RunningProgram::RunningProgram(pid_t pid, Descriptor handle, ControlGroup group, std::string folder)
+    : pid_(pid), handle_(std::move(handle)), group_(std::move(group)), folder_(std::move(folder)) {}
+
+RunningProgram::RunningProgram(RunningProgram&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      handle_(std::move(other.handle_)),
+      group_(std::move(other.group_)),
+      folder_(std::exchange(other.folder_, "")) {}
+
+RunningProgram::~RunningProgram() {
+  if (pid_ < 0) return;
+  kill();
+  wait();
+}
+
+void RunningProgram::kill() {
+  kill_process(handle_.get());
+}
+
+ProgramEnd RunningProgram::wait() {
+  // An unsealed program leads a session of its own; what it started and left is ended here, while
+  // its own number is still taken. A sealed one has taken all of that with it.
+  pollfd ended{handle_.get(), POLLIN, 0};
+  while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  if (!folder_.empty()) ::kill(-pid_, SIGKILL);
+  int status = 0;
+  rusage usage{};
+  while (wait4(pid_, &status, __WALL, &usage) < 0 && errno == EINTR) {
+  }
+  pid_ = -1;
+  if (!folder_.empty()) {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+  ProgramEnd end;
+  end.exited = WIFEXITED(status);
+  end.code = end.exited ? WEXITSTATUS(status) : WTERMSIG(status);
+  end.cpu_microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL +
+                         usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+  end.peak_bytes = usage.ru_maxrss * 1024LL;
+  return end;
+}
+
+struct Sandbox::Plan {
+  explicit Plan(std::unique_ptr<const SpawnPlan> plan) : spawn(std::move(plan)) {}
+  std::unique_ptr<const SpawnPlan> spawn;
+  ControlGroups groups;
+};
+
+Sandbox::Sandbox(const SandboxOptions& options) {
+  const bool is_root = geteuid() == 0;
+  try {
+    plan_ = std::make_unique<const Plan>(make_plan(options, is_root));
+  } catch (const SystemError&) {
+    if (!is_root || !options.sealed) throw;
+    // Some systems let only root make user namespaces: then the program's user is root outside,
+    // with no rights there.
+    plan_ = std::make_unique<const Plan>(make_plan(options, false));
+  }
+}
+
+Sandbox::~Sandbox() = default;
+
+bool Sandbox::sealed() const {
+  return plan_->spawn->sealed;
+}
+
+std::string Sandbox::fault() const {
+  try {
+    const ProgramEnd end = start({.arguments = {"/usr/bin/true"}}, {}).wait();
+    if (end.exited && end.code == 0) return "";
+    return std::string("a program that does nothing ") +
+           (end.exited ? "exits with " : "gets signal ") + std::to_string(end.code);
+  } catch (const SystemError& failure) {
+    return failure.what();
+  }
+}
+
+RunningProgram Sandbox::start(const SandboxProgram& program, const RunLimits& limits) const {
+  const SpawnPlan& plan = *plan_->spawn;
+  ControlGroup group = plan_->groups.make(limits.memory_bytes + limits.disk_bytes, limits.threads);
+  std::string folder = plan.sealed ? "" : make_work_folder();
+  const std::string disk =
+      "size=" + std::to_string(limits.disk_bytes) + ",nr_inodes=4096,mode=1777";
+  const SpawnCall call{plan, program, limits, disk, folder, group.entrance()};
+  SpawnedProcess process = spawn(call);
+  return {process.pid, std::move(process.handle), std::move(group), std::move(folder)};
+}
+
+}  // namespace temper

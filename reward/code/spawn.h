@@ -1,0 +1,46 @@
+// Starting one program of a sandbox: what is done between the clone and the exec.
+#pragma once
+
+#include <linux/filter.h>
+#include <sys/types.h>
+
+#include <string>
+#include <vector>
+
+#include "reward/code/sandbox.h"
+#include "reward/code/sealed_root.h"
+
+namespace temper {
+
+// What is the same for all programs of a sandbox.
+struct SpawnPlan {
+  bool sealed = true;
+  bool step_down = false;  // become nobody first: where this process is root
+  SealedRoot root;         // of a sealed sandbox
+  std::vector<sock_filter> thread_filter, process_filter;
+  std::vector<std::string> environment;
+  int dumpable = 1;        // what this process is (become_nobody)
+  Descriptor own_process;  // a handle of this process, to notice that it died
+  Descriptor proc_folder;  // the machine's /proc, to map users from where it is not mounted
+};
+
+// One start. What the child needs is made before the clone.
+struct SpawnCall {
+  const SpawnPlan& plan;
+  const SandboxProgram& program;
+  const RunLimits& limits;
+  std::string disk_options = {};  // of the private folder's tmpfs
+  std::string work_folder = {};   // of an unsealed program
+  int entrance = -1;              // of its control group
+};
+
+struct SpawnedProcess {
+  pid_t pid = -1;
+  Descriptor handle;  // a pidfd
+};
+
+// Starts the program; returns when it is executing. Throws SystemError naming the stage that
+// failed; no process is then left.
+SpawnedProcess spawn(const SpawnCall& call);
+
+}  // namespace temper

@@ -1,0 +1,114 @@
+#include "reward/scoring_pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Waits where the completion says so, else answers with its length.
+class Slow final : public RewardRule {
+ public:
+  Slow(std::shared_ptr<std::atomic<bool>> released, std::shared_ptr<std::atomic<int>> largest_batch)
+      : released_(std::move(released)), largest_batch_(std::move(largest_batch)) {}
+  Verdict score(const RewardInput& input) const override {
+    if (input.completion == "hang") {
+      while (!*released_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    if (input.completion == "throw") throw std::runtime_error("broken");
+    Verdict verdict = verdict_ok(std::string(input.gold));
+    verdict.value = static_cast<double>(input.completion.size());
+    return verdict;
+  }
+  size_t batch_size() const override { return largest_batch_ ? 4 : 1; }
+  std::vector<Verdict> score_batch(std::span<const RewardInput> inputs) const override {
+    *largest_batch_ = std::max(largest_batch_->load(), static_cast<int>(inputs.size()));
+    return RewardRule::score_batch(inputs);
+  }
+
+ private:
+  std::shared_ptr<std::atomic<bool>> released_;
+  std::shared_ptr<std::atomic<int>> largest_batch_;
+};
+
+struct Fixture {
+  std::shared_ptr<std::atomic<bool>> released = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<std::atomic<int>> largest_batch = {};
+  std::shared_ptr<const ScoringRow> row =
+      std::make_shared<const ScoringRow>(ScoringRow{"prompt", "gold", parse_json("{}", "test")});
+
+  CompositeReward reward() const {
+    RewardRegistry registry;
+    registry.add({"slow", "slow", {}, [this](const RuleParameters&) {
+                    return std::make_unique<Slow>(released, largest_batch);
+                  }});
+    return CompositeReward(parse_reward_spec("slow=2", "test"), registry, "test");
+  }
+  ScoringTask task(const std::string& text) const { return {row, text, 1, false}; }
+  ~Fixture() { *released = true; }
+};
+
+}  // namespace
+
+TEST_CASE("a scoring pool gives each completion its own verdict, in order") {
+  const Fixture f;
+  ScoringPool pool(f.reward(), {.threads = 3});
+  for (size_t i = 0; i < 100; ++i) CHECK(pool.submit(f.task(std::string(i, 'a'))) == i);
+  const auto results = pool.finish();
+  REQUIRE(results.size() == 100);
+  for (size_t i = 0; i < 100; ++i) CHECK(results[i].value == 2.0 * static_cast<double>(i));
+  CHECK(results[7].components[0].verdict.extracted == "gold");
+}
+
+TEST_CASE("submitting never waits, and one slow sample stops nothing") {
+  const Fixture f;
+  const auto start = Clock::now();
+  ScoringPool pool(f.reward(), {.threads = 1, .patience_seconds = 0.2});
+  pool.submit(f.task("hang"));
+  for (int i = 0; i < 50; ++i) pool.submit(f.task("abc"));
+  CHECK(seconds_since(start) < 0.15);
+  const auto results = pool.finish();
+  CHECK(seconds_since(start) < 5.0);
+  REQUIRE(results.size() == 51);
+  CHECK_FALSE(results[0].judged);  // never a silent 0
+  CHECK(results[0].components[0].verdict.status == VerdictStatus::error);
+  CHECK(results[0].components[0].verdict.reason == "not judged within 0.2 s");
+  for (size_t i = 1; i < results.size(); ++i) CHECK(results[i].value == 6.0);
+}
+
+TEST_CASE("a scoring pool that is dropped leaves no thread that it can end, and waits for none") {
+  const Fixture f;
+  const auto start = Clock::now();
+  {
+    ScoringPool pool(f.reward(), {.threads = 2, .patience_seconds = 0.1});
+    for (int i = 0; i < 10; ++i) pool.submit(f.task("hang"));
+  }
+  CHECK(seconds_since(start) < 5.0);
+}
+
+TEST_CASE("a rule that takes batches gets batches, and an exception is an error") {
+  Fixture f;
+  f.largest_batch = std::make_shared<std::atomic<int>>(0);
+  {
+    ScoringPool pool(f.reward(), {.threads = 1});
+    for (int i = 0; i < 100; ++i) pool.submit(f.task("ab"));
+    for (const RewardResult& result : pool.finish()) CHECK(result.value == 4.0);
+    CHECK(*f.largest_batch <= 4);
+    CHECK(*f.largest_batch > 1);
+  }
+  ScoringPool pool(f.reward(), {.threads = 1});
+  pool.submit(f.task("throw"));
+  const auto results = pool.finish();
+  CHECK(results[0].components[0].verdict.reason == "broken");
+  CHECK_FALSE(results[0].judged);
+}
