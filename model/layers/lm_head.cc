@@ -30,6 +30,10 @@ Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, T
   return c;
 }
 
+int64_t chunk_of(const HeadParams& params, const Tensor& hidden) {
+  return params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device);
+}
+
 Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
   return all.empty() ? Tensor{} : all.slice_rows(begin, n);
 }
@@ -52,9 +56,10 @@ HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> tar
 
 void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                      const HeadRows& rows, const HeadParams& params) {
-  for (int64_t begin = 0; begin < rows.count(); begin += params.chunk_tokens) {
+  const int64_t most = chunk_of(params, hidden);
+  for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
-    const int64_t n = std::min(params.chunk_tokens, rows.count() - begin);
+    const int64_t n = std::min(most, rows.count() - begin);
     const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
     log_prob_forward(ctx, part_of(out, begin, n), c.logits, c.targets, params.temperature);
   }
@@ -63,9 +68,10 @@ void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Ten
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params) {
-  for (int64_t begin = 0; begin < rows.count(); begin += params.chunk_tokens) {
+  const int64_t most = chunk_of(params, hidden);
+  for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
-    const int64_t n = std::min(params.chunk_tokens, rows.count() - begin);
+    const int64_t n = std::min(most, rows.count() - begin);
     const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
     log_prob_backward(ctx, c.logits, part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
                       part_of(saved, begin, n), c.targets, params.temperature);

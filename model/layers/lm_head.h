@@ -12,8 +12,12 @@ namespace temper {
 
 struct HeadParams {
   double temperature = 1.0;
-  int64_t chunk_tokens = 128;  // rows of logits alive at a time
+  int64_t chunk_tokens = 0;  // rows of logits alive at a time; 0: head_chunk()
 };
+// What keeps a chunk's logits in a CPU's cache, or gives a GPU enough to do.
+constexpr int64_t head_chunk(Device device) {
+  return device == Device::cpu ? 128 : 2048;
+}
 
 // The rows of a batch that have a target, in order: the only ones whose logits are needed.
 struct HeadRows {

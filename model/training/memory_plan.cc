@@ -81,7 +81,7 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   const int64_t weights = in(request.dtype);
   const int64_t moment = in(options.optimizer.bf16_moments ? DType::bf16 : wide);
   const int64_t head =
-      2 * HeadParams{}.chunk_tokens * config.vocab_size * static_cast<int64_t>(size_of(wide));
+      2 * head_chunk(request.device) * config.vocab_size * static_cast<int64_t>(size_of(wide));
   MemoryPlan plan;
   plan.memory_bytes =
       request.memory_bytes > 0 ? request.memory_bytes : available_memory(request.device);

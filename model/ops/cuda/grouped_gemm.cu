@@ -1,10 +1,9 @@
 // Tiles of 64 x 64 (f32) or 128 x 128 (bf16, tensor cores) of one group's product. The grid covers
 // the most tiles that any split of R rows over E groups can have; a block finds its group by
 // walking the offsets, and blocks beyond the last tile leave at once.
-#include <mma.h>
-
 #include "model/ops/cuda/grouped_gemm.h"
 #include "model/ops/cuda/kernel.h"
+#include "model/ops/cuda/mma.h"
 
 namespace temper::cuda {
 namespace {
@@ -82,118 +81,170 @@ __device__ void multiply(const Product<C>& p, const Factor<float>& a, const Fact
         put(p.c[(row + ty * 4 + i) * p.stride + col + tx * 4 + j], sum[i][j], p.add);
 }
 
-// ---- bf16: 8 warps, 128 x 128 tiles, 64 x 32 a warp by 16 x 16 x 16 products --------------------
-constexpr int kWide = 128, kStep = 32, kPad = 8;
-namespace wmma = nvcuda::wmma;
+// ---- bf16: 4 warps, 128 x 128 tiles, 64 x 64 a warp on the tensor cores ---------------------------
+constexpr int kWide = 128, kStep = 64, kStages = 3, kWideThreads = 128;
 
-// A factor's tile as it lies in memory: lines of the contiguous dimension.
+// A factor's tile as it lies in memory, rows of its contiguous dimension: the inner one, or, for
+// `along` factors, that of the result.
+template <bool kAlong>
+using FactorTile = std::conditional_t<kAlong, SharedTile<kStep, kWide>, SharedTile<kWide, kStep>>;
+constexpr int kTileSize = FactorTile<false>::kSize > FactorTile<true>::kSize
+                              ? FactorTile<false>::kSize
+                              : FactorTile<true>::kSize;
+constexpr int kWideBytes = kStages * 2 * kTileSize * static_cast<int>(sizeof(bf16));
+
+// Rows of a matrix in device memory, and whether 16 bytes can be taken at a time.
 struct Lines {
-  bf16 data[kWide * (kStep + kPad) > kStep*(kWide + kPad) ? kWide*(kStep + kPad)
-                                                          : kStep*(kWide + kPad)];
+  const bf16* data;
+  int64_t stride, rows, cols;
+  bool wide;
+  __device__ Lines(const bf16* d, int64_t s, int64_t r, int64_t c)
+      : data(d),
+        stride(s),
+        rows(r),
+        cols(c),
+        wide(reinterpret_cast<uintptr_t>(d) % 16 == 0 && s % 8 == 0 && c % 8 == 0) {}
 };
 
-// Brings `outer` x `inner` numbers, contiguous along inner, masked with zeros; 8 at a time where
-// the addresses allow.
-template <int outer, int inner>
-__device__ void bring(bf16* to, const bf16* from, int64_t stride, int64_t outer_left,
-                      int64_t inner_left, bool aligned) {
-  constexpr int line = inner + kPad;
-  for (int e = threadIdx.x; e < outer * inner / 8; e += 256) {
-    const int o = e / (inner / 8), i = e % (inner / 8) * 8;
-    bf16* target = to + o * line + i;
-    const bf16* source = from + o * stride + i;
-    if (aligned && o < outer_left && i + 8 <= inner_left) {
-      *reinterpret_cast<uint4*>(target) = *reinterpret_cast<const uint4*>(source);
-    } else {
-      for (int n = 0; n < 8; ++n)
-        target[n] = o < outer_left && i + n < inner_left ? source[n] : __float2bfloat16_rn(0.0F);
+// Begins to fill a tile with rows from `row`, columns from `col`; what lies beyond becomes 0.
+template <int kRows, int kCols>
+__device__ void fill(const SharedTile<kRows, kCols>& tile, const Lines& from, int64_t row,
+                     int64_t col) {
+  using Tile = SharedTile<kRows, kCols>;
+  if (!from.wide) {
+    for (int e = threadIdx.x; e < kRows * kCols; e += kWideThreads) {
+      const int r = e / kCols, c = e % kCols;
+      const bool valid = row + r < from.rows && col + c < from.cols;
+      tile.data[r * Tile::kPitch + c] =
+          valid ? from.data[(row + r) * from.stride + col + c] : __float2bfloat16_rn(0.0F);
     }
+    return;
+  }
+  constexpr int kPacks = kCols / 8, kRowsAtOnce = kWideThreads / kPacks;
+  const int first = threadIdx.x / kPacks, c = threadIdx.x % kPacks * 8;
+  const bool inside = col + c < from.cols;
+  const bf16* source = from.data + (row + first) * from.stride + col + c;
+#pragma unroll
+  for (int r = 0; r < kRows; r += kRowsAtOnce) {
+    const bool valid = inside && row + first + r < from.rows;
+    copy_later(tile.data + (first + r) * Tile::kPitch + c, valid ? source : from.data, valid);
+    source += kRowsAtOnce * from.stride;
   }
 }
 
-__device__ bool aligned_rows(const bf16* data, int64_t stride) {
-  return reinterpret_cast<uintptr_t>(data) % 16 == 0 && stride % 8 == 0;
+__device__ inline void put_pair(float* to, float a, float b, bool add, bool both) {
+  if (both && reinterpret_cast<uintptr_t>(to) % 8 == 0) {
+    auto* pair = reinterpret_cast<float2*>(to);
+    const float2 before = add ? *pair : make_float2(0.0F, 0.0F);
+    *pair = make_float2(before.x + a, before.y + b);
+    return;
+  }
+  put(to[0], a, add);
+  if (both) put(to[1], b, add);
+}
+__device__ inline void put_pair(bf16* to, float a, float b, bool add, bool both) {
+  if (both && reinterpret_cast<uintptr_t>(to) % 4 == 0) {
+    auto* pair = reinterpret_cast<__nv_bfloat162*>(to);
+    const float2 before = add ? __bfloat1622float2(*pair) : make_float2(0.0F, 0.0F);
+    *pair = __floats2bfloat162_rn(before.x + a, before.y + b);
+    return;
+  }
+  put(to[0], a, add);
+  if (both) put(to[1], b, add);
 }
 
-// kAcross: A lies with its rows contiguous along m (a.row == 1); else along k. kBAcross: B along n.
-template <bool kAAlongM, bool kBAlongN, class C>
+// kAAlong: A's lines run along the result's rows; else along the inner dimension. kBAlong likewise
+// with the result's columns.
+template <bool kAAlong, bool kBAlong, class C>
 __device__ void multiply_wide(const Product<C>& p, const Factor<bf16>& a, const Factor<bf16>& b,
                               int64_t row, int64_t col) {
-  __shared__ union {
-    struct {
-      Lines a, b;
-    } in;
-    float out[8][16 * 20];
-  } shared;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  const int wm = warp / 4 * 64, wn = warp % 4 * 32;
-  wmma::fragment<wmma::accumulator, 16, 16, 16, float> sum[4][2];
-  for (auto& line : sum)
-    for (auto& fragment : line) wmma::fill_fragment(fragment, 0.0F);
-  const int64_t a_stride = kAAlongM ? a.col : a.row, b_stride = kBAlongN ? b.row : b.col;
-  const bool a_aligned = aligned_rows(a.data + row * a.row, a_stride);
-  const bool b_aligned = aligned_rows(b.data + col * b.col, b_stride);
-  for (int64_t k = 0; k < p.k; k += kStep) {
-    const bf16* from_a = a.data + row * a.row + k * a.col;
-    const bf16* from_b = b.data + k * b.row + col * b.col;
-    if constexpr (kAAlongM) {
-      bring<kStep, kWide>(shared.in.a.data, from_a, a_stride, p.k - k, p.m - row, a_aligned);
-    } else {
-      bring<kWide, kStep>(shared.in.a.data, from_a, a_stride, p.m - row, p.k - k, a_aligned);
+  extern __shared__ uint4 shared[];  // uint4: aligned to 16 bytes
+  auto* memory = reinterpret_cast<bf16*>(shared);
+  const auto tile_a = [&](int64_t i) {
+    return FactorTile<kAAlong>{memory + i % kStages * (2 * kTileSize)};
+  };
+  const auto tile_b = [&](int64_t i) {
+    return FactorTile<kBAlong>{memory + i % kStages * (2 * kTileSize) + kTileSize};
+  };
+  const Lines from_a = kAAlong ? Lines(a.data, a.col, p.k, p.m) : Lines(a.data, a.row, p.m, p.k);
+  const Lines from_b = kBAlong ? Lines(b.data, b.row, p.k, p.n) : Lines(b.data, b.col, p.n, p.k);
+  const int64_t steps = (p.k + kStep - 1) / kStep;
+  const auto begin_step = [&](int64_t i) {
+    if (i < steps) {
+      kAAlong ? fill(tile_a(i), from_a, i * kStep, row) : fill(tile_a(i), from_a, row, i * kStep);
+      kBAlong ? fill(tile_b(i), from_b, i * kStep, col) : fill(tile_b(i), from_b, col, i * kStep);
     }
-    if constexpr (kBAlongN) {
-      bring<kStep, kWide>(shared.in.b.data, from_b, b_stride, p.k - k, p.n - col, b_aligned);
-    } else {
-      bring<kWide, kStep>(shared.in.b.data, from_b, b_stride, p.n - col, p.k - k, b_aligned);
-    }
+    end_copy_group();
+  };
+  const int warp = threadIdx.x / 32, wm = warp / 2 * 64, wn = warp % 2 * 64;
+  FragmentC sum[4][8] = {};
+  for (int64_t i = 0; i < kStages - 1; ++i) begin_step(i);
+  for (int64_t i = 0; i < steps; ++i) {
+    wait_copies<kStages - 2>();
     __syncthreads();
-    using ALayout = std::conditional_t<kAAlongM, wmma::col_major, wmma::row_major>;
-    using BLayout = std::conditional_t<kBAlongN, wmma::row_major, wmma::col_major>;
-    constexpr int a_line = (kAAlongM ? kWide : kStep) + kPad;
-    constexpr int b_line = (kBAlongN ? kWide : kStep) + kPad;
+    begin_step(i + kStages - 1);
+    const auto x = tile_a(i);
+    const auto y = tile_b(i);
 #pragma unroll
-    for (int d = 0; d < kStep; d += 16) {
-      wmma::fragment<wmma::matrix_a, 16, 16, 16, bf16, ALayout> x[4];
-      wmma::fragment<wmma::matrix_b, 16, 16, 16, bf16, BLayout> y[2];
+    for (int k = 0; k < kStep; k += 16) {
+      FragmentA left[4];
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        const int m = wm + i * 16;
-        wmma::load_matrix_sync(
-            x[i], shared.in.a.data + (kAAlongM ? d * a_line + m : m * a_line + d), a_line);
+      for (int m = 0; m < 4; ++m) {
+        if constexpr (kAAlong) {
+          left[m] = x.left_transposed(k, wm + m * 16);
+        } else {
+          left[m] = x.left(wm + m * 16, k);
+        }
       }
 #pragma unroll
-      for (int j = 0; j < 2; ++j) {
-        const int n = wn + j * 16;
-        wmma::load_matrix_sync(
-            y[j], shared.in.b.data + (kBAlongN ? d * b_line + n : n * b_line + d), b_line);
+      for (int n = 0; n < 4; ++n) {
+        FragmentB right;
+        if constexpr (kBAlong) {
+          right = y.right(k, wn + n * 16);
+        } else {
+          right = y.right_transposed(wn + n * 16, k);
+        }
+#pragma unroll
+        for (int m = 0; m < 4; ++m) multiply(sum[m][2 * n], sum[m][2 * n + 1], left[m], right);
       }
-#pragma unroll
-      for (int i = 0; i < 4; ++i)
-#pragma unroll
-        for (int j = 0; j < 2; ++j) wmma::mma_sync(sum[i][j], x[i], y[j], sum[i][j]);
     }
-    __syncthreads();
   }
-  float* out = shared.out[warp];
-  for (int i = 0; i < 4; ++i) {
-    for (int j = 0; j < 2; ++j) {
-      wmma::store_matrix_sync(out, sum[i][j], 20, wmma::mem_row_major);
-      __syncwarp();
-      for (int e = lane; e < 256; e += 32) {
-        const int64_t m = row + wm + i * 16 + e / 16, n = col + wn + j * 16 + e % 16;
-        if (m < p.m && n < p.n) put(p.c[m * p.stride + n], out[e / 16 * 20 + e % 16], p.add);
+  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4 * 2;
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int64_t i = row + wm + m * 16 + half * 8 + g;
+      if (i >= p.m) continue;
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const int64_t j = col + wn + n * 8 + c;
+        if (j < p.n)
+          put_pair(p.c + i * p.stride + j, sum[m][n][2 * half], sum[m][n][2 * half + 1], p.add,
+                   j + 1 < p.n);
       }
-      __syncwarp();
     }
   }
 }
 
 template <class T>
 constexpr int kTile = sizeof(T) == 2 ? kWide : kSide;
+template <class T>
+constexpr int kThreads = sizeof(T) == 2 ? kWideThreads : 256;
+
+// Starts a kernel with the shared memory that its tiles take.
+template <class T, class Kernel, class... Arguments>
+void launch(Context& ctx, Kernel* kernel, dim3 grid, Arguments... arguments) {
+  constexpr int bytes = sizeof(T) == 2 ? kWideBytes : 0;
+  if (bytes > 0)
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  kernel<<<grid, kThreads<T>, bytes, stream_of(ctx)>>>(arguments...);
+  check_launch();
+}
 
 // Rows of x times w^T (w_rows: forward) or times w (input gradient).
 template <class T, bool kForward>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(kThreads<T>)
     rows_kernel(Rows<T> y, Rows<T> x, const T* w, int64_t n, int64_t k, const int32_t* offsets,
                 int64_t groups) {
   const Tile tile = find_tile(offsets, groups, blockIdx.y, kTile<T>);
@@ -214,7 +265,7 @@ __global__ void __launch_bounds__(256)
 
 // dw_e [N, K] += dy_e^T x_e.
 template <class T>
-__global__ void __launch_bounds__(256)
+__global__ void __launch_bounds__(kThreads<T>)
     weight_kernel(float* dw, Rows<T> dy, Rows<T> x, const int32_t* offsets) {
   const int64_t e = blockIdx.z, begin = offsets[e], rows = offsets[e + 1] - begin;
   if (rows == 0) return;
@@ -237,9 +288,8 @@ void multiply_rows(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
     const int64_t groups = w.dim(0);
     const int64_t tiles = to.rows / kTile<T> + (groups < to.rows ? groups : to.rows);
     const dim3 grid(blocks_for(to.cols, kTile<T>), static_cast<unsigned>(tiles));
-    rows_kernel<T, kForward><<<grid, 256, 0, stream_of(ctx)>>>(
-        to, from, data_of<T>(w), w.dim(1), w.dim(2), data_of<int32_t>(offsets), groups);
-    check_launch();
+    launch<T>(ctx, rows_kernel<T, kForward>, grid, to, from, static_cast<const T*>(data_of<T>(w)),
+              w.dim(1), w.dim(2), static_cast<const int32_t*>(data_of<int32_t>(offsets)), groups);
   });
 }
 
@@ -258,9 +308,8 @@ void grouped_weight_grad(Context& ctx, Tensor dw, Tensor dy, Tensor x, Tensor of
   dispatch(dy.dtype, [&]<class T>() {
     const dim3 grid(blocks_for(x.cols(), kTile<T>), blocks_for(dy.cols(), kTile<T>),
                     static_cast<unsigned>(dw.dim(0)));
-    weight_kernel<<<grid, 256, 0, stream_of(ctx)>>>(data_of<float>(dw), rows_of<T>(dy),
-                                                    rows_of<T>(x), data_of<int32_t>(offsets));
-    check_launch();
+    launch<T>(ctx, weight_kernel<T>, grid, data_of<float>(dw), rows_of<T>(dy), rows_of<T>(x),
+              static_cast<const int32_t*>(data_of<int32_t>(offsets)));
   });
 }
 

@@ -62,6 +62,14 @@ struct SharedTile {
     load_matrices(a.at, data + (row + lane % 16) * kPitch + col + lane / 16 * 8);
     return a;
   }
+  // The left operand that multiplies from the transpose: a[m][k] = tile[row + k][col + m].
+  __device__ FragmentA left_transposed(int row, int col) const {
+    const int lane = threadIdx.x % 32;
+    FragmentA a;
+    load_matrices_transposed(
+        a.at, data + (row + lane / 16 * 8 + lane % 8) * kPitch + col + lane / 8 % 2 * 8);
+    return a;
+  }
   // The right operand that multiplies by the transpose: b[k][n] = tile[row + n][col + k].
   __device__ FragmentB right_transposed(int row, int col) const {
     const int lane = threadIdx.x % 32;
