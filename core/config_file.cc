@@ -19,9 +19,12 @@ class Reader {
     std::string section;
     for (skip_blank_lines(); !at_end(); skip_blank_lines()) {
       if (take('[')) {
+        const int line = line_;
         section = read_name("a section name");
         expect(']', "']' after the section name");
+        entries.push_back({section, "", {}, line});
       } else {
+        if (!entries.empty() && entries.back().key.empty()) entries.pop_back();
         ConfigEntry entry{section, "", {}, line_};
         entry.key = read_name("a key");
         expect('=', "'=' after the key");
@@ -76,8 +79,8 @@ class Reader {
 
   std::string read_name(const std::string& what) {
     skip_spaces();
-    if (peek() == '"' || peek() == '\'') return read_string();
     std::string name;
+    if (peek() == '"' || peek() == '\'') name = read_string();
     while (std::isalnum(static_cast<unsigned char>(peek())) || peek() == '_' || peek() == '-' ||
            peek() == '.') {
       name += next();
@@ -262,6 +265,7 @@ void apply_config(OptionsTable& table, const std::vector<ConfigEntry>& entries,
       throw UserError({"unknown section of the configuration file", place, "",
                        "[" + entry.section + "]", suggestion(entry.section, known)});
     }
+    if (entry.key.empty()) continue;  // the section has no keys
     Option* option = table.find_key(entry.key);
     if (option == nullptr) {
       throw UserError({"unknown configuration key", place, "", "'" + entry.key + "'",

@@ -22,7 +22,7 @@ struct ConfigValue {
 
 struct ConfigEntry {
   std::string section;  // "" before the first [section]
-  std::string key;
+  std::string key;      // "" for a section without any, whose entry this is
   ConfigValue value;
   int line = 0;
 };

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "reward/rules/code.h"
+#include "reward/rules/command.h"
 #include "reward/rules/countdown.h"
 #include "reward/rules/exact.h"
 #include "reward/rules/format.h"
@@ -146,6 +147,7 @@ RewardRegistry builtin_rules() {
   registry.add(language_rule());
   registry.add(length_rule());
   registry.add(repetition_rule());
+  registry.add(command_rule());
   registry.add(code_rule());
   return registry;
 }

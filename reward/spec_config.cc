@@ -15,6 +15,7 @@ class TableReader {
 
   RewardSpec read(const std::vector<ConfigEntry>& entries) {
     for (const ConfigEntry& entry : entries) {
+      if (entry.section == kSection && entry.key.empty()) continue;
       if (entry.section == kSection) {
         component(entry.key).weight = number_of(entry, item_of(entry));
       } else if (is_reward_section(entry.section)) {
@@ -23,7 +24,8 @@ class TableReader {
           if (entry.key != "clamp") fail(entry, "clamp = [low, high]");
           spec_.total_clamp = clamp_of(entry);
         } else {
-          read_key(component(name), entry);
+          RewardComponentSpec& named = component(name);  // [rewards.math] alone is math=1
+          if (!entry.key.empty()) read_key(named, entry);
         }
       }
     }

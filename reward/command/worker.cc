@@ -131,13 +131,15 @@ CommandWorker::Outcome CommandWorker::ask(const std::string& line, double second
                             std::chrono::duration<double>(seconds));
   const std::string text = line + "\n";
   size_t written = 0;
-  answer_.clear();  // nothing of an earlier completion may answer for this one
+  pollfd end{output_, POLLIN, 0};
+  if (poll(&end, 1, 0) > 0 && !read_some(output_, answer_)) ended_ = true;
+  if (!answer_.empty()) return Outcome::strayed;  // nothing earlier may answer for this line
   for (;;) {
     if (written < text.size() && !write_some(text, written)) ended_ = true;
-    const size_t end = answer_.find('\n');
-    if (end != std::string::npos && written == text.size()) {
-      answer = answer_.substr(0, end);
-      answer_.clear();
+    const size_t line_end = answer_.find('\n');
+    if (line_end != std::string::npos && written == text.size()) {
+      answer = answer_.substr(0, line_end);
+      answer_.erase(0, line_end + 1);
       return Outcome::answered;
     }
     if (ended_ || answer_.size() > kMaxAnswer) return Outcome::ended;

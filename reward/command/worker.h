@@ -16,9 +16,14 @@ class CommandWorker {
   CommandWorker(CommandWorker&& other) noexcept;
   CommandWorker& operator=(CommandWorker&& other) = delete;
 
-  enum class Outcome { answered, late, ended };
+  enum class Outcome {
+    answered,
+    late,
+    ended,   // or wrote more than 1 MiB without a line break
+    strayed  // wrote something that nobody asked for: its answers may be one off from now on
+  };
   // Writes `line` and a line break, and waits for a line, `seconds` at most, which goes to
-  // `answer` without its line break. An answer above 1 MiB counts as `ended`.
+  // `answer` without its line break.
   Outcome ask(const std::string& line, double seconds, std::string& answer);
 
   // What it wrote to its standard error since the last call: the last 4 KiB.

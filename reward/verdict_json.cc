@@ -1,4 +1,4 @@
-#include "reward/judgement.h"
+#include "reward/verdict_json.h"
 
 #include <cmath>
 #include <optional>

@@ -1,5 +1,5 @@
-// What a rule outside of Temper (a program, a server) is told about a completion, and how its answer
-// is read: one JSON object each.
+// What a rule outside of Temper (a program, a server) is told about a completion, and how its
+// answer is read: one JSON object each.
 #pragma once
 
 #include <string>
