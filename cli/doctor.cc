@@ -8,6 +8,7 @@
 #include "cli/subcommands.h"
 #include "core/arena.h"
 #include "core/context.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "core/stopwatch.h"
 #include "model/ops/linear.h"
@@ -77,6 +78,26 @@ void report_machine(std::ostream& out, const Machine& machine, const std::string
   }
 }
 
+void report_gpu(std::ostream& out) {
+  const GpuInfo gpu = gpu_info();
+  out << "\nGPU\n";
+  if (!gpu.problem.empty()) return line(out, "usable", "no: " + gpu.problem);
+  const auto version = [](int number) {
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  line(out, "usable", "yes: --device cuda is the default");
+  line(out, "card", gpu.name + ", " + std::to_string(gpu.multiprocessors) + " multiprocessors");
+  line(out, "memory", gibibytes(gpu.memory_bytes) + ", " + gibibytes(gpu.memory_free) + " free");
+  line(out, "CUDA", version(gpu.runtime_version) + ", driver for " + version(gpu.driver_version));
+  const std::string capability =
+      std::to_string(gpu.capability_major) + "." + std::to_string(gpu.capability_minor);
+  const bool runs = gpu.capability_major >= 8, tuned = gpu.capability_major == 9;
+  line(out, "capability",
+       capability + (tuned  ? ": what the kernels are tuned for"
+                     : runs ? ": the plain kernels; tuned are those for 9.0"
+                            : ": too old, 8.0 is the least"));
+}
+
 // Why programs cannot be sealed here, or "".
 std::string sealing_fault() {
   try {
@@ -109,6 +130,7 @@ void report_sandbox(std::ostream& out) {
 int run_doctor(const DoctorOptions& options, Invocation& cli) {
   report_build(cli.out);
   report_machine(cli.out, probe_machine(), options.path);
+  report_gpu(cli.out);
   report_sandbox(cli.out);
   if (!options.measure) return 0;
   Context ctx(static_cast<int>(cli.common.threads));

@@ -8,6 +8,7 @@
 #include "cli/training_run.h"
 #include "core/device.h"
 #include "grpo/trainer.h"
+#include "model/checkpoint/transfer.h"
 #include "model/training/memory_plan.h"
 #include "reward/registry.h"
 #include "reward/spec.h"

@@ -5,6 +5,7 @@
 #include "cli/run_row.h"
 #include "core/device.h"
 #include "data/store_reader.h"
+#include "model/checkpoint/transfer.h"
 
 namespace temper {
 namespace fs = std::filesystem;

@@ -28,6 +28,16 @@ int gpu_count() {
   return 0;
 }
 
+GpuInfo gpu_info() {
+  GpuInfo none;
+  none.problem = "this build has no CUDA";
+  if constexpr (kWithCuda) {
+    none.problem = cuda::device_problem();
+    if (none.problem.empty()) return cuda::info();
+  }
+  return none;
+}
+
 Device device_of(std::string_view name) {
   if (name == "cpu") return Device::cpu;
   if (name == "auto") return gpu_count() > 0 ? Device::cuda : Device::cpu;

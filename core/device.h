@@ -22,6 +22,16 @@ inline constexpr bool kWithCuda = false;
 // How many GPUs this process can use; 0 in a build without CUDA and on a machine without a driver.
 int gpu_count();
 
+// What the first GPU is; `problem` says why it cannot be used, or is empty.
+struct GpuInfo {
+  std::string problem;
+  std::string name;
+  int64_t memory_bytes = 0, memory_free = 0;
+  int capability_major = 0, capability_minor = 0, multiprocessors = 0;
+  int driver_version = 0, runtime_version = 0;  // CUDA's, 13000 for 13.0
+};
+GpuInfo gpu_info();
+
 // "cpu", "cuda", or "auto": the GPU where there is one. Throws UserError for another name, and for
 // "cuda" where none can be used (it says why).
 Device device_of(std::string_view name);

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "core/context.h"
-#include "model/ops/sequences.h"
+#include "core/sequences.h"
 
 namespace temper {
 

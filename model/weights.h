@@ -100,16 +100,6 @@ struct OwnedWeights {
 // Zero-filled weights of the config's shapes. Throws ContractError on an impossible config.
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device = Device::cpu);
 
-// The same weights on the context's device in `dtype`, and back on the host in f32 (or f64) from
-// the device's. Router biases stay f32. The layout is the same: `flat` may be any tensor of the
-// layout of `weights.storage` (a master copy, say); empty: the storage itself.
-OwnedWeights weights_on_device(Context& ctx, const OwnedWeights& host, const ModelConfig& config,
-                               DType dtype);
-OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
-                             Tensor flat = {});
-// The same numbers in memory of their own, on the same device.
-OwnedWeights copy_weights(Context& ctx, const OwnedWeights& weights, const ModelConfig& config);
-
 // Random weights: matrices normal(0, initializer_range), norms 1, biases 0. The same seed gives
 // the same weights on any machine.
 void initialize_weights(ModelWeights& weights, const ModelConfig& config, uint64_t seed);

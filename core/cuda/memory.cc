@@ -16,6 +16,23 @@ int device_count() {
   return count;
 }
 
+GpuInfo info() {
+  GpuInfo out;
+  cudaDeviceProp properties{};
+  check(cudaGetDeviceProperties(&properties, 0));
+  size_t free_now = 0, total = 0;
+  check(cudaMemGetInfo(&free_now, &total));
+  check(cudaDriverGetVersion(&out.driver_version));
+  check(cudaRuntimeGetVersion(&out.runtime_version));
+  out.name = properties.name;
+  out.memory_bytes = static_cast<int64_t>(total);
+  out.memory_free = static_cast<int64_t>(free_now);
+  out.capability_major = properties.major;
+  out.capability_minor = properties.minor;
+  out.multiprocessors = properties.multiProcessorCount;
+  return out;
+}
+
 const char* device_problem() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);

@@ -4,10 +4,13 @@
 #include <cstddef>
 
 #include "core/context.h"
+#include "core/device.h"
 
 namespace temper::cuda {
 
+// How many GPUs the driver shows; 0 without a driver.
 int device_count();
+GpuInfo info();  // of a device that can be used
 // Why no GPU can be used ("no CUDA-capable device is detected"), or empty.
 const char* device_problem();
 size_t free_bytes();

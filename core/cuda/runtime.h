@@ -42,8 +42,14 @@ class Runtime {
   std::map<std::vector<int64_t>, GemmPlan> plans;
 };
 
+// The GPU state of a context. Throws ContractError for a context of the CPU.
+inline Runtime& runtime_of(Context& ctx) {
+  require(ctx.cuda != nullptr, "an op got tensors of the GPU and a context of the CPU");
+  return *ctx.cuda;
+}
+// The stream that all work of a context is queued on.
 inline cudaStream_t stream_of(Context& ctx) {
-  return ctx.cuda->stream;
+  return runtime_of(ctx).stream;
 }
 
 }  // namespace temper::cuda

@@ -1,6 +1,7 @@
 #include "core/device.h"
 #include "model/checkpoint/hf_folder.h"
 #include "model/checkpoint/stored_weights.h"
+#include "model/checkpoint/transfer.h"
 
 namespace temper {
 namespace fs = std::filesystem;

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "core/context.h"
+#include "core/sequences.h"
 #include "model/config.h"
 #include "model/ops/decode_attention.h"
-#include "model/ops/sequences.h"
 
 namespace temper {
 

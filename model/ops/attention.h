@@ -2,8 +2,8 @@
 #pragma once
 
 #include "core/context.h"
+#include "core/sequences.h"
 #include "core/tensor.h"
-#include "model/ops/sequences.h"
 
 namespace temper {
 

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "core/context.h"
+#include "core/sequences.h"
 #include "core/tensor.h"
 #include "model/config.h"
-#include "model/ops/sequences.h"
 
 namespace temper {
 

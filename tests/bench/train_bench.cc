@@ -10,6 +10,7 @@
 
 #include "core/device.h"
 #include "core/random.h"
+#include "model/checkpoint/transfer.h"
 #include "model/config.h"
 #include "model/training/train_step.h"
 

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/device.h"
+#include "model/checkpoint/transfer.h"
 #include "model/training/train_step.h"
 #include "rollout/engine.h"
 #include "sft/loss.h"
@@ -10,9 +11,6 @@
 #include "tests/support/small_models.h"
 
 using namespace temper;
-
-
-
 
 namespace {
 

@@ -9,6 +9,7 @@
 #include "model/checkpoint/hf_folder.h"
 #include "model/checkpoint/hf_names.h"
 #include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/transfer.h"
 #include "model/training/micro_batches.h"
 #include "rollout/engine.h"
 #include "sft/loss.h"

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "model/checkpoint/transfer.h"
 #include "tests/support/catch.h"
 
 namespace temper {

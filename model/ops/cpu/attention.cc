@@ -83,8 +83,12 @@ void forward(Context& ctx, const Tensor& o, const Tensor& lse, const Tensor& q, 
   parallel_tasks(ctx, sequences * heads, [&](int64_t slot, int64_t index) {
     const size_t s = static_cast<size_t>(index / heads);
     const int64_t h = index % heads, first = shape.sequences.cu_seqlens[s];
-    const Task<T> task{first,   shape.sequences.cu_seqlens[s + 1] - first, scores.row<T>(slot), nullptr,
-                       longest, workspace.row<T>(slot)};
+    const Task<T> task{first,
+                       shape.sequences.cu_seqlens[s + 1] - first,
+                       scores.row<T>(slot),
+                       nullptr,
+                       longest,
+                       workspace.row<T>(slot)};
     if (task.length == 0) return;
     forward_head<T>(task, o, lse, Head<T>(q, first, h), Head<T>(k, first, h / group),
                     Head<T>(v, first, h / group), h, q.cols(), static_cast<T>(shape.scale));
@@ -151,9 +155,12 @@ void backward(Context& ctx, const AttentionGrads& grads, const Tensor& d_o,
   parallel_tasks(ctx, sequences * kv_heads, [&](int64_t slot, int64_t index) {
     const size_t s = static_cast<size_t>(index / kv_heads);
     const int64_t first = shape.sequences.cu_seqlens[s];
-    const Task<T> task{
-        first,   shape.sequences.cu_seqlens[s + 1] - first, scores.row<T>(slot), other.row<T>(slot),
-        longest, workspace.row<T>(slot)};
+    const Task<T> task{first,
+                       shape.sequences.cu_seqlens[s + 1] - first,
+                       scores.row<T>(slot),
+                       other.row<T>(slot),
+                       longest,
+                       workspace.row<T>(slot)};
     if (task.length == 0) return;
     for (int64_t g = 0; g < group; ++g)
       backward_head<T>(task, grads, d_o, saved, index % kv_heads * group + g,

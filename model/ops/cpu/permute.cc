@@ -30,8 +30,7 @@ void plan_experts(Context&, const ExpertPlan& plan, Tensor experts) {
 
 void count_rows(Context&, Tensor counts, Tensor offsets) {
   const int32_t* first = offsets.get<int32_t>();
-  for (int64_t e = 0; e < counts.numel(); ++e)
-    counts.get<int32_t>()[e] += first[e + 1] - first[e];
+  for (int64_t e = 0; e < counts.numel(); ++e) counts.get<int32_t>()[e] += first[e + 1] - first[e];
 }
 
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {

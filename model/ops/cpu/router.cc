@@ -212,33 +212,34 @@ void balance_loss_forward(Context& ctx, Tensor total, Tensor scores, const Seque
                           const RouterParams& params) {
   double& loss = *total.get<double>();
   dispatch_float(scores.dtype, [&]<class T>() {
-    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
-      double sum = 0.0;
-      for (int64_t t = begin; t < end; ++t) {
-        const RowSums<T> sums(scores.row<T>(t), f, scores.cols());
-        sum += sums.weighted / sums.plain;
-      }
-      loss += sum / static_cast<double>(end - begin);
-    });
+    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params,
+                     [&](int64_t begin, int64_t end, double* f) {
+                       double sum = 0.0;
+                       for (int64_t t = begin; t < end; ++t) {
+                         const RowSums<T> sums(scores.row<T>(t), f, scores.cols());
+                         sum += sums.weighted / sums.plain;
+                       }
+                       loss += sum / static_cast<double>(end - begin);
+                     });
   });
 }
 
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores,
-                           const Sequences& sequences, double coefficient,
-                           const RouterParams& params) {
+void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
+                           double coefficient, const RouterParams& params) {
   const int64_t n = scores.cols();
   dispatch_float(scores.dtype, [&]<class T>() {
     ArenaScope scope(ctx.scratch);
     T* dscores = ctx.scratch.tensor("balance.dscores", dtype_of<T>(), {n}).template get<T>();
-    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
-      const double unit = coefficient / static_cast<double>(end - begin);
-      for (int64_t t = begin; t < end; ++t) {
-        const RowSums<T> sums(scores.row<T>(t), f, n);
-        for (int64_t e = 0; e < n; ++e)
-          dscores[e] = static_cast<T>(unit * (f[e] - sums.weighted / sums.plain) / sums.plain);
-        scores_backward(scores.row<T>(t), dscores, n, params.scoring_func, dlogits.row<T>(t));
-      }
-    });
+    for_sequences<T>(
+        ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
+          const double unit = coefficient / static_cast<double>(end - begin);
+          for (int64_t t = begin; t < end; ++t) {
+            const RowSums<T> sums(scores.row<T>(t), f, n);
+            for (int64_t e = 0; e < n; ++e)
+              dscores[e] = static_cast<T>(unit * (f[e] - sums.weighted / sums.plain) / sums.plain);
+            scores_backward(scores.row<T>(t), dscores, n, params.scoring_func, dlogits.row<T>(t));
+          }
+        });
   });
 }
 

@@ -105,7 +105,7 @@ void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b, fl
   require((b.transposed ? b.rows : b.cols) == c.cols, "gemm: the columns differ");
   require(a.dtype == b.dtype, "gemm: the factors have different dtypes");
   if (c.rows == 0 || c.cols == 0 || batch == 0) return;
-  Runtime& runtime = *ctx.cuda;
+  Runtime& runtime = runtime_of(ctx);
   std::vector<int64_t> key;
   for (const Operand* o : {&c, &a, &b})
     for (const int64_t part : {static_cast<int64_t>(o->dtype), o->rows, o->cols, o->stride,

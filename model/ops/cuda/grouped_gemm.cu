@@ -81,7 +81,8 @@ __device__ void multiply(const Product<C>& p, const Factor<float>& a, const Fact
         put(p.c[(row + ty * 4 + i) * p.stride + col + tx * 4 + j], sum[i][j], p.add);
 }
 
-// ---- bf16: 4 warps, 128 x 128 tiles, 64 x 64 a warp on the tensor cores ---------------------------
+// ---- bf16: 4 warps, 128 x 128 tiles, 64 x 64 a warp on the tensor cores
+// ---------------------------
 constexpr int kWide = 128, kStep = 64, kStages = 3, kWideThreads = 128;
 
 // A factor's tile as it lies in memory, rows of its contiguous dimension: the inner one, or, for
@@ -153,6 +154,28 @@ __device__ inline void put_pair(bf16* to, float a, float b, bool add, bool both)
   if (both) put(to[1], b, add);
 }
 
+// The 64 x 64 numbers of one warp, from `row` and `col` of the product on.
+template <class C>
+__device__ void put_tile(const Product<C>& p, const FragmentC (&sum)[4][8], int64_t row,
+                         int64_t col) {
+  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4 * 2;
+#pragma unroll
+  for (int m = 0; m < 4; ++m) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int64_t i = row + m * 16 + half * 8 + g;
+      if (i >= p.m) continue;
+#pragma unroll
+      for (int n = 0; n < 8; ++n) {
+        const int64_t j = col + n * 8 + c;
+        if (j < p.n)
+          put_pair(p.c + i * p.stride + j, sum[m][n][2 * half], sum[m][n][2 * half + 1], p.add,
+                   j + 1 < p.n);
+      }
+    }
+  }
+}
+
 // kAAlong: A's lines run along the result's rows; else along the inner dimension. kBAlong likewise
 // with the result's columns.
 template <bool kAAlong, bool kBAlong, class C>
@@ -209,22 +232,7 @@ __device__ void multiply_wide(const Product<C>& p, const Factor<bf16>& a, const 
       }
     }
   }
-  const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4 * 2;
-#pragma unroll
-  for (int m = 0; m < 4; ++m) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int64_t i = row + wm + m * 16 + half * 8 + g;
-      if (i >= p.m) continue;
-#pragma unroll
-      for (int n = 0; n < 8; ++n) {
-        const int64_t j = col + wn + n * 8 + c;
-        if (j < p.n)
-          put_pair(p.c + i * p.stride + j, sum[m][n][2 * half], sum[m][n][2 * half + 1], p.add,
-                   j + 1 < p.n);
-      }
-    }
-  }
+  put_tile(p, sum, row + wm, col + wn);
 }
 
 template <class T>

@@ -28,7 +28,8 @@ __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, fl
     const auto p = load_pack<N>(from + j), g = load_pack<N>(w + j);
     Pack<T, N> out;
 #pragma unroll
-    for (int i = 0; i < N; ++i) out.at[i] = from_float<T>(to_float(p.at[i]) * r * to_float(g.at[i]));
+    for (int i = 0; i < N; ++i)
+      out.at[i] = from_float<T>(to_float(p.at[i]) * r * to_float(g.at[i]));
     store_pack<N>(to + j, out);
   }
 }

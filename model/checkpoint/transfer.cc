@@ -1,10 +1,10 @@
-// Weights between host and device.
+#include "model/checkpoint/transfer.h"
+
 #include <algorithm>
 #include <cstring>
 
 #include "core/device.h"
 #include "model/ops/elementwise.h"
-#include "model/weights.h"
 
 namespace temper {
 namespace {
