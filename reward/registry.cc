@@ -7,6 +7,7 @@
 #include "reward/rules/code.h"
 #include "reward/rules/command.h"
 #include "reward/rules/countdown.h"
+#include "reward/rules/custom.h"
 #include "reward/rules/exact.h"
 #include "reward/rules/format.h"
 #include "reward/rules/gsm8k.h"
@@ -147,6 +148,7 @@ RewardRegistry builtin_rules() {
   registry.add(language_rule());
   registry.add(length_rule());
   registry.add(repetition_rule());
+  registry.add(custom_rule());
   registry.add(command_rule());
   registry.add(code_rule());
   return registry;

@@ -1,5 +1,7 @@
 #include "reward/code/checker.h"
 
+#include <poll.h>
+
 #include <algorithm>
 
 #include "reward/code/run.h"
@@ -27,8 +29,11 @@ RunningProgram start_checker(const Sandbox& sandbox, const std::string& python, 
   return sandbox.start(program, limits_of_checker(limits));
 }
 
-// Whether the checker is alive and its last job has ended well.
+// Whether the checker is alive and its last job has ended well. It ends with the thread that
+// started it, which may have been another one.
 bool ready(Checker& checker) {
+  pollfd ended{checker.program.handle(), POLLIN, 0};
+  if (poll(&ended, 1, 0) != 0) return false;
   if (!checker.finishing) return true;
   std::string line;
   const LineStatus status = checker.channel.receive(line, deadline_after(kSecondsToFinish));

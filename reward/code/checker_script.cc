@@ -243,7 +243,9 @@ def run_test(code, space, text):
         exec(code, space)
         return None
     except Exception as error:
-        return reason_of(error, text)[:300]
+        # Without half characters, which JSON cannot hold.
+        reason = reason_of(error, text)[:300].encode('utf-8', 'backslashreplace')
+        return reason.decode('utf-8')
 
 
 def run_asserts(job):

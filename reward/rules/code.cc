@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/utf8.h"
 #include "reward/code/judge.h"
 #include "reward/text.h"
 
@@ -36,7 +37,10 @@ class CodeRule final : public RewardRule {
     const auto language = options_.language ? options_.language : task->language;
     const auto program = extract_program(input.completion, language, options_.raw, reason);
     if (!program) return verdict_no_answer(reason);
-    return verdict_of(judge_.judge(*task, *program), shortened(program->text, 500));
+    JudgeResult result = judge_.judge(*task, *program);
+    // It may quote what a program wrote, which can be any bytes.
+    result.reason = repair_utf8(result.reason);
+    return verdict_of(result, shortened(program->text, 500));
   }
 
  private:

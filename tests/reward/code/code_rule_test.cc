@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <thread>
 
 #include "core/thread_pool.h"
 #include "reward/code/task.h"
@@ -235,6 +236,23 @@ TEST_CASE("code: parameters that make no sense are refused") {
                                    {{"tolerance", "x"}},
                                    {{"language", "java"}}}) {
     CHECK_THROWS_AS(builtin_rules().make("code", bad, "test"), UserError);
+  }
+}
+
+TEST_CASE("code: what threads that have ended left behind does no harm") {
+  const auto rule = sealed_rule();
+  if (!rule) return;
+  for (int round = 0; round < 3; ++round) {
+    std::vector<std::jthread> threads;
+    std::vector<VerdictStatus> statuses(6, VerdictStatus::error);
+    for (VerdictStatus& status : statuses) {
+      threads.emplace_back([&] {
+        status =
+            judge_python(*rule, "def f(x): return x", R"({"tests":["assert f(1) == 1"]})").status;
+      });
+    }
+    threads.clear();
+    for (const VerdictStatus status : statuses) CHECK(status == VerdictStatus::ok);
   }
 }
 

@@ -1,4 +1,5 @@
 // Answers that want a good verdict without a right program: none gets it.
+#include "core/utf8.h"
 #include "tests/reward/code/sealed.h"
 #include "tests/support/catch.h"
 
@@ -79,6 +80,12 @@ const Trick kCallTricks[] = {
     {"a killed parent",
      "import os, signal\nfor p in range(1, 5000):\n    try: os.kill(p, signal.SIGKILL)\n"
      "    except OSError: pass\ndef add(a, b): return 1"},
+    {"half a character", "def add(a, b): raise ValueError('\\ud800')"},
+    {"a name that is half a character",
+     "def add(a, b): raise type('E\\udfff', (Exception,), {})('\\ud800\\x00')"},
+    {"bytes that are no text", "import os\nos.write(4, b'[\"!\",\"\\xff\\xc0\\x00\"]\\n')"},
+    {"an exception whose text fails",
+     "class E(Exception):\n    def __str__(self): raise E()\ndef add(a, b): raise E()"},
     {"StopIteration", "def add(a, b): raise StopIteration"},
     {"the harness rewritten",
      "open('candidate.py', 'w').write('')\nimport __main__\n__main__.serve = None\n"
@@ -107,6 +114,8 @@ const Trick kStreamTricks[] = {
     {"digits of another script",
      "s = sum(map(int, input().split()))\nt = ''.join(chr(0xff10 + int(c)) for c in str(s))\n"
      "print(t)\nprint(t)"},
+    {"bytes that are no text", "import os\nos.write(1, b'\\xff\\xc0\\n' * 2)"},
+    {"bytes that are no text, as an error", "import os\nos.write(2, b'\\xff\\xc0')\nos._exit(1)"},
     {"a null byte", "s = sum(map(int, input().split()))\nprint('%d\\0' % s)\nprint(s)"},
 };
 
@@ -125,6 +134,7 @@ TEST_CASE("code: no trick makes a wrong function pass its assertions") {
       CHECK(verdict.value == 0.0);
       CHECK(verdict.status == VerdictStatus::wrong);
       CHECK_FALSE(verdict.reason.empty());
+      CHECK(find_invalid_utf8(verdict.reason) == std::string::npos);
     }
   }
 }
