@@ -12,15 +12,15 @@ void mlp_forward(const LayerEnv& env, Tensor y, MlpSaved* saved, Tensor x, const
   Arena& arena = env.arena(saved != nullptr);
   const int64_t tokens = x.rows(), inner = w.gate_proj.dim(0);
 
-  Tensor gate = arena.tensor("mlp.gate", x.dtype, {tokens, inner});  // [T, I]
-  Tensor up = arena.tensor("mlp.up", x.dtype, {tokens, inner});      // [T, I]
-  Tensor act = arena.tensor("mlp.act", x.dtype, {tokens, inner});    // [T, I]
+  Tensor gate = arena.tensor("mlp.gate", x.dtype, {tokens, inner});      // [T, I]
+  Tensor up = arena.tensor("mlp.up", x.dtype, {tokens, inner});          // [T, I]
+  Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});  // [T, I]
   linear_forward(ctx, gate, x, w.gate_proj);
   linear_forward(ctx, up, x, w.up_proj);
   swiglu_forward(ctx, act, gate, up);
   linear_forward(ctx, y, act, w.down_proj);
 
-  if (saved != nullptr) *saved = {x, gate, up, act};
+  if (saved != nullptr) *saved = {x, gate, up};
 }
 
 void mlp_backward(const LayerEnv& env, Tensor dx, const MlpWeights& dw, Tensor dy,
@@ -31,9 +31,11 @@ void mlp_backward(const LayerEnv& env, Tensor dx, const MlpWeights& dw, Tensor d
   Tensor dact = ctx.scratch.tensor("mlp.dact", dy.dtype, {tokens, inner});    // [T, I]
   Tensor dgate = ctx.scratch.tensor("mlp.dgate", dy.dtype, {tokens, inner});  // [T, I]
   Tensor dup = ctx.scratch.tensor("mlp.dup", dy.dtype, {tokens, inner});      // [T, I]
+  Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});      // [T, I]
   for (Tensor t : {dact, dgate, dup}) fill_zero(ctx, t);
 
-  linear_backward(ctx, {.dx = dact, .dw = dw.down_proj}, dy, saved.act, w.down_proj);
+  swiglu_forward(ctx, act, saved.gate, saved.up);
+  linear_backward(ctx, {.dx = dact, .dw = dw.down_proj}, dy, act, w.down_proj);
   swiglu_backward(ctx, dgate, dup, dact, saved.gate, saved.up);
   linear_backward(ctx, {.dx = dx, .dw = dw.up_proj}, dup, saved.x, w.up_proj);
   linear_backward(ctx, {.dx = dx, .dw = dw.gate_proj}, dgate, saved.x, w.gate_proj);

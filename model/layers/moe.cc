@@ -27,6 +27,19 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
   plan_experts(env.ctx, s.plan, s.route.experts);
 }
 
+// What the experts' products read and what is cheaper to make again in backward than to keep.
+struct ExpertInputs {
+  Tensor rows;  // [T*K, d]  the input of each sorted row, filled
+  Tensor act;   // [T*K, I]  silu(gate) * up, to be filled
+};
+ExpertInputs expert_inputs(Context& ctx, const MoeSaved& s) {
+  const int64_t rows = s.plan.token_of.numel();
+  const ExpertInputs in{ctx.scratch.tensor("moe.rows", s.x.dtype, {rows, s.x.cols()}),
+                        ctx.scratch.tensor("moe.act", s.x.dtype, {rows, s.gate.cols()})};
+  gather_rows_forward(ctx, in.rows, s.x, s.plan.token_of);
+  return in;
+}
+
 }  // namespace
 
 void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const MoeWeights& w) {
@@ -38,16 +51,14 @@ void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const
   route_tokens(env, arena, s, w);
 
   const int64_t rows = s.plan.token_of.numel(), d = x.cols(), inner = w.experts_gate_proj.dim(1);
-  s.rows = arena.tensor("moe.rows", x.dtype, {rows, d});      // [T*K, d]
   s.gate = arena.tensor("moe.gate", x.dtype, {rows, inner});  // [T*K, I]
   s.up = arena.tensor("moe.up", x.dtype, {rows, inner});      // [T*K, I]
-  s.act = arena.tensor("moe.act", x.dtype, {rows, inner});    // [T*K, I]
   s.out = arena.tensor("moe.out", x.dtype, {rows, d});        // [T*K, d]
-  gather_rows_forward(ctx, s.rows, x, s.plan.token_of);
-  grouped_linear_forward(ctx, s.gate, s.rows, w.experts_gate_proj, s.plan.offsets);
-  grouped_linear_forward(ctx, s.up, s.rows, w.experts_up_proj, s.plan.offsets);
-  swiglu_forward(ctx, s.act, s.gate, s.up);
-  grouped_linear_forward(ctx, s.out, s.act, w.experts_down_proj, s.plan.offsets);
+  const ExpertInputs in = expert_inputs(ctx, s);
+  grouped_linear_forward(ctx, s.gate, in.rows, w.experts_gate_proj, s.plan.offsets);
+  grouped_linear_forward(ctx, s.up, in.rows, w.experts_up_proj, s.plan.offsets);
+  swiglu_forward(ctx, in.act, s.gate, s.up);
+  grouped_linear_forward(ctx, s.out, in.act, w.experts_down_proj, s.plan.offsets);
 
   if (env.config.n_shared_experts > 0) {
     mlp_forward(env, y, saved ? &s.shared : nullptr, x, w.shared_experts);
@@ -63,7 +74,7 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const DType dtype = dy.dtype;
-  const int64_t tokens = dy.rows(), rows = s.rows.rows(), d = dy.cols();
+  const int64_t tokens = dy.rows(), rows = s.gate.rows(), d = dy.cols();
   const int64_t inner = w.experts_gate_proj.dim(1), experts = w.gate.dim(0);
   Tensor dweights = ctx.scratch.tensor("moe.dweights", stat_dtype(dtype),
                                        {tokens, s.route.weights.cols()});  // [T, K]
@@ -80,13 +91,15 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
     mlp_backward(env, dx, dw.shared_experts, dy, s.shared, w.shared_experts);
 
   // The routed experts, last product first.
+  const ExpertInputs in = expert_inputs(ctx, s);
+  swiglu_forward(ctx, in.act, s.gate, s.up);
   combine_backward(ctx, dout, dweights, dy, s.out, s.route.weights, s.plan.row_of);
-  grouped_linear_backward(ctx, {.dx = dact, .dw = dw.experts_down_proj}, dout, s.act,
+  grouped_linear_backward(ctx, {.dx = dact, .dw = dw.experts_down_proj}, dout, in.act,
                           w.experts_down_proj, s.plan.offsets);
   swiglu_backward(ctx, dgate, dup, dact, s.gate, s.up);
-  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_up_proj}, dup, s.rows,
+  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_up_proj}, dup, in.rows,
                           w.experts_up_proj, s.plan.offsets);
-  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_proj}, dgate, s.rows,
+  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_proj}, dgate, in.rows,
                           w.experts_gate_proj, s.plan.offsets);
   gather_rows_backward(ctx, dx, drows, s.plan.row_of);
 

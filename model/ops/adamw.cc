@@ -6,19 +6,24 @@
 
 namespace temper {
 
-void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
-                const AdamWParams& params) {
+void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params) {
+  const auto& [weights, m, v, grad, image] = tensors;
   check_alike({weights, grad});
   check_alike({m, v});
   require(m.dtype == weights.dtype || m.dtype == DType::bf16, "adamw: moments of another dtype");
   for (const Tensor& t : {m, v, grad}) check_rows_cols(t, weights.rows(), weights.cols(), "adamw");
   for (const Tensor& t : {weights, m, v, grad}) require(t.contiguous(), "adamw: a strided tensor");
+  if (image.data != nullptr) {
+    require(image.dtype == DType::bf16 && image.device == Device::cuda,
+            "adamw: an image is bf16 and on the GPU");
+    require(image.numel() == weights.numel() && image.contiguous(), "adamw: the image's shape");
+  }
   require(params.step >= 1, "adamw: steps count from 1");
   switch (weights.device) {
     case Device::cpu:
-      return cpu::adamw_step(ctx, weights, m, v, grad, params);
+      return cpu::adamw_step(ctx, tensors, params);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::adamw_step(ctx, weights, m, v, grad, params);
+      if constexpr (kWithCuda) return cuda::adamw_step(ctx, tensors, params);
       no_backend();
   }
 }

@@ -10,13 +10,16 @@ namespace temper {
 // w -= lr * (m/bias1 / (sqrt(v/bias2) + eps) + weight_decay * w), bias_i = 1 - beta_i^step,
 // with g = grad * grad_scale.  Source: Loshchilov & Hutter 2019, algorithm 2.
 // Shapes: all [n]. Types: weights, grad f32 or f64; m, v the same or bf16 (rounded to nearest
-// even).
+// even); image bf16 (on the GPU) or empty.
+struct AdamWTensors {
+  Tensor weights, m, v, grad;
+  Tensor image = {};  // the rounded copy of the weights that the model computes with
+};
 struct AdamWParams {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.0;
   double grad_scale = 1.0;
   int64_t step = 1;  // from 1
 };
-void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
-                const AdamWParams& params);
+void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params);
 
 }  // namespace temper

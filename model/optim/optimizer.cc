@@ -41,9 +41,9 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
     params.grad_scale = options.max_grad_norm / grad_norm;
   const Tensor& flat = weights.storage.view;
   const bool mastered = state.master.view.data != nullptr;
-  const Tensor updated = mastered ? state.master.view : flat;
-  adamw_step(ctx, updated, state.m.view, state.v.view, grads.storage.view, params);
-  if (mastered) copy(ctx, flat, updated);
+  AdamWTensors tensors{flat, state.m.view, state.v.view, grads.storage.view};
+  if (mastered) tensors.weights = state.master.view, tensors.image = flat;
+  adamw_step(ctx, tensors, params);
 }
 
 void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed) {

@@ -23,10 +23,10 @@ int64_t attention_numbers(const ModelConfig& c) {
 
 // Numbers that the feed-forward keeps for one token.
 int64_t ffn_numbers(const ModelConfig& c, bool moe) {
-  if (!moe) return 3 * c.intermediate_size;
+  if (!moe) return 2 * c.intermediate_size;
   const int64_t k = c.num_experts_per_tok, e = c.n_routed_experts;
-  return e + 4 * k + k * (2 * c.hidden_size + 3 * c.moe_intermediate_size) +
-         3 * c.shared_intermediate_size();
+  return e + 4 * k + k * (c.hidden_size + 2 * c.moe_intermediate_size) +
+         2 * c.shared_intermediate_size();
 }
 
 int64_t block_numbers(const ModelConfig& c, bool moe) {

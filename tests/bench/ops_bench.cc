@@ -183,12 +183,14 @@ void bench_streams(Context& ctx) {
   const OwnedTensor w = random_tensor({n}, 10), m = random_tensor({n}, 11);
   const OwnedTensor g = random_tensor({n}, 12), v = allocate(DType::f32, {n});
   report("adamw, 16 Mi weights, f32 moments", 28.0 * static_cast<double>(n),
-         median_seconds(ctx.pool.size(),
-                        [&] { adamw_step(ctx, w.view, m.view, v.view, g.view, {}); }));
+         median_seconds(ctx.pool.size(), [&] {
+           adamw_step(ctx, {w.view, m.view, v.view, g.view}, {});
+         }));
   const OwnedTensor mh = allocate(DType::bf16, {n}), vh = allocate(DType::bf16, {n});
   report("adamw, 16 Mi weights, bf16 moments", 20.0 * static_cast<double>(n),
-         median_seconds(ctx.pool.size(),
-                        [&] { adamw_step(ctx, w.view, mh.view, vh.view, g.view, {}); }));
+         median_seconds(ctx.pool.size(), [&] {
+           adamw_step(ctx, {w.view, mh.view, vh.view, g.view}, {});
+         }));
 }
 
 }  // namespace

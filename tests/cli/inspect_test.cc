@@ -196,9 +196,12 @@ TEST_CASE("inspect migrate brings an older database forward") {
   const Inspected store;
   {
     Database db(store.path / kStoreFile, OpenMode::write);
-    db.run_script("DROP VIEW sample_text; DROP VIEW sample_groups; PRAGMA user_version=1");
+    // Back to what schema 1 was: later ones added views, then a column.
+    db.run_script(
+        "DROP VIEW sample_text; DROP VIEW sample_groups; "
+        "ALTER TABLE samples DROP COLUMN token_advantages; PRAGMA user_version=1");
   }
   REQUIRE(contains(store.error("runs"), "temper inspect migrate"));
-  REQUIRE(contains(store.text("migrate"), "schema 1 -> 2"));
+  REQUIRE(contains(store.text("migrate"), "schema 1 -> "));
   REQUIRE(store.json("runs").Size() == 1);
 }

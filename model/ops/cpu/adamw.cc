@@ -67,8 +67,8 @@ void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, Fa
 
 }  // namespace
 
-void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
-                const AdamWParams& params) {
+void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params) {
+  const auto& [weights, m, v, grad, image] = tensors;
   const int64_t n = weights.numel();
   dispatch_float(weights.dtype, [&]<class T>() {
     const Factors<T> factors(params);

@@ -5,7 +5,6 @@
 
 namespace temper::cuda {
 
-void adamw_step(Context& ctx, Tensor weights, Tensor m, Tensor v, Tensor grad,
-                const AdamWParams& params);
+void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params);
 
 }  // namespace temper::cuda

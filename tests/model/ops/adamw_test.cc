@@ -23,7 +23,7 @@ TEST_CASE("adamw equals its formula over several steps", "[ops]") {
     for (int64_t i = 0; i < n; ++i) ew[static_cast<size_t>(i)] = static_cast<double>(w.get<T>()[i]);
     for (params.step = 1; params.step <= 5; ++params.step) {
       const Tensor grad = make.normal(dtype, {n});
-      adamw_step(ctx, w, m, v, grad, params);
+      adamw_step(ctx, {w, m, v, grad}, params);
       for (size_t i = 0; i < static_cast<size_t>(n); ++i) {
         const double g = static_cast<double>(grad.get<T>()[i]) * 0.5;
         em[i] = 0.9 * em[i] + 0.1 * g;
@@ -49,8 +49,8 @@ TEST_CASE("adamw's bf16 moments are the f32 moments, rounded", "[ops]") {
   const Tensor grad = make.normal(DType::f32, {n});
   const Tensor m = make.zeros(DType::f32, {n}), v = make.zeros(DType::f32, {n});
   const Tensor mh = make.zeros(DType::bf16, {n}), vh = make.zeros(DType::bf16, {n});
-  adamw_step(one, w, m, v, grad, {});
-  adamw_step(two, other, mh, vh, grad, {});
+  adamw_step(one, {w, m, v, grad}, {});
+  adamw_step(two, {other, mh, vh, grad}, {});
   CHECK(test::same_bits(w, other));  // the first step uses the moments before they are rounded
   int wrong = 0;
   for (int64_t i = 0; i < n; ++i) {

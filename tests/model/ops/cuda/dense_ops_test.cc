@@ -278,11 +278,15 @@ TEST_CASE("cuda: AdamW and the router's bias rule are the CPU's", "[ops][cuda]")
     const OwnedTensor m = allocate(moments, {n}), v = allocate(moments, {n});
     const OwnedTensor gm = allocate(moments, {n}, Device::cuda);
     const OwnedTensor gv = allocate(moments, {n}, Device::cuda);
+    const OwnedTensor image = allocate(DType::bf16, {n}, Device::cuda);
     AdamWParams params{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.5};
     for (params.step = 1; params.step <= 3; ++params.step) {
-      adamw_step(s.host, w, m.view, v.view, g, params);
-      adamw_step(s.ctx, gpu_w, gm.view, gv.view, gpu_g, params);
+      adamw_step(s.host, {w, m.view, v.view, g}, params);
+      adamw_step(s.ctx, {gpu_w, gm.view, gv.view, gpu_g, image.view}, params);
       CHECK(s.off(gpu_w, w) < (moments == DType::f32 ? 2e-6 : 1e-4));
+      const Tensor rounded = s.on_gpu.download(s.make, gpu_w);
+      test::round_to(DType::bf16, rounded);
+      CHECK(s.off(image.view, rounded, Layout::dense) == 0.0);
     }
   }
   Sides s{*ctx, DType::f32};
