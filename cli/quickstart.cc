@@ -16,6 +16,7 @@ namespace {
 struct QuickstartOptions {
   std::string out = "runs/quickstart";
   int64_t seed = 1;
+  int64_t sft_steps = 2800, grpo_steps = 60;
 };
 
 using Arguments = std::vector<std::string>;
@@ -31,8 +32,8 @@ class Stages {
       arguments.insert(arguments.end(), {"--device", cli_.common.device});
     if (cli_.common.threads > 0)
       arguments.insert(arguments.end(), {"--threads", std::to_string(cli_.common.threads)});
-    std::string program = "temper";
-    std::vector<char*> argv{program.data()};
+    std::string name = program();
+    std::vector<char*> argv{name.data()};
     for (std::string& argument : arguments) argv.push_back(argument.data());
     const int argc = static_cast<int>(argv.size());
     const std::string line = command_line_text(argc, argv.data());
@@ -50,6 +51,11 @@ class Stages {
                        .hint = "what is finished stays in " + o_.out +
                                "; start again with "
                                "another --out"});
+  }
+
+  // Temper as it was called, so that the lines shown can be typed again.
+  std::string program() const {
+    return cli_.command_line.substr(0, cli_.command_line.find(" quickstart"));
   }
 
   std::string path(const std::string& name) const { return (fs::path(o_.out) / name).string(); }
@@ -106,7 +112,7 @@ void measure(Stages& s, const std::string& model, const std::string& name) {
          s.path(name)});
 }
 
-void train(Stages& s) {
+void train(Stages& s, const QuickstartOptions& o) {
   measure(s, "init", "eval-init");
   s.run({"sft",
          "--model",
@@ -116,7 +122,7 @@ void train(Stages& s) {
          "--out",
          s.path("sft"),
          "--max-steps",
-         "2800",
+         std::to_string(o.sft_steps),
          "--batch-size",
          "16",
          "--learning-rate",
@@ -144,7 +150,7 @@ void train(Stages& s) {
          "--reward",
          kReward,
          "--steps",
-         "60",
+         std::to_string(o.grpo_steps),
          "--prompts-per-step",
          "32",
          "--samples-per-prompt",
@@ -204,11 +210,11 @@ std::string summary(const Stages& s) {
                 tokens_per_second(s.path("grpo"), "generated_tokens"));
   text += line;
   const std::string grpo = s.path("grpo");
-  text += "\nlook inside:\n  temper inspect " + grpo + "\n  temper inspect curve " + grpo +
-          " --metric reward/mean\n  temper inspect samples " + grpo +
-          " --best 3\n  temper generate --model " + s.path("grpo/model") +
-          " --prompt \"8+7-5+2=?\"\n  sqlite3 " + grpo +
-          "/run.db 'SELECT completion, reward FROM samples LIMIT 5'\n";
+  const std::string temper = "\n  " + s.program();
+  text += "\nlook inside:" + temper + " inspect " + grpo + temper + " inspect curve " + grpo +
+          " --metric reward/mean" + temper + " inspect samples " + grpo + " --best 3" + temper +
+          " inspect sql " + grpo + " 'SELECT completion, reward FROM samples LIMIT 5'" + temper +
+          " generate --model " + s.path("grpo/model") + " --prompt \"8+7-5+2=?\"\n";
   return text;
 }
 
@@ -221,7 +227,7 @@ int run_quickstart(const QuickstartOptions& o, Invocation& cli) {
   Stages stages(o, cli);
   make_data(stages);
   stages.run({"model", "init", "--preset", "tiny", "--out", stages.path("init")});
-  train(stages);
+  train(stages, o);
   cli.out << summary(stages);
   return 0;
 }
@@ -234,6 +240,8 @@ void add_quickstart(Subcommands& list) {
   table.group("Run");
   table.add("out", &o->out, "folder for the data, the models and the databases").value_name("DIR");
   table.add("seed", &o->seed, "of data, weights and sampling").at_least(0);
+  table.add("sft-steps", &o->sft_steps, "fewer teach less, so that GRPO gains less").at_least(1);
+  table.add("grpo-steps", &o->grpo_steps, "rollouts of GRPO").at_least(1);
   list.add({.name = "quickstart",
             .about = "train a tiny DeepSeek-V3 from nothing on a verifiable task: SFT, then GRPO",
             .options = table,

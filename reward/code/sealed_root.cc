@@ -136,8 +136,11 @@ class RootBuilder {
   static bool restrict_mount(const char* path) {
     struct {
       uint64_t set, clear, propagation, user_namespace;
-    } attributes = {MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID, 0, 0, 0};
+    } attributes = {};
+    // <linux/mount.h> has these, which older C libraries' <sys/mount.h> does not go with.
+    constexpr uint64_t kReadOnly = 1, kNoSetUser = 2;
     constexpr unsigned kRecursive = 0x8000;  // AT_RECURSIVE
+    attributes.set = kReadOnly | kNoSetUser;
     return syscall(SYS_mount_setattr, AT_FDCWD, path, kRecursive, &attributes, sizeof attributes) ==
            0;
   }

@@ -13,6 +13,7 @@
 
 #include "core/json.h"
 #include "core/thread_pool.h"
+#include "reward/code/compiler.h"
 #include "reward/code/run.h"
 #include "reward/rules/code.h"
 
@@ -72,7 +73,7 @@ void run_bare(const std::vector<std::string>& arguments) {
 // The two take turns, so that what else the machine does meets both alike.
 void measure_overhead(const Sandbox& sandbox, const char* name,
                       const std::vector<std::string>& arguments) {
-  constexpr int kRounds = 400;
+  constexpr int kRounds = 200;
   Times bare, sealed;
   double bare_cpu = 0.0, sealed_cpu = 0.0;
   for (int i = 0; i < kRounds; ++i) {
@@ -91,6 +92,27 @@ void measure_overhead(const Sandbox& sandbox, const char* name,
               name, bare.at(0.5) / 1e3, sealed.at(0.5) / 1e3, sealed.at(0.9) / 1e3,
               (sealed.at(0.5) - bare.at(0.5)) / 1e3);
   std::printf("%-28s CPU  bare %5.2f ms, sealed %5.2f ms\n", "", bare_cpu, sealed_cpu);
+}
+
+// A compiled C++ program that reads a number and writes it.
+void measure_runs(const Sandbox& sandbox, int threads) {
+  const CompiledProgram program =
+      compile_cpp(sandbox, "/usr/bin/g++",
+                  "#include <iostream>\nint main() { int x; std::cin >> x; std::cout << x; }");
+  ThreadPool pool(threads);
+  constexpr int64_t kRuns = 2000;
+  const double cpu_before = cpu_milliseconds();
+  const auto start = Clock::now();
+  pool.parallel_for(kRuns, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      const SandboxProgram run{.arguments = {"main"}, .executable = program.executable.get()};
+      if (run_to_end(sandbox, run, "7", {}).output != "7") std::abort();
+    }
+  });
+  const double seconds = microseconds_since(start) * 1e-6;
+  std::printf("%-44s %4lld runs on %d threads: %6.1f a second, %5.2f ms of CPU each\n",
+              "C++, standard output, compiled before", static_cast<long long>(kRuns), threads,
+              kRuns / seconds, (cpu_milliseconds() - cpu_before) / kRuns);
 }
 
 void measure_rate(const char* name, int threads, const std::string& row, const std::string& block) {
@@ -127,6 +149,7 @@ int main(int argc, char** argv) {
   measure_overhead(*sandbox, "/usr/bin/true", {"/usr/bin/true"});
   measure_overhead(*sandbox, "python3 -s -S -B -c print(1)",
                    {"/usr/bin/python3", "-s", "-S", "-B", "-c", "print(1)"});
+  measure_runs(*sandbox, threads);
   const std::string python = "```python\nprint(sum(map(int, input().split())))\n```";
   measure_rate("Python, standard output, 1 test", threads,
                R"({"tests":[{"input":"2 3","output":"5"}]})", python);
