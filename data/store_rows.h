@@ -52,6 +52,7 @@ struct NewSample {
   std::span<const float> trainer_logprobs = {};
   std::span<const float> reference_logprobs = {};
   std::span<const float> token_advantages = {};
+  std::span<const int32_t> kept_counts = {}, kept_ids = {};  // of the sampler's sets
   std::optional<double> reward = {};
   std::optional<double> advantage = {};
   bool zero_signal = false;

@@ -24,6 +24,7 @@ TrainSequence sequence_of(const TrainItem& item) {
   s.mask.assign(s.ids.size(), 0);
   std::fill(s.mask.begin() + static_cast<std::ptrdiff_t>(item.prompt_tokens()), s.mask.end(),
             uint8_t{1});
+  s.kept = item.sample->rollout.kept;
   return s;
 }
 

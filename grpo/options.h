@@ -36,6 +36,7 @@ struct GrpoOptions {
   int64_t max_new_tokens = 256;
   double temperature = 1.0, top_p = 1.0, min_p = 0.0;
   int64_t top_k = 0;
+  bool keep_sampling_mask = false;  // the loss sees the distribution that top-p and top-k left
   std::vector<std::string> stop;
   int64_t rollout_batch = 64;  // sequences decoded together
 

@@ -186,6 +186,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
       requests_[i].uniform = sampling_uniform(key, static_cast<uint32_t>(ids.size()));
       requests_[i].params = &request.sampling;
       requests_[i].entropy = request.entropy;
+      requests_[i].kept = request.kept;
     }
     sampler_.draw(ctx_, draws_, requests_, logits);
   }
@@ -257,6 +258,10 @@ void RolloutEngine::take_draws(Run& run, const StepPlan& plan) {
     result.logprobs.push_back(draw.logprob);
     if (request.sampling.filtered()) result.sampled_logprobs.push_back(draw.sampled_logprob);
     if (request.entropy) result.entropies.push_back(draw.entropy);
+    if (request.kept && request.sampling.filtered()) {
+      result.kept.counts.push_back(static_cast<int32_t>(draw.kept.size()));
+      result.kept.ids.insert(result.kept.ids.end(), draw.kept.begin(), draw.kept.end());
+    }
     const TokenEvent event{.request = d.request, .sample = d.sample, .result = result};
     const auto& stops = request.stop_ids;
     bool stop = std::find(stops.begin(), stops.end(), draw.token) != stops.end();

@@ -4,6 +4,7 @@
 
 #include "model/ops/elementwise.h"
 #include "model/ops/embedding.h"
+#include "model/ops/keep_logits.h"
 #include "model/ops/linear.h"
 
 namespace temper {
@@ -39,6 +40,13 @@ Chunk make_chunk(Context& ctx, Tensor rows, Tensor hidden, Tensor lm_head, Tenso
   return c;
 }
 
+// Leaves the logits that the sampler kept; `begin` is the chunk's place among the rows.
+void cut_chunk(Context& ctx, const Chunk& c, const HeadParams& params, int64_t begin) {
+  if (params.kept_begin.empty()) return;
+  keep_logits(ctx, c.logits, params.kept_begin.slice_rows(begin, c.logits.rows() + 1),
+              params.kept_ids);
+}
+
 // A [C] tensor filled with the rows of the [T] tensor `all`; empty stays empty.
 Tensor take(Context& ctx, Tensor all, Tensor rows) {
   if (all.empty()) return {};
@@ -71,6 +79,7 @@ void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Ten
     ArenaScope chunk_scope(ctx.scratch);
     const int64_t n = std::min(params.chunk_tokens, rows.numel() - begin);
     const Chunk c = make_chunk(ctx, rows.slice_rows(begin, n), hidden, lm_head, targets);
+    cut_chunk(ctx, c, params, begin);
     LogProbOutputs part;
     part.logprob = ctx.scratch.tensor("head.logprob", hidden.dtype, {n});
     part.lse = ctx.scratch.tensor("head.lse", hidden.dtype, {n});
@@ -91,6 +100,7 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
     ArenaScope chunk_scope(ctx.scratch);
     const int64_t n = std::min(params.chunk_tokens, rows.numel() - begin);
     const Chunk c = make_chunk(ctx, rows.slice_rows(begin, n), hidden, lm_head, targets);
+    cut_chunk(ctx, c, params, begin);
     const LogProbOutputs part{take(ctx, saved.logprob, c.rows), take(ctx, saved.entropy, c.rows),
                               take(ctx, saved.lse, c.rows)};
     log_prob_backward(ctx, c.logits, take(ctx, dlogprob, c.rows), take(ctx, dentropy, c.rows), part,

@@ -10,6 +10,8 @@ namespace temper {
 struct HeadParams {
   double temperature = 1.0;
   int64_t chunk_tokens = 128;  // rows of logits alive at a time
+  // Which logits count, for the rows with a target in order (model/ops/keep_logits.h); empty: all.
+  Tensor kept_begin = {}, kept_ids = {};  // [rows + 1], [K] i32
 };
 
 // logits = hidden lm_head^T, chunk by chunk; out as log_prob_forward gives it.

@@ -106,8 +106,7 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
                       {.recompute = options_.recompute, .mtp = with_mtp});  // [T, d]
   const LogProbOutputs head =
       make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, targets,
-                  {.temperature = options_.temperature});
+  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, targets, head_params(sequences));
 
   TokenLoss tokens;
   tokens.logprob = to_tokens(head.logprob, sequences);
@@ -134,8 +133,7 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, Ten
       activations_.tensor("train.dhidden", dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
   lm_head_backward(ctx_, {grads.dhidden, grads_.view.lm_head}, dlogprob, dentropy, head,
-                   saved.hidden, weights_.view.lm_head, targets,
-                   {.temperature = options_.temperature});
+                   saved.hidden, weights_.view.lm_head, targets, head_params(sequences));
   mtp_loss(saved, sequences, grads);
 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
@@ -145,6 +143,30 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, Ten
     report_.balance_loss += decoder_balance_loss(ctx_, saved, config_, batch) / sequences_total;
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
+}
+
+// The temperature, and what the sampler kept for each counted token; a sequence without a set has
+// empty sets, which keep everything.
+HeadParams TrainStep::head_params(std::span<const TrainSequence> sequences) {
+  HeadParams params{.temperature = options_.temperature};
+  std::vector<int32_t> begin{0}, ids;
+  for (const TrainSequence& s : sequences) {
+    size_t counted = 0;
+    for (size_t i = 1; i < s.mask.size(); ++i) counted += s.mask[i] != 0;
+    require(s.kept.empty() || s.kept.counts.size() == counted, "a set for each counted token");
+    for (size_t i = 0; i < counted; ++i)
+      begin.push_back(begin.back() + (s.kept.empty() ? 0 : s.kept.counts[i]));
+    ids.insert(ids.end(), s.kept.ids.begin(), s.kept.ids.end());
+  }
+  if (ids.empty()) return params;
+  require(static_cast<size_t>(begin.back()) == ids.size(), "as many kept ids as the counts say");
+  params.kept_begin =
+      activations_.tensor("train.kept_begin", DType::i32, {static_cast<int64_t>(begin.size())});
+  params.kept_ids =
+      activations_.tensor("train.kept_ids", DType::i32, {static_cast<int64_t>(ids.size())});
+  std::copy(begin.begin(), begin.end(), params.kept_begin.get<int32_t>());
+  std::copy(ids.begin(), ids.end(), params.kept_ids.get<int32_t>());
+  return params;
 }
 
 void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
@@ -213,8 +235,7 @@ TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSeq
       decoder_forward(ctx_, activations_, nullptr, weights, config_, batch, {});  // [T, d]
   const LogProbOutputs head =
       make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights.lm_head, targets,
-                  {.temperature = options_.temperature});
+  lm_head_forward(ctx_, head, hidden, weights.lm_head, targets, head_params(sequences));
   TokenLoss out;
   out.logprob = to_tokens(head.logprob, sequences);
   if (options_.entropy) out.entropy = to_tokens(head.entropy, sequences);

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/context.h"
+#include "data/kept_tokens.h"
 #include "model/decoder.h"
 #include "model/layers/lm_head.h"
 #include "model/optim/optimizer.h"
@@ -26,6 +27,8 @@ struct TrainOptions {
 struct TrainSequence {
   std::vector<int32_t> ids;
   std::vector<uint8_t> mask;  // as long as ids
+  // Log-probabilities and entropies of the counted tokens are over these; empty: over all tokens.
+  KeptTokens kept = {};
 };
 
 // What the loss of a stage sees of one micro-batch, and what it gives back. Index [s][i]: token i
@@ -80,6 +83,7 @@ class TrainStep {
   const TrainOptions& options() const { return options_; }
 
  private:
+  HeadParams head_params(std::span<const TrainSequence> sequences);
   void backward(const TokenBatch& batch, const DecoderSaved& saved, Tensor targets,
                 const LogProbOutputs& head, const TokenLoss& loss,
                 std::span<const TrainSequence> sequences);

@@ -1,4 +1,5 @@
 // The switches of a GRPO run, one by one, on the toy: what each changes in the run and in its rows.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -285,5 +286,39 @@ TEST_CASE("switches: several updates of one rollout clip, and every objective le
     double clipped = 0.0;
     for (double x : r.curve("policy/clip_high")) clipped += x;
     CHECK(clipped > 0.0);
+  }
+}
+
+TEST_CASE("switches: with the sampling mask kept, rollout and trainer agree about the cut") {
+  Options o;
+  o.steps = 4;
+  o.top_p = 0.7;
+  o.top_k = 40;
+  o.kl_coef = 0.05;
+  GrpoRun whole(o, kPlain);
+  o.keep_sampling_mask = true;
+  GrpoRun cut(o, kPlain);
+  whole.run(), cut.run();
+  for (double m : cut.curve("mismatch/max")) CHECK(m <= 1e-4);
+  CHECK(cut.curve("policy/entropy").front() < whole.curve("policy/entropy").front());
+  CHECK(cut.curve("policy/kl").front() == Approx(0.0).margin(1e-12));  // the reference is cut alike
+  CHECK_FALSE(same_weights(cut.weights, whole.weights));
+  const std::vector<SampleRow> rows = cut.samples(1), plain = whole.samples(1);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SampleRow& row = rows[i];
+    CHECK(row.ids == plain[i].ids);  // the same draws
+    REQUIRE(row.kept_counts.size() == row.ids.size());
+    size_t at = 0;
+    for (size_t t = 0; t < row.ids.size(); ++t) {
+      const auto begin = row.kept_ids.begin() + static_cast<std::ptrdiff_t>(at);
+      const auto end = begin + row.kept_counts[t];
+      CHECK(row.kept_counts[t] <= 40);
+      CHECK(std::is_sorted(begin, end));
+      CHECK(std::count(begin, end, row.ids[t]) == 1);  // what was drawn was kept
+      CHECK(row.rollout_logprobs[t] >= plain[i].rollout_logprobs[t]);
+      at += static_cast<size_t>(row.kept_counts[t]);
+    }
+    CHECK(at == row.kept_ids.size());
+    CHECK(plain[i].kept_counts.empty());
   }
 }
