@@ -119,8 +119,8 @@ int64_t StepWriter::add_sample(const NewSample& sample) {
       " rollout_logprob, trainer_logprob, reference_logprob, max_logprob_difference,"
       " queue_seconds, generate_seconds, completion, ids, loss_mask, rollout_logprobs,"
       " trainer_logprobs, reference_logprobs, token_advantages,"
-      " kept_counts, kept_ids)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      " kept_counts, kept_ids, experts)"
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       key_.run_id, key_.kind, key_.step, sample.group_index, sample.sample_index, sample.prompt_id,
       sample.policy_version.value_or(policy_version_), tokens, sample.finish_reason, sample.reward,
       sample.advantage, sample.zero_signal, sample.truncated, sample.dropped,
@@ -130,7 +130,7 @@ int64_t StepWriter::add_sample(const NewSample& sample) {
       optional_blob(sample.loss_mask, tokens), optional_blob(sample.rollout_logprobs, tokens),
       optional_blob(sample.trainer_logprobs, tokens),
       optional_blob(sample.reference_logprobs, tokens), given_blob(sample.token_advantages),
-      given_blob(sample.kept_counts), given_blob(sample.kept_ids));
+      given_blob(sample.kept_counts), given_blob(sample.kept_ids), given_blob(sample.experts));
   return database_.last_insert_id();
 }
 

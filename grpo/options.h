@@ -72,6 +72,7 @@ struct GrpoOptions {
   std::string rollout_correction = "auto";  // or a CorrectionKind
   double correction_cap = 2.0, correction_floor = 0.5;
   double off_policy_delta = 0.0;
+  bool replay_routing = false;  // the rollout's experts in training
   TrainingOptions training;
 
   bool has_reference() const { return kl_coef > 0.0; }

@@ -37,6 +37,7 @@ void record_one(const GrpoJob& job, StepWriter& writer, const GrpoGroup& group, 
   row.token_advantages = arrays.advantages;
   row.kept_counts = s.rollout.kept.counts;
   row.kept_ids = s.rollout.kept.ids;
+  row.experts = s.rollout.experts.experts;
   if (s.reward.judged) row.reward = s.total;
   if (group.used()) row.advantage = s.advantage;
   row.zero_signal = group.zero_signal;

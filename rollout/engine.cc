@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "model/layers/lm_head.h"
+#include "rollout/expert_recorder.h"
 
 namespace temper {
 
@@ -37,16 +38,18 @@ SampleResult empty_result(const RolloutRequest& request) {
 
 struct RolloutEngine::Run {
   Run(std::span<const RolloutRequest> all, const RolloutCallbacks& calls,
-      const SchedulerLimits& limits, const KvCache& cache)
+      const SchedulerLimits& limits, const KvCache& cache, ExpertRecorder recorder)
       : requests(all),
         callbacks(calls),
         manager(cache.blocks, cache.block_size),
-        scheduler(all, limits, manager) {}
+        scheduler(all, limits, manager),
+        experts(std::move(recorder)) {}
 
   std::span<const RolloutRequest> requests;
   const RolloutCallbacks& callbacks;
   BlockManager manager;
   Scheduler scheduler;
+  ExpertRecorder experts;
   RolloutOutput output = {};
   Clock::time_point start = Clock::now();
 };
@@ -132,7 +135,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     cache_ = allocate_kv_cache(config_, blocks, limits_.block_size, weights_.embed_tokens.dtype);
   }
   Run run(requests, callbacks, {.max_samples = limits_.max_samples, .max_rows = limits_.max_rows},
-          cache_);
+          cache_, {requests, count_moe_layers(weights_), config_.num_experts_per_tok});
   run.output.samples.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto samples = static_cast<size_t>(std::max<int64_t>(requests[i].samples, 0));
@@ -153,6 +156,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     if (callbacks.on_step) callbacks.on_step(run.output.stats);
   }
   run.output.stats.seconds = seconds_since(run.start);
+  run.experts.finish(run.output.samples);
   return std::move(run.output);
 }
 
@@ -160,7 +164,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
   ArenaScope scope(scratch_);
   for (const BlockCopy& copy : plan.copies) copy_cache_block(cache_, copy.from, copy.to);
   Tensor hidden;
-  if (plan.rows() > 0) hidden = decode(plan);
+  if (plan.rows() > 0) hidden = decode(run, plan);
   const size_t row_bytes =
       static_cast<size_t>(config_.hidden_size) * size_of(weights_.embed_tokens.dtype);
   char* kept = static_cast<char*>(kept_.view.data);
@@ -194,7 +198,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
 }
 
 // Hidden states [rows, d] of the plan's tokens, whose cache entries are written.
-Tensor RolloutEngine::decode(const StepPlan& plan) {
+Tensor RolloutEngine::decode(Run& run, const StepPlan& plan) {
   const auto sequences = static_cast<int64_t>(plan.sequences.size());
   size_t width = 1;
   for (const BlockList* s : plan.sequences) width = std::max(width, s->blocks.size());
@@ -212,8 +216,17 @@ Tensor RolloutEngine::decode(const StepPlan& plan) {
       .rows = {.block_table = table,
                .row_sequence = column(plan.row_sequence),
                .context_length = column(plan.context_length)},
+      .experts = run.experts.wanted() ? scratch_.tensor("rollout.experts", DType::i32,
+                                                        {run.experts.layers() * plan.rows(),
+                                                         config_.num_experts_per_tok})
+                                      : Tensor{},
   };
-  return decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
+  const Tensor hidden = decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
+  if (run.experts.wanted())
+    run.experts.take(plan,
+                     {batch.experts.get<int32_t>(), static_cast<size_t>(batch.experts.numel())},
+                     run.output.samples);
+  return hidden;
 }
 
 // Logits of the hidden states that draws need, one row for all draws of one state; sets the rows

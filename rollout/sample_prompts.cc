@@ -30,6 +30,7 @@ RolloutRequest make_request(const SampleJob& job, size_t index) {
   request.sampling = o.sampling;
   request.stop_ids = o.stop_ids;
   request.kept = o.kept;
+  request.experts = o.experts;
   request.key = {.seed = o.seed,
                  .step = static_cast<uint32_t>(o.step),
                  .prompt = static_cast<uint32_t>(job.first_prompt + index)};

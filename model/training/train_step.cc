@@ -100,10 +100,17 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
   const Tensor targets = masked_targets(activations_, batch, sequences);
   const bool with_mtp = options_.mtp_weight > 0.0 && !weights_.view.mtp.empty();
 
+  ForwardOptions forward{.recompute = options_.recompute, .mtp = with_mtp};
+  forward.experts = replayed_experts(sequences, batch);
+  if (!forward.experts.empty()) {
+    forward.differing = activations_.tensor("train.differing", DType::i32, {batch.tokens()});
+    fill_zero(ctx_, forward.differing);
+  }
+
   DecoderSaved saved;
-  const Tensor hidden =
-      decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
-                      {.recompute = options_.recompute, .mtp = with_mtp});  // [T, d]
+  const Tensor hidden = decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
+                                        forward);  // [T, d]
+  report_replay(sequences, forward.differing);
   const LogProbOutputs head =
       make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
   lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, targets, head_params(sequences));
@@ -169,6 +176,40 @@ HeadParams TrainStep::head_params(std::span<const TrainSequence> sequences) {
   return params;
 }
 
+// The traces as the decoder takes them, -1 where there is none; empty without any.
+Tensor TrainStep::replayed_experts(std::span<const TrainSequence> sequences,
+                                   const TokenBatch& batch) {
+  const bool any = std::any_of(sequences.begin(), sequences.end(),
+                               [](const TrainSequence& s) { return !s.experts.empty(); });
+  if (!any) return {};
+  const int64_t layers = count_moe_layers(weights_.view), top_k = config_.num_experts_per_tok;
+  const int64_t tokens = batch.tokens();
+  Tensor experts =
+      activations_.tensor("train.experts", DType::i32, {layers * tokens, top_k});  // [M T, K]
+  std::fill_n(experts.get<int32_t>(), experts.numel(), -1);
+  int64_t begin = 0;
+  for (const TrainSequence& s : sequences) {
+    const ExpertTrace& trace = s.experts;
+    require(trace.empty() || trace.per_token == layers * top_k, "a trace of this model's layers");
+    const auto length = static_cast<int64_t>(s.ids.size());
+    for (int64_t t = 0; t < std::min(length, trace.tokens()); ++t)
+      for (int64_t l = 0; l < layers; ++l)
+        std::copy_n(trace.experts.begin() + t * trace.per_token + l * top_k, top_k,
+                    experts.row<int32_t>(l * tokens + begin + t));
+    begin += length;
+  }
+  return experts;
+}
+
+void TrainStep::report_replay(std::span<const TrainSequence> sequences, Tensor differing) {
+  if (differing.empty()) return;
+  for (const TrainSequence& s : sequences) report_.replayed_tokens += s.experts.tokens();
+  for (int64_t t = 0; t < differing.numel(); ++t) {
+    report_.differing_tokens += differing.get<int32_t>()[t] > 0;
+    report_.differing_experts += differing.get<int32_t>()[t];
+  }
+}
+
 void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
                          DecoderGrads& grads) {
   // L_MTP = lambda / D * sum_k CE_k (DeepSeek-V3 eq. 24-25), each CE a mean over counted targets.
@@ -231,8 +272,8 @@ TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSeq
   activations_.reset();
   const TokenBatch batch = make_batch(activations_, ids_of(sequences));
   const Tensor targets = masked_targets(activations_, batch, sequences);
-  const Tensor hidden =
-      decoder_forward(ctx_, activations_, nullptr, weights, config_, batch, {});  // [T, d]
+  const Tensor hidden = decoder_forward(ctx_, activations_, nullptr, weights, config_, batch,
+                                        {.experts = replayed_experts(sequences, batch)});  // [T, d]
   const LogProbOutputs head =
       make_outputs(activations_, hidden.dtype, batch.tokens(), options_.entropy);
   lm_head_forward(ctx_, head, hidden, weights.lm_head, targets, head_params(sequences));
