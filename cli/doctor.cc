@@ -1,6 +1,7 @@
 // temper doctor: what this machine offers, and what this binary can make of it.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 
 #include "cli/build_info.h"
@@ -122,6 +123,9 @@ void report_sandbox(std::ostream& out) {
        groups.available() ? "yes" : "no (limits a process remain): " + groups.fault());
   const std::string fault = sealing_fault();
   line(out, "a sealed program", fault.empty() ? "runs" : "does not run: " + fault);
+  for (const char* program : {"/usr/bin/python3", "/usr/bin/g++"}) {
+    line(out, std::filesystem::path(program).filename(), yes(std::filesystem::exists(program)));
+  }
   if (!fault.empty()) {
     line(out, "", "the rule 'code' refuses to start here; docs/rewards.md says what can be done");
   }

@@ -170,10 +170,21 @@ constexpr std::string_view kTokenAdvantages = R"sql(
 ALTER TABLE samples ADD COLUMN token_advantages BLOB;  -- float32; NULL: `advantage` for each
 )sql";
 
+constexpr std::string_view kKeptTokens = R"sql(
+ALTER TABLE samples ADD COLUMN kept_counts BLOB;  -- int32 a token; NULL: nothing was kept
+ALTER TABLE samples ADD COLUMN kept_ids BLOB;     -- int32: the sets one after another
+)sql";
+
+constexpr std::string_view kExperts = R"sql(
+ALTER TABLE samples ADD COLUMN experts BLOB;  -- uint16: of prompt and completion; NULL: not kept
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "tables", kTables},
     Migration{2, "views for reading", kViews},
     Migration{3, "an advantage a token", kTokenAdvantages},
+    Migration{4, "what the sampler kept", kKeptTokens},
+    Migration{5, "the experts of the rollout", kExperts},
 };
 
 }  // namespace

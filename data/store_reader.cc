@@ -29,7 +29,7 @@ constexpr std::string_view kSampleColumns =
     "SELECT run_id, kind, step, id, group_index, sample_index, prompt_id, policy_version,"
     " completion, finish_reason, ids, loss_mask, rollout_logprobs, trainer_logprobs,"
     " reference_logprobs, reward, advantage, max_logprob_difference, zero_signal, truncated,"
-    " dropped, token_advantages FROM samples";
+    " dropped, token_advantages, kept_counts, kept_ids, experts FROM samples";
 
 StepKey key_of(const Statement& row) {
   return {row.get<int64_t>(0), row.get<std::string>(1), row.get<int64_t>(2)};
@@ -50,6 +50,9 @@ SampleRow sample_of(const Statement& row) {
           .trainer_logprobs = from_blob<float>(row.get<Blob>(13)),
           .reference_logprobs = from_blob<float>(row.get<Blob>(14)),
           .token_advantages = from_blob<float>(row.get<Blob>(21)),
+          .kept_counts = from_blob<int32_t>(row.get<Blob>(22)),
+          .kept_ids = from_blob<int32_t>(row.get<Blob>(23)),
+          .experts = from_blob<uint16_t>(row.get<Blob>(24)),
           .reward = row.get<std::optional<double>>(15),
           .advantage = row.get<std::optional<double>>(16),
           .max_logprob_difference = row.get<std::optional<double>>(17),

@@ -60,6 +60,8 @@ struct SampleRow {
   std::vector<uint8_t> loss_mask;
   std::vector<float> rollout_logprobs, trainer_logprobs, reference_logprobs;
   std::vector<float> token_advantages;  // empty: `advantage` for each
+  std::vector<int32_t> kept_counts, kept_ids;
+  std::vector<uint16_t> experts;
   std::optional<double> reward, advantage, max_logprob_difference;
   bool zero_signal = false, truncated = false;
   std::optional<std::string> dropped;

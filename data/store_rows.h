@@ -52,6 +52,8 @@ struct NewSample {
   std::span<const float> trainer_logprobs = {};
   std::span<const float> reference_logprobs = {};
   std::span<const float> token_advantages = {};
+  std::span<const int32_t> kept_counts = {}, kept_ids = {};  // of the sampler's sets
+  std::span<const uint16_t> experts = {};                    // data/expert_trace.h
   std::optional<double> reward = {};
   std::optional<double> advantage = {};
   bool zero_signal = false;

@@ -15,6 +15,13 @@ std::optional<Blob> optional_blob(std::span<const T> values, size_t tokens) {
   return as_blob(values);
 }
 
+// NULL stands for an array that there is not.
+template <class T>
+std::optional<Blob> given_blob(std::span<const T> values) {
+  if (values.empty()) return std::nullopt;
+  return as_blob(values);
+}
+
 std::optional<double> sum(std::span<const float> logprobs, size_t tokens) {
   if (logprobs.empty() && tokens != 0) return std::nullopt;
   double total = 0;
@@ -37,9 +44,9 @@ std::optional<double> max_difference(const NewSample& sample) {
 
 void check_lengths(const NewSample& sample) {
   const size_t tokens = sample.ids.size();
-  for (const size_t length :
-       {sample.loss_mask.size(), sample.rollout_logprobs.size(), sample.trainer_logprobs.size(),
-        sample.reference_logprobs.size(), sample.token_advantages.size()}) {
+  for (const size_t length : {sample.loss_mask.size(), sample.rollout_logprobs.size(),
+                              sample.trainer_logprobs.size(), sample.reference_logprobs.size(),
+                              sample.token_advantages.size(), sample.kept_counts.size()}) {
     require(length == 0 || length == tokens, "a per-token array has another length than ids");
   }
 }
@@ -111,8 +118,9 @@ int64_t StepWriter::add_sample(const NewSample& sample) {
       " policy_version, tokens, finish_reason, reward, advantage, zero_signal, truncated, dropped,"
       " rollout_logprob, trainer_logprob, reference_logprob, max_logprob_difference,"
       " queue_seconds, generate_seconds, completion, ids, loss_mask, rollout_logprobs,"
-      " trainer_logprobs, reference_logprobs, token_advantages)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      " trainer_logprobs, reference_logprobs, token_advantages,"
+      " kept_counts, kept_ids, experts)"
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       key_.run_id, key_.kind, key_.step, sample.group_index, sample.sample_index, sample.prompt_id,
       sample.policy_version.value_or(policy_version_), tokens, sample.finish_reason, sample.reward,
       sample.advantage, sample.zero_signal, sample.truncated, sample.dropped,
@@ -121,9 +129,8 @@ int64_t StepWriter::add_sample(const NewSample& sample) {
       sample.generate_seconds, sample.completion, as_blob(sample.ids),
       optional_blob(sample.loss_mask, tokens), optional_blob(sample.rollout_logprobs, tokens),
       optional_blob(sample.trainer_logprobs, tokens),
-      optional_blob(sample.reference_logprobs, tokens),
-      sample.token_advantages.empty() ? std::nullopt
-                                      : optional_blob(sample.token_advantages, tokens));
+      optional_blob(sample.reference_logprobs, tokens), given_blob(sample.token_advantages),
+      given_blob(sample.kept_counts), given_blob(sample.kept_ids), given_blob(sample.experts));
   return database_.last_insert_id();
 }
 

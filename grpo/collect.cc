@@ -12,6 +12,8 @@ SampleOptions sample_options(const GrpoJob& job, int64_t step) {
   out.samples = o.samples_per_prompt;
   out.max_new_tokens = o.max_new_tokens;
   out.sampling = {o.temperature, o.top_k, o.top_p, o.min_p};
+  out.kept = o.keep_sampling_mask;
+  out.experts = o.replay_routing;
   out.seed = static_cast<uint64_t>(o.training.seed);
   out.step = step;
   out.stop_ids = job.stop_ids;
@@ -53,6 +55,9 @@ std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine,
       GrpoSample& sample = groups[g].samples.emplace_back();
       static_cast<JudgedSample&>(sample) = std::move(judged);
       sample.total = sample.reward.value;
+      // With the mask kept, the distribution that was drawn from is the one that is trained.
+      if (job.options.keep_sampling_mask)
+        std::swap(sample.rollout.logprobs, sample.rollout.sampled_logprobs);
       groups[g].judged = groups[g].judged && sample.reward.judged;
     }
   }

@@ -24,6 +24,8 @@ TrainSequence sequence_of(const TrainItem& item) {
   s.mask.assign(s.ids.size(), 0);
   std::fill(s.mask.begin() + static_cast<std::ptrdiff_t>(item.prompt_tokens()), s.mask.end(),
             uint8_t{1});
+  s.kept = item.sample->rollout.kept;
+  s.experts = item.sample->rollout.experts;
   return s;
 }
 
@@ -58,7 +60,10 @@ void score_items(const GrpoJob& job, TrainStep& step, std::span<const TrainItem>
     if ((item.sample->*field).empty()) wanted.push_back(item);
   for_micro_batches(
       wanted, job.micro_batch_tokens,
-      [&](const std::vector<const TrainItem*>& chosen, const std::vector<TrainSequence>& part) {
+      [&](const std::vector<const TrainItem*>& chosen, std::vector<TrainSequence> part) {
+        // Replay is for the policy; another model has gates of its own.
+        if (&weights != &job.weights.view)
+          for (TrainSequence& s : part) s.experts = {};
         const TokenLoss scored = step.score(weights, part);
         for (size_t s = 0; s < chosen.size(); ++s)
           chosen[s]->sample->*field = completion_part(scored.logprob[s], *chosen[s]);

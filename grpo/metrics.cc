@@ -164,6 +164,18 @@ void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& ou
   writer.add_metric("policy/reference_refreshed", outcome.reference_refreshed);
 }
 
+// How far the gates have moved from where the rollout went.
+void record_routing(const GrpoJob& job, StepWriter& writer, const UpdateReport& u) {
+  if (!job.options.replay_routing) return;
+  const auto tokens = static_cast<double>(u.replayed_tokens);
+  const auto places =
+      static_cast<double>(count_moe_layers(job.weights.view) * job.config.num_experts_per_tok);
+  writer.add_metric("routing/agreement",
+                    1.0 - share(static_cast<double>(u.differing_experts), tokens * places));
+  writer.add_metric("routing/differing_tokens",
+                    share(static_cast<double>(u.differing_tokens), tokens));
+}
+
 void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
   const UpdateReport& u = outcome.update;
   writer.add_metric("grad_norm", u.last.grad_norm);
@@ -211,6 +223,7 @@ void record_metrics(const GrpoJob& job, StepWriter& writer, const StepOutcome& o
   record_lengths(job, writer, groups);
   record_mismatch(writer, outcome.batch, outcome.mismatch);
   record_policy(job, writer, outcome);
+  record_routing(job, writer, outcome.update);
   record_training(job, writer, outcome);
 }
 

@@ -56,6 +56,9 @@ void add_rollout_options(OptionsTable& table, GrpoOptions& o) {
   table.add("top-p", &o.top_p, "nucleus sampling; 1: off").range(0, 1);
   table.add("top-k", &o.top_k, "sample among the k likeliest; 0: off").at_least(0);
   table.add("min-p", &o.min_p, "drop tokens below this part of the likeliest; 0: off").range(0, 1);
+  table.add("keep-sampling-mask", &o.keep_sampling_mask,
+            "ratios, KL and entropy are of the distribution that top-p, top-k and min-p left "
+            "(DeepSeek-V3.2)");
   table.add("stop", &o.stop, "text that ends a completion; may be given several times");
   table.add("rollout-batch", &o.rollout_batch, "sequences decoded together").at_least(1);
 }
@@ -172,6 +175,8 @@ void add_correction_options(OptionsTable& table, GrpoOptions& o) {
            "this a token; 0: off")
       .unit("nats")
       .at_least(0);
+  table.add("replay-routing", &o.replay_routing,
+            "tokens go to the experts that they met in the rollout (R3, DeepSeek-V3.2)");
 }
 
 }  // namespace

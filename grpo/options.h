@@ -36,6 +36,7 @@ struct GrpoOptions {
   int64_t max_new_tokens = 256;
   double temperature = 1.0, top_p = 1.0, min_p = 0.0;
   int64_t top_k = 0;
+  bool keep_sampling_mask = false;  // the loss sees the distribution that top-p and top-k left
   std::vector<std::string> stop;
   int64_t rollout_batch = 64;  // sequences decoded together
 
@@ -71,6 +72,7 @@ struct GrpoOptions {
   std::string rollout_correction = "auto";  // or a CorrectionKind
   double correction_cap = 2.0, correction_floor = 0.5;
   double off_policy_delta = 0.0;
+  bool replay_routing = false;  // the rollout's experts in training
   TrainingOptions training;
 
   bool has_reference() const { return kl_coef > 0.0; }

@@ -89,7 +89,14 @@ void check_process(const GrpoOptions& o) {
            "take --kl-in loss and leave --overlong-buffer out");
 }
 
+bool is_cut(const GrpoOptions& o) {
+  return o.top_p < 1.0 || o.top_k > 0 || o.min_p > 0.0;
+}
+
 void check_batch(const GrpoOptions& o) {
+  if (o.keep_sampling_mask && !is_cut(o))
+    refuse("samples come from the whole distribution: there is no mask to keep",
+           "--keep-sampling-mask", "give --top-p, --top-k or --min-p, or leave it out");
   if (o.overlong_buffer >= o.max_new_tokens && o.overlong_buffer > 0)
     refuse("the soft punishment would cover every completion",
            "--overlong-buffer " + option_text(o.overlong_buffer),
@@ -128,10 +135,10 @@ std::vector<std::string> check_grpo_options(const GrpoOptions& o) {
     warnings.push_back(
         "--overlong-filter takes the punished completions out of the loss: the soft punishment "
         "only moves the other samples' advantages");
-  if (o.top_p < 1.0 || o.top_k > 0 || o.min_p > 0.0)
+  if (is_cut(o) && !o.keep_sampling_mask)
     warnings.push_back(
         "samples come from a cut distribution (--top-p, --top-k, --min-p), while ratios and KL are "
-        "of the whole one");
+        "of the whole one: give --keep-sampling-mask");
   if (o.staleness > 0 && correction_kind(o) == CorrectionKind::none)
     warnings.push_back("stale samples are used as if they were fresh: --rollout-correction none");
   if (o.objective != PolicyObjective::clipped && o.mini_batches * o.inner_epochs == 1 &&

@@ -35,6 +35,9 @@ void record_one(const GrpoJob& job, StepWriter& writer, const GrpoGroup& group, 
   row.trainer_logprobs = arrays.trainer;
   row.reference_logprobs = arrays.reference;
   row.token_advantages = arrays.advantages;
+  row.kept_counts = s.rollout.kept.counts;
+  row.kept_ids = s.rollout.kept.ids;
+  row.experts = s.rollout.experts.experts;
   if (s.reward.judged) row.reward = s.total;
   if (group.used()) row.advantage = s.advantage;
   row.zero_signal = group.zero_signal;

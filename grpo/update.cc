@@ -92,6 +92,9 @@ void run_update(const GrpoJob& job, TrainStep& step, std::span<const TrainItem> 
       });
   report.last = step.finish(lr);
   report.packed_tokens += report.last.tokens;
+  report.replayed_tokens += report.last.replayed_tokens;
+  report.differing_tokens += report.last.differing_tokens;
+  report.differing_experts += report.last.differing_experts;
   report.grad_norm_max = std::max(report.grad_norm_max, report.last.grad_norm);
   ++report.updates;
 }

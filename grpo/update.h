@@ -18,6 +18,7 @@ struct UpdateReport {
   int64_t updates = 0, skipped = 0;  // skipped: no sample of the mini-batch had a gradient
   int64_t trained_tokens = 0;        // that carried loss, counted once an epoch
   int64_t trained_samples = 0;       // in the step's first epoch
+  int64_t replayed_tokens = 0, differing_tokens = 0, differing_experts = 0;  // model/training
   int64_t micro_batches = 0, packed_tokens = 0;  // forward passes with gradient, and their tokens
 
   // A sum over tokens as their mean; 0 without tokens.

@@ -10,11 +10,29 @@
 namespace temper {
 namespace {
 
+// The part of layer l in a [MoE layers * rows, K] tensor; empty for a dense layer.
+Tensor experts_of_layer(Tensor experts, int64_t rows, const ModelWeights& weights, size_t l) {
+  if (experts.empty() || weights.layers[l].moe.gate.empty()) return {};
+  int64_t before = 0;
+  for (size_t i = 0; i < l; ++i) before += !weights.layers[i].moe.gate.empty();
+  return experts.slice_rows(before * rows, rows);
+}
+
+// The environment of layer l, with what is replayed there.
+LayerEnv layer_env(const LayerEnv& env, const ForwardOptions& options, const ModelWeights& weights,
+                   size_t l) {
+  LayerEnv layer = env;
+  layer.routing = {.forced = experts_of_layer(options.experts, env.cos.rows(), weights, l),
+                   .differing = options.differing};
+  return layer;
+}
+
 // Without saving, two tensors take turns as the residual stream.
-Tensor run_blocks_without_saving(const LayerEnv& env, Tensor x, const ModelWeights& weights) {
+Tensor run_blocks_without_saving(const LayerEnv& env, Tensor x, const ModelWeights& weights,
+                                 const ForwardOptions& options) {
   Tensor other = env.ctx.scratch.tensor("decoder.other", x.dtype, {x.rows(), x.cols()});
-  for (const BlockWeights& block : weights.layers) {
-    block_forward(env, other, nullptr, x, block);
+  for (size_t l = 0; l < weights.layers.size(); ++l) {
+    block_forward(layer_env(env, options, weights, l), other, nullptr, x, weights.layers[l]);
     std::swap(x, other);
   }
   return x;
@@ -47,10 +65,11 @@ Tensor run_blocks(const LayerEnv& env, DecoderSaved& saved, Tensor x, const Mode
   saved.blocks.resize(weights.layers.size());
   for (size_t l = 0; l < weights.layers.size(); ++l) {
     Tensor y = env.activations.tensor("decoder.x", x.dtype, {x.rows(), x.cols()});  // [T, d]
+    const LayerEnv layer = layer_env(env, saved.options, weights, l);
     if (saved.options.recompute) {
-      run_block_for_recompute(env, y, saved.blocks[l], x, weights.layers[l]);
+      run_block_for_recompute(layer, y, saved.blocks[l], x, weights.layers[l]);
     } else {
-      block_forward(env, y, &saved.blocks[l], x, weights.layers[l]);
+      block_forward(layer, y, &saved.blocks[l], x, weights.layers[l]);
     }
     x = y;
   }
@@ -74,7 +93,7 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
   Tensor x = arena.tensor("decoder.x", dtype, {tokens, d});  // [T, d]  the residual stream
   embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
   if (saved == nullptr) {
-    x = run_blocks_without_saving(env, x, weights);
+    x = run_blocks_without_saving(env, x, weights, options);
     rms_norm_forward(ctx, hidden, {}, x, weights.norm, config.rms_norm_eps);
     return hidden;
   }
@@ -144,7 +163,9 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
     const BlockSaved* block = &saved.blocks[l];
     if (saved.options.recompute) {
       Tensor y = activations.tensor("decoder.recomputed", dx.dtype, {dx.rows(), dx.cols()});
-      block_forward(env, y, &again, block->x, weights.layers[l]);
+      ForwardOptions options = saved.options;
+      options.differing = {};  // counted the first time
+      block_forward(layer_env(env, options, weights, l), y, &again, block->x, weights.layers[l]);
       block = &again;
     }
     block_backward(env, dx, weight_grads.layers[l], *block, weights.layers[l],
@@ -182,6 +203,12 @@ void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved) {
   for (const MtpSaved& module : saved.mtp) visit(module.block);
 }
 
+int64_t count_moe_layers(const ModelWeights& weights) {
+  int64_t count = 0;
+  for (const BlockWeights& block : weights.layers) count += !block.moe.gate.empty();
+  return count;
+}
+
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
                       const ModelConfig& config, const DecodeBatch& batch, KvCache& cache) {
   const DType dtype = weights.embed_tokens.dtype;
@@ -194,7 +221,8 @@ Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
   Tensor y = ctx.scratch.tensor("decoder.other", dtype, {rows, d});  // [N, d]
   embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
   for (size_t l = 0; l < weights.layers.size(); ++l) {
-    const DecodeEnv env{ctx, config, cos, sin, batch.slots, batch.rows, cache.layers[l]};
+    const Routing routing{.record = experts_of_layer(batch.experts, rows, weights, l)};
+    const DecodeEnv env{ctx, config, cos, sin, batch.slots, batch.rows, cache.layers[l], routing};
     block_decode(env, y, x, weights.layers[l]);
     std::swap(x, y);
   }

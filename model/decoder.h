@@ -18,6 +18,10 @@ namespace temper {
 struct ForwardOptions {
   bool recompute = false;  // keep only each block's input and run the block again in backward
   bool mtp = false;        // run the MTP modules too
+  // Experts of the main model's MoE layers to replay, one layer after another; empty: the gates
+  // choose. A token whose first entry is -1 goes where its gate says.
+  Tensor experts = {};    // [layers * T, K] i32
+  Tensor differing = {};  // [T] i32 or empty: counts the experts that a gate would not have chosen
 };
 
 // What backward needs, and what a step reports. Tensors lie in the activations arena.
@@ -70,7 +74,11 @@ struct DecodeBatch {
   Tensor positions;  // [N] i32
   Tensor slots;      // [N] i32  block * block_size + offset of each row's own cache entry
   PagedRows rows;
+  Tensor experts = {};  // [MoE layers * N, K] i32 or empty: gets where the rows went, by layer
 };
+// MoE layers of the main model.
+int64_t count_moe_layers(const ModelWeights& weights);
+
 // Returns hidden [N, d] after the final norm, in `scratch`.
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
                       const ModelConfig& config, const DecodeBatch& batch, KvCache& cache);

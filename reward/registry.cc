@@ -11,6 +11,7 @@
 #include "reward/rules/exact.h"
 #include "reward/rules/format.h"
 #include "reward/rules/gsm8k.h"
+#include "reward/rules/http.h"
 #include "reward/rules/ifeval.h"
 #include "reward/rules/language.h"
 #include "reward/rules/length.h"
@@ -150,6 +151,7 @@ RewardRegistry builtin_rules() {
   registry.add(repetition_rule());
   registry.add(custom_rule());
   registry.add(command_rule());
+  registry.add(http_rule());
   registry.add(code_rule());
   return registry;
 }

@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "model/layers/lm_head.h"
+#include "rollout/expert_recorder.h"
 
 namespace temper {
 
@@ -31,16 +32,18 @@ SampleResult empty_result(const RolloutRequest& request) {
 
 struct RolloutEngine::Run {
   Run(std::span<const RolloutRequest> all, const RolloutCallbacks& calls,
-      const SchedulerLimits& limits, const KvCache& cache)
+      const SchedulerLimits& limits, const KvCache& cache, ExpertRecorder recorder)
       : requests(all),
         callbacks(calls),
         manager(cache.blocks, cache.block_size),
-        scheduler(all, limits, manager) {}
+        scheduler(all, limits, manager),
+        experts(std::move(recorder)) {}
 
   std::span<const RolloutRequest> requests;
   const RolloutCallbacks& callbacks;
   BlockManager manager;
   Scheduler scheduler;
+  ExpertRecorder experts;
   RolloutOutput output = {};
   Clock::time_point start = Clock::now();
 };
@@ -128,7 +131,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
                                ctx_.device);
   }
   Run run(requests, callbacks, {.max_samples = limits_.max_samples, .max_rows = limits_.max_rows},
-          cache_);
+          cache_, {requests, count_moe_layers(weights_), config_.num_experts_per_tok});
   run.output.samples.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto samples = static_cast<size_t>(std::max<int64_t>(requests[i].samples, 0));
@@ -149,6 +152,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     if (callbacks.on_step) callbacks.on_step(run.output.stats);
   }
   run.output.stats.seconds = seconds_since(run.start);
+  run.experts.finish(run.output.samples);
   return std::move(run.output);
 }
 
@@ -156,7 +160,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
   ArenaScope scope(scratch_);
   for (const BlockCopy& copy : plan.copies) copy_cache_block(ctx_, cache_, copy.from, copy.to);
   Tensor hidden;
-  if (plan.rows() > 0) hidden = decode(plan);
+  if (plan.rows() > 0) hidden = decode(run, plan);
   const size_t row_bytes =
       static_cast<size_t>(config_.hidden_size) * size_of(weights_.embed_tokens.dtype);
   char* kept = static_cast<char*>(kept_.view.data);
@@ -182,6 +186,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
       requests_[i].uniform = sampling_uniform(key, static_cast<uint32_t>(ids.size()));
       requests_[i].params = &request.sampling;
       requests_[i].entropy = request.entropy;
+      requests_[i].kept = request.kept;
     }
     // On the GPU the logits come to the host: one sampler, the same draws on either device.
     const OwnedTensor copied = ctx_.device == Device::cpu ? OwnedTensor{} : to_host(ctx_, logits);
@@ -191,7 +196,7 @@ void RolloutEngine::step(Run& run, const StepPlan& plan) {
 }
 
 // Hidden states [rows, d] of the plan's tokens, whose cache entries are written.
-Tensor RolloutEngine::decode(const StepPlan& plan) {
+Tensor RolloutEngine::decode(Run& run, const StepPlan& plan) {
   const auto sequences = static_cast<int64_t>(plan.sequences.size());
   size_t width = 1;
   for (const BlockList* s : plan.sequences) width = std::max(width, s->blocks.size());
@@ -211,8 +216,15 @@ Tensor RolloutEngine::decode(const StepPlan& plan) {
                                   .reshape({sequences, static_cast<int64_t>(width)}),
                .row_sequence = column("rollout.row_sequence", plan.row_sequence),
                .context_length = column("rollout.context_length", plan.context_length)},
+      .experts = run.experts.wanted() ? scratch_.tensor("rollout.experts", DType::i32,
+                                                        {run.experts.layers() * plan.rows(),
+                                                         config_.num_experts_per_tok})
+                                      : Tensor{},
   };
-  return decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
+  const Tensor hidden = decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
+  if (run.experts.wanted())
+    run.experts.take(plan, download_ints(ctx_, batch.experts), run.output.samples);
+  return hidden;
 }
 
 // Logits of the hidden states that draws need, one row for all draws of one state; sets the rows
@@ -258,6 +270,10 @@ void RolloutEngine::take_draws(Run& run, const StepPlan& plan) {
     result.logprobs.push_back(draw.logprob);
     if (request.sampling.filtered()) result.sampled_logprobs.push_back(draw.sampled_logprob);
     if (request.entropy) result.entropies.push_back(draw.entropy);
+    if (request.kept && request.sampling.filtered()) {
+      result.kept.counts.push_back(static_cast<int32_t>(draw.kept.size()));
+      result.kept.ids.insert(result.kept.ids.end(), draw.kept.begin(), draw.kept.end());
+    }
     const TokenEvent event{.request = d.request, .sample = d.sample, .result = result};
     const auto& stops = request.stop_ids;
     bool stop = std::find(stops.begin(), stops.end(), draw.token) != stops.end();

@@ -68,7 +68,7 @@ class RolloutEngine {
   void check(const RolloutRequest& request, size_t index) const;
   int64_t blocks_wanted(std::span<const RolloutRequest> requests) const;
   void step(Run& run, const StepPlan& plan);
-  Tensor decode(const StepPlan& plan);
+  Tensor decode(Run& run, const StepPlan& plan);
   Tensor logits_of(const StepPlan& plan, Tensor hidden);
   void take_draws(Run& run, const StepPlan& plan);
 

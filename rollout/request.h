@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/expert_trace.h"
+#include "data/kept_tokens.h"
 #include "rollout/sampling_params.h"
 
 namespace temper {
@@ -19,6 +21,8 @@ struct RolloutRequest {
   std::vector<int32_t> stop_ids = {};  // a sample ends with the first of these, which it includes
   SampleKey key = {};                  // key.sample is the number of the first sample
   bool entropy = false;
+  bool kept = false;     // whether results say which tokens the filters kept
+  bool experts = false;  // whether results say which experts their tokens went to
 };
 
 enum class FinishReason : uint8_t {
@@ -46,6 +50,8 @@ struct SampleResult {
   std::vector<double> logprobs;          // full distribution at the temperature: the trainer's
   std::vector<double> sampled_logprobs;  // what it was drawn from; empty without filters
   std::vector<double> entropies;         // empty unless asked for
+  KeptTokens kept;                       // empty unless asked for, and without filters
+  ExpertTrace experts;                   // of prompt and completion; empty unless asked for
   FinishReason finish = FinishReason::cancelled;
   double first_token_seconds = 0.0;  // since the run began
   double seconds = 0.0;              // when it was done, since the run began

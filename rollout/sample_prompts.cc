@@ -29,6 +29,8 @@ RolloutRequest make_request(const SampleJob& job, size_t index) {
   request.max_new_tokens = std::min(o.max_new_tokens, job.engine.max_length() - length);
   request.sampling = o.sampling;
   request.stop_ids = o.stop_ids;
+  request.kept = o.kept;
+  request.experts = o.experts;
   request.key = {.seed = o.seed,
                  .step = static_cast<uint32_t>(o.step),
                  .prompt = static_cast<uint32_t>(job.first_prompt + index)};

@@ -17,6 +17,8 @@ struct SampleOptions {
   int64_t samples = 1;  // G completions a prompt
   int64_t max_new_tokens = 512;
   SamplingParams sampling = {};
+  bool kept = false;     // whether samples say which tokens the filters kept
+  bool experts = false;  // whether samples say which experts their tokens went to
   uint64_t seed = 0;
   int64_t step = 0;                            // of the random numbers
   std::vector<int32_t> stop_ids = {};          // end a completion; no part of its text

@@ -165,6 +165,8 @@ Draw draw_one(const Row<T>& row, const Scratch& scratch, const DrawRequest& requ
     draw.sampled_logprob = std::log(kept[at].weight) - std::log(sum);
   }
   if (request.entropy) draw.entropy = row.entropy();
+  if (request.kept && params.filtered() && params.temperature > 0.0)
+    for (const Candidate& c : scratch.candidates) draw.kept.push_back(c.token);
   return draw;
 }
 

@@ -18,7 +18,8 @@ struct Draw {
   // Of the distribution it was drawn from: renormalised over what the filters kept. Equal to
   // logprob without filters; 0 when greedy.
   double sampled_logprob = 0.0;
-  double entropy = 0.0;  // lse - sum p z over all tokens; 0 unless asked for
+  double entropy = 0.0;       // lse - sum p z over all tokens; 0 unless asked for
+  std::vector<int32_t> kept;  // the ids that the filters kept, ascending; empty unless asked for
 };
 
 // One token to draw: from row `row` of the logits with the number `uniform` in [0, 1).
@@ -27,6 +28,7 @@ struct DrawRequest {
   double uniform = 0.0;
   const SamplingParams* params = nullptr;
   bool entropy = false;
+  bool kept = false;
 };
 
 class Sampler {

@@ -31,6 +31,7 @@ Scheduler::Scheduler(std::span<const RolloutRequest> requests, const SchedulerLi
     column->reserve(rows);
   }
   plan_.sequences.reserve(2 * samples);
+  plan_.owners.reserve(rows);
   plan_.copies.reserve(samples);
   plan_.keeps.reserve(samples);
   plan_.draws.reserve(samples);
@@ -56,6 +57,7 @@ const StepPlan& Scheduler::next() {
     column->clear();
   }
   plan_.sequences.clear();
+  plan_.owners.clear();
   plan_.copies.clear();
   plan_.keeps.clear();
   plan_.draws.clear();
@@ -80,11 +82,12 @@ void Scheduler::plan_decode() {
                            .row = static_cast<int32_t>(plan_.rows())});
     drawn_.push_back(i);
     plan_.sequences.push_back(&sample.blocks);
-    add_row(sample.blocks, sample.token);
+    add_row(sample.blocks, sample.token, {sample.request, sample.sample});
   }
 }
 
-void Scheduler::add_row(BlockList& blocks, int32_t token) {
+void Scheduler::add_row(BlockList& blocks, int32_t token, RowOwner owner) {
+  plan_.owners.push_back(owner);
   plan_.ids.push_back(token);
   plan_.positions.push_back(static_cast<int32_t>(blocks.length));
   plan_.slots.push_back(manager_.append(blocks, plan_.copies));
@@ -146,7 +149,7 @@ void Scheduler::plan_prompts() {
     plan_.sequences.push_back(&group.blocks);
     plan_.prompt_rows += rows;
     for (int64_t r = 0; r < rows; ++r) {
-      add_row(group.blocks, prompt[static_cast<size_t>(group.blocks.length)]);
+      add_row(group.blocks, prompt[static_cast<size_t>(group.blocks.length)], {group.request, -1});
     }
     if (rows < left) return;
     group.ready = true;

@@ -26,10 +26,17 @@ struct PlannedDraw {
   int32_t keep = 0;
 };
 
+// Whose token a row is: a sample's, or with sample == -1 the prompt's.
+struct RowOwner {
+  size_t request = 0;
+  int64_t sample = -1;
+};
+
 // One step. Row n is token ids[n] of sequence sequences[row_sequence[n]].
 struct StepPlan {
   std::vector<int32_t> ids, positions, slots, row_sequence, context_length;
   std::vector<const BlockList*> sequences;
+  std::vector<RowOwner> owners;   // of each row
   std::vector<BlockCopy> copies;  // before anything is written
   struct Keep {
     int32_t row, keep;
@@ -83,7 +90,7 @@ class Scheduler {
   void start_groups();
   void plan_prompts();
   void drop_finished();
-  void add_row(BlockList& blocks, int32_t token);
+  void add_row(BlockList& blocks, int32_t token, RowOwner owner);
   bool done() const { return running_.empty() && groups_.empty() && next_ == requests_.size(); }
   int64_t sample_cost(const RolloutRequest& request) const;
 

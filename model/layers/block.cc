@@ -89,7 +89,7 @@ void block_decode(const DecodeEnv& env, Tensor y, Tensor x, const BlockWeights& 
   add(ctx, x_mid, x);
   rms_norm_forward(ctx, normed, {}, x_mid, w.post_attention_layernorm, config.rms_norm_eps);
   // The feed-forward has no memory of other tokens: the training form without saving serves.
-  const LayerEnv ffn_env{ctx, ctx.scratch, config, {}, {}, {}};
+  const LayerEnv ffn_env{ctx, ctx.scratch, config, {}, {}, {}, env.routing};
   if (is_moe(w)) {
     moe_forward(ffn_env, y, nullptr, normed, w.moe);
   } else {

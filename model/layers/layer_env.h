@@ -8,6 +8,13 @@
 
 namespace temper {
 
+// Where tokens go when that is not the gate's affair alone.
+struct Routing {
+  Tensor forced = {};     // [T, K] i32  replayed instead of chosen (model/ops/router_replay.h)
+  Tensor differing = {};  // [T] i32  counts the experts that the gate would not have chosen
+  Tensor record = {};     // [T, K] i32  gets the experts that the tokens went to
+};
+
 // A layer's forward writes its output and, where `saved` is not null, keeps what backward needs in
 // the activations arena; with saved == nullptr its temporaries live in the context's scratch.
 // A layer's backward adds into dx and into every weight's gradient.
@@ -16,7 +23,8 @@ struct LayerEnv {
   Arena& activations;
   const ModelConfig& config;
   Sequences sequences;
-  Tensor cos, sin;  // [T, rotary/2] of the batch's positions
+  Tensor cos, sin;       // [T, rotary/2] of the batch's positions
+  Routing routing = {};  // of the layer
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
 };
@@ -29,6 +37,7 @@ struct DecodeEnv {
   Tensor slots;     // [N] i32
   PagedRows rows;
   Tensor cache;  // [blocks, block_size, cache_width]
+  Routing routing = {};
 };
 
 }  // namespace temper

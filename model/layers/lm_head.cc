@@ -6,6 +6,7 @@
 #include "core/device.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/embedding.h"
+#include "model/ops/keep_logits.h"
 #include "model/ops/linear.h"
 
 namespace temper {
@@ -32,6 +33,13 @@ Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, T
 
 int64_t chunk_of(const HeadParams& params, const Tensor& hidden) {
   return params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device);
+}
+
+// Leaves the logits that the sampler kept; `begin` is the chunk's place among the rows.
+void cut_chunk(Context& ctx, const Chunk& c, const HeadParams& params, int64_t begin) {
+  if (params.kept_begin.empty()) return;
+  keep_logits(ctx, c.logits, params.kept_begin.slice_rows(begin, c.logits.rows() + 1),
+              params.kept_ids);
 }
 
 Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
@@ -61,6 +69,7 @@ void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Ten
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
     const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
+    cut_chunk(ctx, c, params, begin);
     log_prob_forward(ctx, part_of(out, begin, n), c.logits, c.targets, params.temperature);
   }
 }
@@ -73,6 +82,7 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
     const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
+    cut_chunk(ctx, c, params, begin);
     log_prob_backward(ctx, c.logits, part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
                       part_of(saved, begin, n), c.targets, params.temperature);
     Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});

@@ -13,6 +13,8 @@ namespace temper {
 struct HeadParams {
   double temperature = 1.0;
   int64_t chunk_tokens = 0;  // rows of logits alive at a time; 0: head_chunk()
+  // Which logits count, for the rows in order (model/ops/keep_logits.h); empty: all.
+  Tensor kept_begin = {}, kept_ids = {};  // [R + 1], [K] i32
 };
 // What keeps a chunk's logits in a CPU's cache, or gives a GPU enough to do.
 constexpr int64_t head_chunk(Device device) {

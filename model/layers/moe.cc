@@ -3,6 +3,7 @@
 #include "core/device.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
+#include "model/ops/router_replay.h"
 #include "model/ops/swiglu.h"
 
 namespace temper {
@@ -19,7 +20,11 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
   s.route.weights = arena.tensor("moe.weights", stat_dtype(dtype), {tokens, top_k});  // [T, K]
   s.route.scores = arena.tensor("moe.scores", stat_dtype(dtype), {tokens, experts});  // [T, E]
   linear_forward(env.ctx, logits, s.x, w.gate);
-  router_forward(env.ctx, s.route, logits, w.e_score_correction_bias, router_params(env.config));
+  const RouterParams params = router_params(env.config);
+  router_forward(env.ctx, s.route, logits, w.e_score_correction_bias, params);
+  if (!env.routing.forced.empty())
+    router_replay(env.ctx, s.route, env.routing.forced, env.routing.differing, params);
+  if (!env.routing.record.empty()) copy(env.ctx, env.routing.record, s.route.experts);
 
   s.plan.row_of = arena.tensor("moe.row_of", DType::i32, {tokens, top_k});
   s.plan.token_of = arena.tensor("moe.token_of", DType::i32, {tokens * top_k});

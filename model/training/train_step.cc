@@ -108,14 +108,20 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
   const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
   const bool with_mtp = options_.mtp_weight > 0.0 && !weights_.view.mtp.empty();
 
+  ForwardOptions forward{.recompute = options_.recompute, .mtp = with_mtp};
+  forward.experts = replayed_experts(sequences, batch);
+  if (!forward.experts.empty()) {
+    forward.differing = activations_.tensor("train.differing", DType::i32, {batch.tokens()});
+    fill_zero(ctx_, forward.differing);
+  }
+
   DecoderSaved saved;
-  const Tensor hidden =
-      decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
-                      {.recompute = options_.recompute, .mtp = with_mtp});  // [T, d]
+  const Tensor hidden = decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
+                                        forward);  // [T, d]
+  report_replay(sequences, forward.differing);
   const LogProbOutputs head =
       make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, rows,
-                  {.temperature = options_.temperature});
+  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, rows, head_params(sequences));
 
   TokenLoss tokens;
   tokens.logprob = to_tokens(ctx_, head.logprob, sequences);
@@ -143,8 +149,7 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, con
       activations_.tensor("train.dhidden", dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
   lm_head_backward(ctx_, {grads.dhidden, grads_.view.lm_head}, dlogprob, dentropy, head,
-                   saved.hidden, weights_.view.lm_head, rows,
-                   {.temperature = options_.temperature});
+                   saved.hidden, weights_.view.lm_head, rows, head_params(sequences));
   mtp_loss(saved, sequences, grads);
 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
@@ -154,6 +159,58 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, con
     decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
+}
+
+// The temperature, and what the sampler kept for each counted token; a sequence without a set has
+// empty sets, which keep everything.
+HeadParams TrainStep::head_params(std::span<const TrainSequence> sequences) {
+  HeadParams params{.temperature = options_.temperature};
+  std::vector<int32_t> begin{0}, ids;
+  for (const TrainSequence& s : sequences) {
+    size_t counted = 0;
+    for (size_t i = 1; i < s.mask.size(); ++i) counted += s.mask[i] != 0;
+    require(s.kept.empty() || s.kept.counts.size() == counted, "a set for each counted token");
+    for (size_t i = 0; i < counted; ++i)
+      begin.push_back(begin.back() + (s.kept.empty() ? 0 : s.kept.counts[i]));
+    ids.insert(ids.end(), s.kept.ids.begin(), s.kept.ids.end());
+  }
+  if (ids.empty()) return params;
+  require(static_cast<size_t>(begin.back()) == ids.size(), "as many kept ids as the counts say");
+  params.kept_begin = upload(ctx_, activations_, "train.kept_begin", begin);
+  params.kept_ids = upload(ctx_, activations_, "train.kept_ids", ids);
+  return params;
+}
+
+// The traces as the decoder takes them, -1 where there is none; empty without any.
+Tensor TrainStep::replayed_experts(std::span<const TrainSequence> sequences,
+                                   const TokenBatch& batch) {
+  const bool any = std::any_of(sequences.begin(), sequences.end(),
+                               [](const TrainSequence& s) { return !s.experts.empty(); });
+  if (!any) return {};
+  const int64_t layers = count_moe_layers(weights_.view), top_k = config_.num_experts_per_tok;
+  const int64_t tokens = batch.tokens();
+  std::vector<int32_t> experts(static_cast<size_t>(layers * tokens * top_k), -1);  // [M T, K]
+  int64_t begin = 0;
+  for (const TrainSequence& s : sequences) {
+    const ExpertTrace& trace = s.experts;
+    require(trace.empty() || trace.per_token == layers * top_k, "a trace of this model's layers");
+    const auto length = static_cast<int64_t>(s.ids.size());
+    for (int64_t t = 0; t < std::min(length, trace.tokens()); ++t)
+      for (int64_t l = 0; l < layers; ++l)
+        std::copy_n(trace.experts.begin() + t * trace.per_token + l * top_k, top_k,
+                    experts.begin() + (l * tokens + begin + t) * top_k);
+    begin += length;
+  }
+  return upload(ctx_, activations_, "train.experts", experts).reshape({layers * tokens, top_k});
+}
+
+void TrainStep::report_replay(std::span<const TrainSequence> sequences, Tensor differing) {
+  if (differing.empty()) return;
+  for (const TrainSequence& s : sequences) report_.replayed_tokens += s.experts.tokens();
+  for (const int32_t count : download_ints(ctx_, differing)) {
+    report_.differing_tokens += count > 0;
+    report_.differing_experts += count;
+  }
 }
 
 void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
@@ -234,11 +291,11 @@ TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSeq
   activations_.reset();
   const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
   const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
-  const Tensor hidden =
-      decoder_forward(ctx_, activations_, nullptr, weights, config_, batch, {});  // [T, d]
+  const Tensor hidden = decoder_forward(ctx_, activations_, nullptr, weights, config_, batch,
+                                        {.experts = replayed_experts(sequences, batch)});  // [T, d]
   const LogProbOutputs head =
       make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights.lm_head, rows, {.temperature = options_.temperature});
+  lm_head_forward(ctx_, head, hidden, weights.lm_head, rows, head_params(sequences));
   TokenLoss out;
   out.logprob = to_tokens(ctx_, head.logprob, sequences);
   if (options_.entropy) out.entropy = to_tokens(ctx_, head.entropy, sequences);

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "core/context.h"
+#include "data/expert_trace.h"
+#include "data/kept_tokens.h"
 #include "model/decoder.h"
 #include "model/layers/lm_head.h"
 #include "model/optim/optimizer.h"
@@ -26,6 +28,10 @@ struct TrainOptions {
 struct TrainSequence {
   std::vector<int32_t> ids;
   std::vector<uint8_t> mask;  // as long as ids
+  // Log-probabilities and entropies of the counted tokens are over these; empty: over all tokens.
+  KeptTokens kept = {};
+  // Where its tokens go, from the first on; tokens without an entry go where the gates say.
+  ExpertTrace experts = {};
 };
 
 // What the loss of a stage sees of one micro-batch, and what it gives back. Index [s][i]: token i
@@ -52,6 +58,9 @@ struct StepReport {
   double balance_loss = 0.0;        // mean over sequences and layers, before alpha
   double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
   int64_t tokens = 0;
+  // Of the replayed tokens: how many there are, in how many of them a gate would have chosen
+  // otherwise, and how many such experts.
+  int64_t replayed_tokens = 0, differing_tokens = 0, differing_experts = 0;
 };
 
 // Owns gradients, moments and activations of one model in training. The weights stay the caller's,
@@ -84,6 +93,9 @@ class TrainStep {
   const TrainOptions& options() const { return options_; }
 
  private:
+  HeadParams head_params(std::span<const TrainSequence> sequences);
+  Tensor replayed_experts(std::span<const TrainSequence> sequences, const TokenBatch& batch);
+  void report_replay(std::span<const TrainSequence> sequences, Tensor differing);
   void backward(const TokenBatch& batch, const DecoderSaved& saved, const HeadRows& rows,
                 const LogProbOutputs& head, const TokenLoss& loss,
                 std::span<const TrainSequence> sequences);

@@ -1,4 +1,6 @@
 // Tests of the standard output: compile once, run each test in a fresh sandbox, compare here.
+#include <unistd.h>
+
 #include <atomic>
 #include <mutex>
 #include <thread>
@@ -75,6 +77,9 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
   SandboxProgram program;
   CompiledProgram compiled;
   if (answer.language == CodeLanguage::cpp) {
+    if (access(options_.compiler.c_str(), X_OK) != 0) {
+      return {.failed = true, .reason = "there is no C++ compiler " + options_.compiler};
+    }
     const Place place(free_);
     compiled = compile_cpp(sandbox_, options_.compiler, answer.text);
     if (compiled.executable.get() < 0) {

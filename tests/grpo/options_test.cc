@@ -108,6 +108,7 @@ TEST_CASE("options: what does nothing or harm together is refused with the mend"
   has(refusal([](auto& o) { o.rollout_correction = "token", o.correction_cap = 0.5; }), "2 is");
   has(refusal([](auto& o) { o.rollout_correction = "token-mask", o.correction_floor = 1.5; }),
       "0.5 is usual");
+  has(refusal([](auto& o) { o.keep_sampling_mask = true; }), "--top-p");
   has(refusal([](auto& o) { o.overlong_buffer = 256; }), "--max-new-tokens 256");
   has(refusal([](auto& o) { o.process_reward = "math", o.advantage = AdvantageKind::rloo; }),
       "leave --advantage out");
@@ -120,6 +121,7 @@ TEST_CASE("options: what may be meant is warned about") {
   CHECK(warnings([](auto& o) { o.kl_estimator = KlEstimator::k1, o.kl_unbiased = true; }).empty());
   CHECK(warnings([](auto& o) { o.overlong_filter = true, o.overlong_buffer = 9; }).size() == 1);
   CHECK(warnings([](auto& o) { o.top_p = 0.9; }).size() == 1);
+  CHECK(warnings([](auto& o) { o.top_p = 0.9, o.keep_sampling_mask = true; }).empty());
   CHECK(warnings([](auto& o) { o.staleness = 1; }).empty());
   CHECK(warnings([](auto& o) { o.staleness = 1, o.rollout_correction = "none"; }).size() == 1);
   CHECK(warnings([](auto& o) { o.objective = PolicyObjective::cispo; }).size() == 1);

@@ -1,4 +1,5 @@
 // The switches of a GRPO run, one by one, on the toy: what each changes in the run and in its rows.
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <set>
@@ -286,4 +287,88 @@ TEST_CASE("switches: several updates of one rollout clip, and every objective le
     for (double x : r.curve("policy/clip_high")) clipped += x;
     CHECK(clipped > 0.0);
   }
+}
+
+TEST_CASE("switches: with the sampling mask kept, rollout and trainer agree about the cut") {
+  Options o;
+  o.steps = 4;
+  o.top_p = 0.7;
+  o.top_k = 40;
+  o.kl_coef = 0.05;
+  GrpoRun whole(o, kPlain);
+  o.keep_sampling_mask = true;
+  GrpoRun cut(o, kPlain);
+  whole.run(), cut.run();
+  for (double m : cut.curve("mismatch/max")) CHECK(m <= 1e-4);
+  CHECK(cut.curve("policy/entropy").front() < whole.curve("policy/entropy").front());
+  CHECK(cut.curve("policy/kl").front() == Approx(0.0).margin(1e-12));  // the reference is cut alike
+  CHECK_FALSE(same_weights(cut.weights, whole.weights));
+  const std::vector<SampleRow> rows = cut.samples(1), plain = whole.samples(1);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const SampleRow& row = rows[i];
+    CHECK(row.ids == plain[i].ids);  // the same draws
+    REQUIRE(row.kept_counts.size() == row.ids.size());
+    size_t at = 0;
+    for (size_t t = 0; t < row.ids.size(); ++t) {
+      const auto begin = row.kept_ids.begin() + static_cast<std::ptrdiff_t>(at);
+      const auto end = begin + row.kept_counts[t];
+      CHECK(row.kept_counts[t] <= 40);
+      CHECK(std::is_sorted(begin, end));
+      CHECK(std::count(begin, end, row.ids[t]) == 1);  // what was drawn was kept
+      CHECK(row.rollout_logprobs[t] >= plain[i].rollout_logprobs[t]);
+      at += static_cast<size_t>(row.kept_counts[t]);
+    }
+    CHECK(at == row.kept_ids.size());
+    CHECK(plain[i].kept_counts.empty());
+  }
+}
+
+TEST_CASE("switches: routing replay sends tokens where the rollout did") {
+  Options o;
+  o.steps = 3;
+  o.mini_batches = 2;
+  o.inner_epochs = 2;
+  o.kl_coef = 0.05;
+  o.training.learning_rate = 3e-2;
+  o.replay_routing = true;
+  GrpoRun r(o, kPlain);
+  r.run();
+  const int64_t layers = count_moe_layers(r.weights.view);
+  REQUIRE(layers > 0);
+  const int64_t per_token = layers * r.config.num_experts_per_tok;
+  for (const SampleRow& row : r.samples(2)) {
+    const PromptRow prompt = read_prompt(r.store.database(), row.prompt_id).value();
+    const auto tokens = static_cast<int64_t>(prompt.ids.size() + row.ids.size()) - 1;
+    CHECK(static_cast<int64_t>(row.experts.size()) == tokens * per_token);
+    for (const uint16_t expert : row.experts) CHECK(expert < r.config.n_routed_experts);
+  }
+  // The first update of a step has the rollout's weights; the later ones have moved.
+  for (double m : r.curve("mismatch/max")) CHECK(m <= 1e-4);
+  CHECK(r.curve("routing/agreement").front() < 1.0);
+  CHECK(r.curve("routing/agreement").front() > 0.5);
+  CHECK(r.curve("routing/differing_tokens").front() > 0.0);
+
+  // With one update the gates agree, and replay changes no more than rounding.
+  o.mini_batches = o.inner_epochs = 1;
+  o.steps = 1;
+  GrpoRun with(o, kPlain);
+  o.replay_routing = false;
+  GrpoRun without(o, kPlain);
+  with.run(), without.run();
+  CHECK(with.curve("routing/agreement") == std::vector<double>{1.0});
+  CHECK(same_weights(with.weights, without.weights));
+  CHECK(without.curve("routing/agreement").empty());
+}
+
+TEST_CASE("switches: recompute and micro-batches change nothing under replay") {
+  Options o;
+  o.steps = 1;
+  o.mini_batches = 2;
+  o.replay_routing = true;
+  GrpoRun plain(o, kPlain, toy_config(), DType::f64, 1 << 20);
+  o.training.recompute = true;
+  GrpoRun recomputed(o, kPlain, toy_config(), DType::f64, 40);
+  plain.run(), recomputed.run();
+  for (const char* name : {"policy/loss", "grad_norm", "routing/agreement"})
+    CHECK(recomputed.curve(name).front() == Approx(plain.curve(name).front()).epsilon(1e-9));
 }

@@ -1,6 +1,8 @@
 // What the tests of the code judge share: a sealed sandbox, if this machine allows one.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -13,8 +15,17 @@
 
 namespace temper::test {
 
-// A sealed sandbox; null, and a line on stderr that the test is skipped, where there can be none.
+// Whether Python programs can be run; says on stderr that the test is skipped if not.
+inline bool has_python() {
+  if (access("/usr/bin/python3", X_OK) == 0) return true;
+  std::fprintf(stderr, "skipped: no /usr/bin/python3\n");
+  return false;
+}
+
+// A sealed sandbox; null, and a line on stderr that the test is skipped, where there can be none
+// or no Python to run in it.
 inline std::unique_ptr<const Sandbox> sealed_sandbox() {
+  if (!has_python()) return nullptr;
   try {
     return open_code_sandbox({});
   } catch (const UserError& refusal) {

@@ -1,0 +1,27 @@
+// HTTP requests through libcurl. The only file pair that knows it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace temper {
+
+struct HttpRequest {
+  std::string url;
+  std::string body;                       // of a POST
+  std::vector<std::string> headers = {};  // "Name: value"
+  double timeout_seconds = 30.0;          // for all of it, connecting included
+  size_t max_answer = 64 << 20;           // bytes
+};
+
+struct HttpAnswer {
+  long status = 0;  // 0: no answer came, see `failure`
+  std::string body = {};
+  std::string failure = {};  // in words
+};
+
+// Posts a JSON body and waits for the answer. Only http and https; redirections are not followed.
+// Thread-safe. Throws: nothing; what goes wrong is in the answer.
+HttpAnswer post_json(const HttpRequest& request);
+
+}  // namespace temper
