@@ -45,7 +45,9 @@ TEST_CASE("keep_logits: the head is that of the renormalised distribution, with 
   Tensor head = arena.tensor("head", DType::f64, {vocab, width});
   test::fill_normal(hidden, 1);
   test::fill_normal(head, 2);
-  const Tensor targets = ints(arena, {3, -1, 0, 6, -1, 2});  // four rows
+  const HeadRows rows =
+      make_head_rows(ctx, arena, std::vector<int32_t>{3, -1, 0, 6, -1, 2});  // four of them
+  const int64_t count = rows.count();
   const HeadParams params{.temperature = 0.7,
                           .chunk_tokens = 3,
                           .kept_begin = ints(arena, {0, 2, 5, 6, 6}),
@@ -53,8 +55,8 @@ TEST_CASE("keep_logits: the head is that of the renormalised distribution, with 
   const auto outputs = [&] {
     LogProbOutputs out;
     for (Tensor* t : {&out.logprob, &out.entropy, &out.lse})
-      *t = arena.tensor("out", DType::f64, {tokens});
-    lm_head_forward(ctx, out, hidden, head, targets, params);
+      *t = arena.tensor("out", DType::f64, {count});
+    lm_head_forward(ctx, out, hidden, head, rows, params);
     return out;
   };
   const LogProbOutputs out = outputs();
@@ -65,17 +67,17 @@ TEST_CASE("keep_logits: the head is that of the renormalised distribution, with 
   };
   const double gap = logit(0, 3) - logit(0, 5);
   CHECK(out.logprob.get<double>()[0] == Approx(-std::log1p(std::exp(-gap))));
-  CHECK(out.logprob.get<double>()[3] == Approx(0.0).margin(1e-12));  // the only one kept
-  CHECK(out.entropy.get<double>()[3] == Approx(0.0).margin(1e-12));
+  CHECK(out.logprob.get<double>()[2] == Approx(0.0).margin(1e-12));  // the only one kept
+  CHECK(out.entropy.get<double>()[2] == Approx(0.0).margin(1e-12));
 
   // loss = sum of w_t logprob_t + u_t entropy_t
-  Tensor w = arena.tensor("w", DType::f64, {tokens}), u = arena.tensor("u", DType::f64, {tokens});
+  Tensor w = arena.tensor("w", DType::f64, {count}), u = arena.tensor("u", DType::f64, {count});
   test::fill_normal(w, 3);
   test::fill_normal(u, 4);
   const auto loss = [&] {
     const LogProbOutputs o = outputs();
     double sum = 0.0;
-    for (int64_t t = 0; t < tokens; ++t)
+    for (int64_t t = 0; t < count; ++t)
       sum += w.get<double>()[t] * o.logprob.get<double>()[t] +
              u.get<double>()[t] * o.entropy.get<double>()[t];
     return sum;
@@ -84,7 +86,7 @@ TEST_CASE("keep_logits: the head is that of the renormalised distribution, with 
   Tensor dhead = arena.tensor("dhead", DType::f64, {vocab, width});
   test::fill_constant(dhidden, 0.0);
   test::fill_constant(dhead, 0.0);
-  lm_head_backward(ctx, {dhidden, dhead}, w, u, out, hidden, head, targets, params);
+  lm_head_backward(ctx, {dhidden, dhead}, w, u, out, hidden, head, rows, params);
   CHECK(test::check_gradient(hidden, dhidden, loss).relative < 1e-8);
   CHECK(test::check_gradient(head, dhead, loss).relative < 1e-8);
 }
