@@ -18,7 +18,8 @@ void add_prompt_options(OptionsTable& table, PromptSourceOptions& o) {
   table.add("max-prompt-tokens", &o.max_prompt_tokens, "leave longer prompts out; 0: none")
       .at_least(0);
   table.add("system", &o.system, "system message for rows without one").value_name("TEXT");
-  table.add("suffix", &o.suffix, "put behind each question").value_name("TEXT");
+  table.add("suffix", &o.suffix, "put behind each question as it stands: begin it with a space")
+      .value_name("TEXT");
   table.add("template", &o.chat_template, "chat template; else the model's own").value_name("ID");
 }
 

@@ -25,7 +25,8 @@ void add_input_options(OptionsTable& table, GrpoOptions& o) {
            "chat template, if the tokenizer does not name a known one")
       .value_name("NAME");
   table.add("system", &o.system, "a system message for rows without one");
-  table.add("suffix", &o.suffix, "put behind the last user text: how to write the answer");
+  table.add("suffix", &o.suffix,
+            "put behind the last user text as it stands: begin it with a space");
   table.add("steps", &o.steps, "rollouts").at_least(1);
   table
       .add("max-unjudged", &o.max_unjudged,
