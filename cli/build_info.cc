@@ -10,9 +10,7 @@ BuildInfo build_info() {
           .compiler = TEMPER_COMPILER,
           .flags = TEMPER_BUILD_FLAGS,
           .cuda = TEMPER_CUDA_VERSION,
-          .libraries = {{"Eigen", TEMPER_EIGEN_VERSION},
-                        {"SQLite", TEMPER_SQLITE_VERSION},
-                        {"CLI11", TEMPER_CLI11_VERSION}}};
+          .libraries = {{"SQLite", TEMPER_SQLITE_VERSION}, {"CLI11", TEMPER_CLI11_VERSION}}};
 }
 
 std::string code_version() {

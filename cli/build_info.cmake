@@ -18,7 +18,7 @@ endif()
 
 set(text "// Written by cli/build_info.cmake.\n#pragma once\n\n")
 string(APPEND text "#define TEMPER_COMMIT \"${commit}\"\n")
-foreach(name VERSION COMPILER BUILD_FLAGS CUDA_VERSION EIGEN_VERSION SQLITE_VERSION CLI11_VERSION)
+foreach(name VERSION COMPILER BUILD_FLAGS CUDA_VERSION SQLITE_VERSION CLI11_VERSION)
   string(APPEND text "#define TEMPER_${name} \"${${name}}\"\n")
 endforeach()
 set(before "")

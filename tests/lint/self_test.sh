@@ -30,6 +30,7 @@ expect() {
 # mistake SCRIPT WHAT FILE CONTENT: a tree with this one file more fails.
 mistake() {
   fresh
+  mkdir -p "$(dirname "$tree/$3")"
   printf "$4" >"$tree/$3"
   expect fail "$1" "$2"
 }
@@ -37,6 +38,7 @@ mistake() {
 # fine SCRIPT WHAT FILE CONTENT: a tree with this one file more passes.
 fine() {
   fresh
+  mkdir -p "$(dirname "$tree/$3")"
   printf "$4" >"$tree/$3"
   expect pass "$1" "$2"
 }
@@ -59,7 +61,7 @@ fine include_order.sh 'an op seeing the config' model/ops/b.cc '#include "model/
 fine include_order.sh 'cli seeing a stage' cli/b.cc '#include "sft/trainer.h"\n'
 
 mistake system_headers.sh 'Eigen in core' core/b.cc '#include <Eigen/Core>\n'
-fine system_headers.sh 'Eigen at home' model/ops/cpu/b.cc '#include <Eigen/Core>\n'
+fine system_headers.sh 'Eigen at home' tests/bench/b.cc '#include <Eigen/Core>\n'
 mistake system_headers.sh 'CUDA in a layer' model/layers/b.cc '#include <cuda_runtime.h>\n'
 mistake system_headers.sh 'CLI11 in a stage' sft/b.cc '#include <CLI/CLI.hpp>\n'
 mistake system_headers.sh 'stdout in a stage' sft/b.cc 'void f() { std::cout << 1; }\n'

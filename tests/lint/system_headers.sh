@@ -16,7 +16,7 @@ sources | xargs awk '
   }
   /^[ \t]*#/ {
     only("(cuda|cublas|cudnn|cusparse|curand|cub/)", "^(core/cuda|core/comm|model/ops/cuda)/")
-    only("(Eigen|unsupported/Eigen)/", "^(model/ops/cpu|tests/bench)/")
+    only("(Eigen|unsupported/Eigen)/", "^tests/bench/")
     only("rapidjson/", "^core/json\\.")
     only("CLI/", "^cli/command_line\\.cc$")
     only("catch2/", "^tests/support/")
