@@ -252,52 +252,46 @@ __device__ void store_bf16(bf16* to, const float* d, uint4 before, bool valid) {
   if (valid) *reinterpret_cast<uint4*>(to) = make_uint4(p[0], p[1], p[2], p[3]);
 }
 
+// What a thread takes to C: 16 bytes of rows `row` and `row` + 8 in each 32 columns.
+struct Place {
+  bf16* at;
+  int64_t stride;
+  int rows, cols;  // that there are from here
+  __device__ bool valid(int block, int half) const { return half * 8 < rows && block * 32 < cols; }
+  __device__ bf16* to(int block, int half) const { return at + half * 8 * stride + block * 32; }
+};
+constexpr int kBlocks = kTileCols / 32, kEarly = 4;  // kEarly: blocks that are read ahead
+
+__device__ inline void read_early(uint4 (&before)[2], const Place& place, int block) {
+#pragma unroll
+  for (int half = 0; half < 2; ++half)
+    if (place.valid(block, half))
+      before[half] = *reinterpret_cast<const uint4*>(place.to(block, half));
+}
+
 template <bool kAdd>
-__device__ void store(const float (&d)[128], const Problem& p, const Tile& t, int row, int lane) {
-  auto* c = static_cast<bf16*>(p.c) + t.col + lane % 4 * 8;
-  constexpr int kAtOnce =
-      kAdd ? 2 : 1;  // times 32 columns and two rows, read before any is written
+__device__ void store(const float (&d)[128], uint4 (&before)[kEarly][2], const Place& place) {
 #pragma unroll
-  for (int j = 0; j < kTileCols / 32; j += kAtOnce) {
-    uint4 before[kAtOnce][2] = {};
+  for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
-    for (int i = 0; i < 2 * kAtOnce; ++i) {
-      const int at = row + i % 2 * 8, col = (j + i / 2) * 32;
-      if (kAdd && at < t.end && t.col + col + lane % 4 * 8 < p.cols)
-        before[i / 2][i % 2] = *reinterpret_cast<const uint4*>(c + at * p.stride + col);
-    }
-#pragma unroll
-    for (int i = 0; i < 2 * kAtOnce; ++i) {
-      const int at = row + i % 2 * 8, col = (j + i / 2) * 32;
-      store_bf16<kAdd>(c + at * p.stride + col, d + (j + i / 2) * 16 + i % 2 * 2,
-                       before[i / 2][i % 2], at < t.end && t.col + col + lane % 4 * 8 < p.cols);
-    }
+    for (int half = 0; half < 2; ++half)
+      store_bf16<kAdd>(place.to(block, half), d + block * 16 + half * 2,
+                       before[block % kEarly][half], place.valid(block, half));
+    if (kAdd && block + kEarly < kBlocks) read_early(before[block % kEarly], place, block + kEarly);
   }
 }
 
+// Nobody else adds to this tile in this launch, so the bits are the same each time.
 __device__ void add_f32(const float (&d)[128], const Problem& p, const Tile& t, int row, int lane) {
-  float* c = static_cast<float*>(p.c) + int64_t{t.group} * p.rows * p.stride + t.col + lane % 4 * 2;
-  constexpr int kAtOnce = 8;  // pairs that are read before any is written
+  const int col = t.col + lane % 4 * 2;
+  float* c = static_cast<float*>(p.c) + (int64_t{t.group} * p.rows + row) * p.stride + col;
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const int at = row + half * 8;
-    if (at >= t.end) break;
-    float* line = c + at * p.stride;
+    if (row + half * 8 >= t.end) break;
 #pragma unroll
-    for (int j = 0; j < kTileCols / 8; j += kAtOnce) {
-      float2 sum[kAtOnce];
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i)
-        if (t.col + (j + i) * 8 < p.cols)
-          sum[i] = *reinterpret_cast<const float2*>(line + (j + i) * 8);
-#pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) {
-        const float* mine = d + (j + i) * 4 + half * 2;
-        if (t.col + (j + i) * 8 < p.cols)
-          *reinterpret_cast<float2*>(line + (j + i) * 8) =
-              make_float2(sum[i].x + mine[0], sum[i].y + mine[1]);
-      }
-    }
+    for (int j = 0; j < kTileCols / 8; ++j)
+      if (col + j * 8 < p.cols)
+        add_pair(c + half * 8 * p.stride + j * 8, d[j * 4 + half * 2], d[j * 4 + half * 2 + 1]);
   }
 }
 
@@ -323,6 +317,7 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p)
     if (lane == 0) arrive(&shared.heard[n % 2]);
     if (t.group < 0) return;
     int last = 0;
+#pragma unroll 1
     for (int step = 0; step < t.steps; ++step, pipe.advance()) {
       unsigned char* at = memory + pipe.stage * kStageBytes;
       wait(&shared.full[pipe.stage], pipe.parity);
@@ -341,13 +336,22 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p)
       }
       last = pipe.stage;
     }
-    wait_products<0>();
-    free_stage(last);
     const int row = t.row + group * 64 + threadIdx.x % 128 / 32 * 16 + lane / 4;
     if constexpr (kKind == Kind::weight_grad) {
+      wait_products<0>();
+      free_stage(last);
       add_f32(d, p, t, row, lane);
     } else {
-      store<kKind == Kind::input_grad>(d, p, t, row, lane);
+      const int col = t.col + lane % 4 * 8;
+      const Place place{static_cast<bf16*>(p.c) + row * p.stride + col, p.stride, t.end - row,
+                        p.cols - col};
+      uint4 before[kEarly][2] = {};
+      if (kKind == Kind::input_grad)
+#pragma unroll
+        for (int block = 0; block < kEarly; ++block) read_early(before[block], place, block);
+      wait_products<0>();
+      free_stage(last);
+      store<kKind == Kind::input_grad>(d, before, place);
     }
   }
 }

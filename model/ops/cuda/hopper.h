@@ -36,13 +36,14 @@ __device__ inline void arrive(uint64_t* barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];\n" ::"r"(shared_address(barrier))
                : "memory");
 }
-// Arrives at the same barrier of another block of the cluster.
+// Arrives at the same barrier of another block of the cluster. Orders no ordinary memory accesses
+// of the two blocks (that would cost a fence of the whole GPU): what wgmma has read may be
+// overwritten.
 __device__ inline void arrive_at(uint64_t* barrier, unsigned block) {
   asm volatile(
       "{\n.reg .b32 there;\n"
       "mapa.shared::cluster.u32 there, %0, %1;\n"
-      "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [there];\n}\n" ::"r"(
-          shared_address(barrier)),
+      "mbarrier.arrive.shared::cluster.b64 _, [there];\n}\n" ::"r"(shared_address(barrier)),
       "r"(block)
       : "memory");
 }
@@ -57,7 +58,7 @@ __device__ inline void wait(uint64_t* barrier, unsigned parity) {
   asm volatile(
       "{\n.reg .pred done;\n"
       "again:\n"
-      "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
       "@done bra.uni over;\n"
       "bra.uni again;\n"
       "over:\n}\n" ::"r"(shared_address(barrier)),
@@ -106,6 +107,11 @@ __device__ inline void load_box_to(void* to, const CUtensorMap& map, uint64_t* b
       ".multicast::cluster [%0], [%1, {%3, %4, %5}], [%2], %6;\n" ::"r"(shared_address(to)),
       "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "h"(blocks)
       : "memory");
+}
+// Adds to two neighbouring numbers in device memory without reading them here. Deterministic only
+// where no other thread adds to the same numbers.
+__device__ inline void add_pair(float* to, float a, float b) {
+  asm volatile("red.global.add.v2.f32 [%0], {%1, %2};\n" ::"l"(to), "f"(a), "f"(b) : "memory");
 }
 // Brings a box into the L2 cache.
 __device__ inline void prefetch_box(const CUtensorMap& map, int x, int y) {
