@@ -151,11 +151,38 @@ bool check_shape(Context& ctx, Product product, const std::vector<int32_t>& size
     if (!same(x, y, weights ? 1e-5F : 0.0079F, absolute) && wrong++ < 4)
       std::printf("  element %zu: %g, expected %g\n", i, double(x), double(y));
   }
+  // A sample against sums in f64.
+  double worst = 0;
+  for (int64_t s = 0; s < 400; ++s) {
+    const int64_t e = s * 7 % groups, first = ends[size_t(e)], size = sizes[size_t(e)];
+    if (size == 0) continue;
+    const int64_t i = weights ? s * 131 % n : first + s * 131 % size, j = s * 197 % c_cols;
+    double sum = 0, scale = 1;
+    for (int64_t q = 0; q < (weights ? size : a_cols); ++q) {
+      const int64_t a_at = weights ? (first + q) * (a_cols + 8) + i : i * (a_cols + 8) + q;
+      const int64_t b_at = weights                       ? (first + q) * (k + 8) + j
+                           : product == Product::forward ? (e * n + j) * k + q
+                                                         : (e * n + q) * k + j;
+      const double term = double(widen(left[size_t(a_at)])) * double(widen(right[size_t(b_at)]));
+      sum += term, scale += std::abs(term);
+    }
+    const auto at_c = size_t(weights ? (e * n + i) * k + j : i * (c_cols + 8) + j);
+    const auto value = [&](const std::vector<char>& bytes) {
+      float x = 0;
+      uint16_t half = 0;
+      weights ? std::memcpy(&x, &bytes[at_c * 4], 4) : std::memcpy(&half, &bytes[at_c * 2], 2);
+      return double(weights ? x : widen(half));
+    };
+    if (product != Product::forward) sum += value(before);
+    const double error = std::abs(value(got) - sum);
+    worst = std::max(worst, error / scale);
+    if (!(error <= 1e-5 * scale + (weights ? 0.0 : 0.004 * std::abs(sum)))) ++wrong;
+  }
   std::printf(
       "%-15s groups %3ld rows %6ld N %5ld K %5ld: %ld numbers, %ld wrong, largest "
-      "difference %.3g, %s\n",
+      "difference %.3g, from f64 %.3g of the terms, %s\n",
       kNames[int(product)], long(groups), long(used), long(n), long(k), long(numbers), long(wrong),
-      largest, got == again ? "same bits" : "OTHER BITS");
+      largest, worst, got == again ? "same bits" : "OTHER BITS");
   std::fflush(stdout);
   return wrong == 0 && got == again;
 }
