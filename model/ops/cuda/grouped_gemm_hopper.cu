@@ -20,7 +20,9 @@ constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMax
 constexpr int kConsumers = 256, kThreads = kConsumers + 128;
 constexpr int kABytes = kTileRows * kStep * 2, kBBytes = kTileCols * kStep * 2;
 constexpr int kStageBytes = kABytes + kBBytes;
-constexpr int kSharedBytes = kStages * kStageBytes + 1024;  // 1024: swizzled boxes are aligned so
+constexpr int kBufferBytes = 16 * 32 * 4;  // of a warp: f32 on their way to dw
+constexpr int kSharedBytes =
+    kStages * kStageBytes + 8 * kBufferBytes + 1024;  // 1024: swizzled boxes are aligned so
 constexpr int kAhead = 32;  // rows of C that are brought into the L2 cache by one instruction
 
 constexpr bool is_rows(Kind kind) {
@@ -182,9 +184,8 @@ __device__ void produce(Shared& shared, unsigned char* memory, const Problem& p,
     shared.tiles[n % 2] = t;
     arrive(&shared.told[n % 2]);
     if (t.group < 0) return;
-    if (kKind != Kind::forward)
-      for (int i = 0; i < kTileRows; i += kAhead)
-        prefetch_box(c, t.col, (is_rows(kKind) ? t.row : t.group * p.rows + t.row) + i);
+    if (kKind == Kind::input_grad)
+      for (int i = 0; i < kTileRows; i += kAhead) prefetch_box(c, t.col, t.row + i);
 #pragma unroll 1
     for (int step = 0; step < t.steps; ++step, pipe.advance()) {
       wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
@@ -281,22 +282,32 @@ __device__ void store(const float (&d)[128], uint4 (&before)[kEarly][2], const P
   }
 }
 
-// Nobody else adds to this tile in this launch, so the bits are the same each time.
-__device__ void add_f32(const float (&d)[128], const Problem& p, const Tile& t, int row, int lane) {
-  const int col = t.col + lane % 4 * 2;
-  float* c = static_cast<float*>(p.c) + (int64_t{t.group} * p.rows + row) * p.stride + col;
+// A warp's 16 rows of dw: 32 columns at a time through its buffer, added by the copy engine. Nobody
+// else adds to this tile in this launch, so the bits are the same each time.
+__device__ void add_f32(const float (&d)[128], const CUtensorMap& map, unsigned char* buffer,
+                        const Problem& p, const Tile& t, int row, int lane) {
+  const int g = lane / 4, c = lane % 4;
 #pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    if (row + half * 8 >= t.end) break;
+  for (int block = 0; block < kTileCols / 32; ++block) {
+    if (t.col + block * 32 >= p.cols) break;
+    if (lane == 0) wait_boxes_read();
+    __syncwarp();
 #pragma unroll
-    for (int j = 0; j < kTileCols / 8; ++j)
-      if (col + j * 8 < p.cols)
-        add_pair(c + half * 8 * p.stride + j * 8, d[j * 4 + half * 2], d[j * 4 + half * 2 + 1]);
+    for (int i = 0; i < 8; ++i) {  // lines of 128 bytes, whose 16 bytes are swizzled
+      const int half = i % 2, pack = (i / 2 * 2 + c / 2) ^ g;
+      const int at = block * 16 + i / 2 * 4 + half * 2;
+      *reinterpret_cast<float2*>(buffer + (g + half * 8) * 128 + pack * 16 + c % 2 * 8) =
+          make_float2(d[at], d[at + 1]);
+    }
+    fence_shared_writes();
+    __syncwarp();
+    if (lane == 0) add_box(map, buffer, t.col + block * 32, row, t.group);
   }
 }
 
 template <Kind kKind>
-__device__ void consume(Shared& shared, unsigned char* memory, const Problem& p) {
+__device__ void consume(Shared& shared, unsigned char* memory, const Problem& p,
+                        const CUtensorMap& c) {
   constexpr bool kAAcross = !is_rows(kKind), kBAcross = kKind != Kind::forward;
   constexpr int kPair = pair_size(kKind);
   const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
@@ -315,7 +326,7 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p)
     const Tile t = shared.tiles[n % 2];
     __syncwarp();
     if (lane == 0) arrive(&shared.heard[n % 2]);
-    if (t.group < 0) return;
+    if (t.group < 0) break;
     int last = 0;
 #pragma unroll 1
     for (int step = 0; step < t.steps; ++step, pipe.advance()) {
@@ -340,7 +351,8 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p)
     if constexpr (kKind == Kind::weight_grad) {
       wait_products<0>();
       free_stage(last);
-      add_f32(d, p, t, row, lane);
+      add_f32(d, c, memory + kStages * kStageBytes + threadIdx.x / 32 * kBufferBytes, p, t,
+              row - lane / 4, lane);
     } else {
       const int col = t.col + lane % 4 * 8;
       const Place place{static_cast<bf16*>(p.c) + row * p.stride + col, p.stride, t.end - row,
@@ -354,6 +366,7 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p)
       store<kKind == Kind::input_grad>(d, before, place);
     }
   }
+  if (kKind == Kind::weight_grad && lane == 0) wait_boxes_read();
 }
 
 #endif
@@ -385,7 +398,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (threadIdx.x == kConsumers) produce<kKind>(shared, memory, p, a, b, c);
   } else {
     take_registers<232>();
-    consume<kKind>(shared, memory, p);
+    consume<kKind>(shared, memory, p, c);
   }
   // No block leaves while its partner may still write or arrive here.
   if constexpr (kPair > 1) {
@@ -505,7 +518,7 @@ bool grouped_weight_grad_hopper(Context& ctx, const Tensor& dw, const Tensor& dy
   if (!fits(ctx, dy, x, dw, groups) || dw.dtype != DType::f32 || dw.row_stride != k) return false;
   const CUtensorMap left = make_map(dy, {n, dy.rows(), 0}, kLine, kLine, true);
   const CUtensorMap right = make_map(x, {k, x.rows(), 1}, kLine, kLine, true);
-  const CUtensorMap to = make_map(dw, {k, groups * n, 0}, kTileCols, kAhead, false);
+  const CUtensorMap to = make_map(dw, {k, n, groups}, 32, 16, true);
   const ArenaScope scope(ctx.scratch);
   const Tensor counter = ctx.scratch.tensor("grouped_gemm.counter", DType::i32, {1});
   check(cudaMemsetAsync(counter.data, 0, sizeof(unsigned), stream_of(ctx)));
