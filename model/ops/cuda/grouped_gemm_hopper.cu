@@ -9,134 +9,16 @@
 // weights' gradient) do the rows behind its end count: they are zeroed in shared memory.
 #include "model/ops/cuda/grouped_gemm_hopper.h"
 
+#include "model/ops/cuda/grouped_tiles.h"
 #include "model/ops/cuda/hopper.h"
+#include "model/ops/cuda/quad.h"
 
 namespace temper::cuda {
 namespace {
 
-enum class Kind { forward, input_grad, weight_grad };
-
-constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMaxGroups = 512;
-constexpr int kConsumers = 256, kThreads = kConsumers + 128;
-constexpr int kABytes = kTileRows * kStep * 2, kBBytes = kTileCols * kStep * 2;
-constexpr int kStageBytes = kABytes + kBBytes;
-constexpr int kBufferBytes = 16 * 32 * 4;  // of a warp: f32 on their way to dw
-constexpr int kSharedBytes =
-    kStages * kStageBytes + 8 * kBufferBytes + 1024;  // 1024: swizzled boxes are aligned so
-constexpr int kAhead = 32;  // rows of C that are brought into the L2 cache by one instruction
-
-constexpr bool is_rows(Kind kind) {
-  return kind != Kind::weight_grad;
-}
-// Pairs need the same tiles in the same order; the weights' tiles are handed out one by one, since
-// they can take very different times.
-constexpr int pair_size(Kind kind) {
-  return is_rows(kind) ? 2 : 1;
-}
-
-struct Problem {
-  void* c;
-  int64_t stride;  // of C's rows
-  int rows, cols;  // of an expert's dw; cols: of every C
-  int inner;       // the inner dimension where it is not the group's rows
-  const int32_t* offsets;
-  int groups;
-  unsigned* counter;  // of tiles handed out; null: in turn
-};
-
-// What the producer tells the consumers of a tile.
-struct Tile {
-  int group;     // -1: no more tiles
-  int row, col;  // of C (of the expert's dw)
-  int end;       // C's first row that is not the tile's group's
-  int steps;     // of the inner dimension
-  int begin;     // the group's first row
-  int count;     // the group's rows
-};
+using namespace grouped;
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-
-constexpr int kConsumerWarps = kConsumers / 32;
-constexpr int kBand = 16;  // row tiles that are at work together, for the L2 cache
-
-struct Shared {
-  uint64_t full[kStages], empty[kStages];
-  uint64_t told[2], heard[2];  // of `tiles`
-  Tile tiles[2];
-  int offsets[kMaxGroups + 1];
-  int order[kMaxGroups];
-};
-
-// The groups by falling numbers of rows, for the weights' gradient: the longest tiles go first.
-template <Kind kKind>
-__device__ void order_groups(Shared& shared, const Problem& p) {
-  for (int e = threadIdx.x; e <= p.groups; e += kThreads) shared.offsets[e] = p.offsets[e];
-  __syncthreads();
-  for (int e = threadIdx.x; e < p.groups; e += kThreads) {
-    int rank = e;
-    if (!is_rows(kKind)) {
-      const int rows = shared.offsets[e + 1] - shared.offsets[e];
-      rank = 0;
-      for (int i = 0; i < p.groups; ++i) {
-        const int other = shared.offsets[i + 1] - shared.offsets[i];
-        rank += other > rows || (other == rows && i < e);
-      }
-    }
-    shared.order[rank] = e;
-  }
-  __syncthreads();
-}
-
-// Walks through the tiles of all groups; indices only grow.
-template <Kind kKind>
-class Schedule {
- public:
-  __device__ Schedule(const Shared& shared, const Problem& p) : shared_(shared), p_(p) { count(); }
-
-  __device__ Tile tile(int index, int rank) {
-    constexpr int kPair = pair_size(kKind), kRows = kTileRows * kPair, kHeight = kBand / kPair;
-    while (position_ < p_.groups && index >= before_ + tiles_) {
-      before_ += tiles_;
-      ++position_;
-      count();
-    }
-    if (position_ == p_.groups) return {-1, 0, 0, 0, 0, 0, 0};
-    const int e = shared_.order[position_], begin = shared_.offsets[e], rows = rows_of_group();
-    const int high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
-    const int wide = (p_.cols + kTileCols - 1) / kTileCols, j = index - before_;
-    const int band = j / (kHeight * wide) * kHeight, within = j - band * wide;
-    const int height = min(kHeight, high - band);
-    const int row = (band + within % height) * kRows + rank * kTileRows;
-    const int col = within / height * kTileCols;
-    if (is_rows(kKind))
-      return {e, begin + row, col, begin + rows, (p_.inner + kStep - 1) / kStep, begin, rows};
-    return {e, row, col, p_.rows, (rows + kStep - 1) / kStep, begin, rows};
-  }
-
- private:
-  __device__ int rows_of_group() const {
-    const int e = shared_.order[position_];
-    return shared_.offsets[e + 1] - shared_.offsets[e];
-  }
-  __device__ void count() {
-    constexpr int kRows = kTileRows * pair_size(kKind);
-    if (position_ == p_.groups) return;
-    const int rows = rows_of_group(),
-              high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
-    tiles_ = rows == 0 ? 0 : high * ((p_.cols + kTileCols - 1) / kTileCols);
-  }
-  const Shared& shared_;
-  const Problem& p_;
-  int position_ = 0, before_ = 0, tiles_ = 0;
-};
-
-struct Pipeline {
-  int stage = 0;
-  unsigned parity = 0;
-  __device__ void advance() {
-    if (++stage == kStages) stage = 0, parity ^= 1;
-  }
-};
 
 template <Kind kKind>
 __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& a,
@@ -168,7 +50,7 @@ __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& 
 
 template <Kind kKind>
 __device__ void produce(Shared& shared, unsigned char* memory, const Problem& p,
-                        const CUtensorMap& a, const CUtensorMap& b, const CUtensorMap& c) {
+                        const CUtensorMap& a, const CUtensorMap& b) {
   constexpr int kPair = pair_size(kKind);
   const unsigned rank = kPair > 1 ? cluster_rank() : 0;
   const int workers = gridDim.x / kPair;
@@ -184,8 +66,6 @@ __device__ void produce(Shared& shared, unsigned char* memory, const Problem& p,
     shared.tiles[n % 2] = t;
     arrive(&shared.told[n % 2]);
     if (t.group < 0) return;
-    if (kKind == Kind::input_grad)
-      for (int i = 0; i < kTileRows; i += kAhead) prefetch_box(c, t.col, t.row + i);
 #pragma unroll 1
     for (int step = 0; step < t.steps; ++step, pipe.advance()) {
       wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
@@ -208,37 +88,6 @@ __device__ void zero_rows(unsigned char* stage, int valid) {
   asm volatile("bar.sync 1, %0;\n" ::"n"(kConsumers) : "memory");
 }
 
-// Each thread of four neighbours holds four numbers; afterwards thread i has the i-th of each.
-__device__ inline void transpose_four(unsigned (&p)[4]) {
-  const bool odd = threadIdx.x & 1, high = threadIdx.x & 2;
-#pragma unroll
-  for (int i = 0; i < 4; i += 2) {
-    const unsigned got = __shfl_xor_sync(0xffffffffU, odd ? p[i] : p[i + 1], 1);
-    if (odd) {
-      p[i] = got;
-    } else {
-      p[i + 1] = got;
-    }
-  }
-#pragma unroll
-  for (int i = 0; i < 2; ++i) {
-    const unsigned got = __shfl_xor_sync(0xffffffffU, high ? p[i] : p[i + 2], 2);
-    if (high) {
-      p[i] = got;
-    } else {
-      p[i + 2] = got;
-    }
-  }
-}
-
-__device__ inline unsigned pack(float low, float high) {
-  const __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
-  return *reinterpret_cast<const unsigned*>(&pair);
-}
-__device__ inline float2 unpack(unsigned pair) {
-  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(&pair));
-}
-
 // 32 columns of one row, four threads a row: 16 bytes each. `before` is what C held.
 template <bool kAdd>
 __device__ void store_bf16(bf16* to, const float* d, uint4 before, bool valid) {
@@ -247,7 +96,7 @@ __device__ void store_bf16(bf16* to, const float* d, uint4 before, bool valid) {
 #pragma unroll
   for (int i = 0; i < 4; ++i) {
     const float2 was = kAdd ? unpack(old[i]) : make_float2(0.0F, 0.0F);
-    p[i] = pack(was.x + d[4 * i], was.y + d[4 * i + 1]);
+    p[i] = pack_pair(was.x + d[4 * i], was.y + d[4 * i + 1]);
   }
   transpose_four(p);
   if (valid) *reinterpret_cast<uint4*>(to) = make_uint4(p[0], p[1], p[2], p[3]);
@@ -395,7 +244,7 @@ __global__ void __launch_bounds__(kThreads, 1)
   if constexpr (kPair > 1) synchronize_cluster();
   if (threadIdx.x >= kConsumers) {
     give_registers<40>();
-    if (threadIdx.x == kConsumers) produce<kKind>(shared, memory, p, a, b, c);
+    if (threadIdx.x == kConsumers) produce<kKind>(shared, memory, p, a, b);
   } else {
     take_registers<232>();
     consume<kKind>(shared, memory, p, c);
@@ -487,7 +336,6 @@ bool multiply_rows(Context& ctx, const Tensor& c, const Tensor& a, const Tensor&
   const CUtensorMap from = make_map(a, {a.cols(), a.rows(), 0}, kLine, kTileRows, true);
   const CUtensorMap weights =
       make_map(w, {k, n, groups}, kLine, kForward ? kTileCols / 2 : kLine, true);
-  const CUtensorMap to = make_map(c, {c.cols(), c.rows(), 0}, kTileCols, kAhead, false);
   const Problem p{c.data,
                   c.row_stride,
                   0,
@@ -496,7 +344,7 @@ bool multiply_rows(Context& ctx, const Tensor& c, const Tensor& a, const Tensor&
                   data_of<int32_t>(offsets),
                   static_cast<int>(groups),
                   nullptr};
-  launch<kKind>(ctx, from, weights, to, p);
+  launch<kKind>(ctx, from, weights, {}, p);  // C has no map
   return true;
 }
 

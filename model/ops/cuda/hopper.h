@@ -1,11 +1,9 @@
 // Hopper's own instructions (sm_90a): barriers in shared memory that count bytes, the copy engine
 // (TMA), and products of a warpgroup (wgmma) on operands in shared memory.
-//
 // Source: NVIDIA, PTX ISA 8.x, "mbarrier", "cp.async.bulk.tensor", "wgmma".
 #pragma once
 
 #include <cuda.h>  // types alone; the driver is not linked
-
 #include "model/ops/cuda/kernel.h"
 
 namespace temper::cuda {
@@ -37,8 +35,7 @@ __device__ inline void arrive(uint64_t* barrier) {
                : "memory");
 }
 // Arrives at the same barrier of another block of the cluster. Orders no ordinary memory accesses
-// of the two blocks (that would cost a fence of the whole GPU): what wgmma has read may be
-// overwritten.
+// of the two (that would cost a fence of the whole GPU), only what wgmma has read.
 __device__ inline void arrive_at(uint64_t* barrier, unsigned block) {
   asm volatile(
       "{\n.reg .b32 there;\n"
@@ -80,9 +77,6 @@ __device__ inline void synchronize_cluster() {
 
 // ---- Copies of boxes of a tensor to shared memory
 // -------------------------------------------------
-__device__ inline void prefetch_map(const CUtensorMap& map) {
-  asm volatile("prefetch.tensormap [%0];\n" ::"l"(&map) : "memory");
-}
 __device__ inline void load_box(void* to, const CUtensorMap& map, uint64_t* barrier, int x, int y) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
@@ -120,12 +114,6 @@ __device__ inline void add_box(const CUtensorMap& map, const void* from, int x, 
 // Waits until the boxes that this thread sent have been read from shared memory.
 __device__ inline void wait_boxes_read() {
   asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
-}
-// Brings a box into the L2 cache.
-__device__ inline void prefetch_box(const CUtensorMap& map, int x, int y) {
-  asm volatile("cp.async.bulk.prefetch.tensor.2d.L2.global [%0, {%1, %2}];\n" ::"l"(&map), "r"(x),
-               "r"(y)
-               : "memory");
 }
 // Ordinary writes to shared memory before this are seen by wgmma and the copy engine after it.
 __device__ inline void fence_shared_writes() {
