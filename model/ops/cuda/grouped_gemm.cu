@@ -1,7 +1,10 @@
 // Tiles of 64 x 64 (f32) or 128 x 128 (bf16, tensor cores) of one group's product. The grid covers
 // the most tiles that any split of R rows over E groups can have; a block finds its group by
-// walking the offsets, and blocks beyond the last tile leave at once.
+// walking the offsets, and blocks beyond the last tile leave at once. Hopper has a version of its
+// own (grouped_gemm_hopper.cu) for bf16; this one is its reference and serves every other case.
 #include "model/ops/cuda/grouped_gemm.h"
+
+#include "model/ops/cuda/grouped_gemm_hopper.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/mma.h"
 
@@ -290,7 +293,6 @@ __global__ void __launch_bounds__(kThreads<T>)
 
 template <bool kForward>
 void multiply_rows(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
-  if (y.empty()) return;
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x);
     const int64_t groups = w.dim(0);
@@ -304,15 +306,17 @@ void multiply_rows(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
 }  // namespace
 
 void grouped_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
+  if (y.empty() || grouped_forward_hopper(ctx, y, x, w, offsets)) return;
   multiply_rows<true>(ctx, y, x, w, offsets);
 }
 
 void grouped_input_grad(Context& ctx, Tensor dx, Tensor dy, Tensor w, Tensor offsets) {
+  if (dx.empty() || grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
   multiply_rows<false>(ctx, dx, dy, w, offsets);
 }
 
 void grouped_weight_grad(Context& ctx, Tensor dw, Tensor dy, Tensor x, Tensor offsets) {
-  if (dw.empty() || dy.empty()) return;
+  if (dw.empty() || dy.empty() || grouped_weight_grad_hopper(ctx, dw, dy, x, offsets)) return;
   dispatch(dy.dtype, [&]<class T>() {
     const dim3 grid(blocks_for(x.cols(), kTile<T>), blocks_for(dy.cols(), kTile<T>),
                     static_cast<unsigned>(dw.dim(0)));

@@ -1,0 +1,135 @@
+// The tiles of the experts' products on Hopper: their sizes, their order, and what a block's
+// producer and consumers share.
+#pragma once
+
+#include "model/ops/cuda/hopper.h"
+
+namespace temper::cuda::grouped {
+
+enum class Kind { forward, input_grad, weight_grad };
+
+constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMaxGroups = 512;
+constexpr int kConsumers = 256, kThreads = kConsumers + 128;
+constexpr int kABytes = kTileRows * kStep * 2, kBBytes = kTileCols * kStep * 2;
+constexpr int kStageBytes = kABytes + kBBytes;
+constexpr int kBufferBytes = 16 * 32 * 4;  // of a warp: f32 on their way to dw
+constexpr int kSharedBytes =
+    kStages * kStageBytes + 8 * kBufferBytes + 1024;  // 1024: swizzled boxes are aligned so
+
+constexpr bool is_rows(Kind kind) {
+  return kind != Kind::weight_grad;
+}
+// Pairs need the same tiles in the same order; the weights' tiles are handed out one by one, since
+// they can take very different times.
+constexpr int pair_size(Kind kind) {
+  return is_rows(kind) ? 2 : 1;
+}
+
+struct Problem {
+  void* c;
+  int64_t stride;  // of C's rows
+  int rows, cols;  // of an expert's dw; cols: of every C
+  int inner;       // the inner dimension where it is not the group's rows
+  const int32_t* offsets;
+  int groups;
+  unsigned* counter;  // of the tiles of dw that were handed out
+};
+
+// What the producer tells the consumers of a tile.
+struct Tile {
+  int group;     // -1: no more tiles
+  int row, col;  // of C (of the expert's dw)
+  int end;       // C's first row that is not the tile's group's
+  int steps;     // of the inner dimension
+  int begin;     // the group's first row
+  int count;     // the group's rows
+};
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+constexpr int kConsumerWarps = kConsumers / 32;
+constexpr int kBand = 16;  // row tiles that are at work together, for the L2 cache
+
+struct Shared {
+  uint64_t full[kStages], empty[kStages];
+  uint64_t told[2], heard[2];  // of `tiles`
+  Tile tiles[2];
+  int offsets[kMaxGroups + 1];
+  int order[kMaxGroups];
+};
+
+// Fetches the offsets and orders the groups: for the weights' gradient by falling numbers of rows,
+// so that the longest tiles go first.
+template <Kind kKind>
+__device__ void order_groups(Shared& shared, const Problem& p) {
+  for (int e = threadIdx.x; e <= p.groups; e += kThreads) shared.offsets[e] = p.offsets[e];
+  __syncthreads();
+  for (int e = threadIdx.x; e < p.groups; e += kThreads) {
+    int rank = e;
+    if (!is_rows(kKind)) {
+      const int rows = shared.offsets[e + 1] - shared.offsets[e];
+      rank = 0;
+      for (int i = 0; i < p.groups; ++i) {
+        const int other = shared.offsets[i + 1] - shared.offsets[i];
+        rank += other > rows || (other == rows && i < e);
+      }
+    }
+    shared.order[rank] = e;
+  }
+  __syncthreads();
+}
+
+// Walks through the tiles of all groups; indices only grow.
+template <Kind kKind>
+class Schedule {
+ public:
+  __device__ Schedule(const Shared& shared, const Problem& p) : shared_(shared), p_(p) { count(); }
+
+  __device__ Tile tile(int index, int rank) {
+    constexpr int kPair = pair_size(kKind), kRows = kTileRows * kPair, kHeight = kBand / kPair;
+    while (position_ < p_.groups && index >= before_ + tiles_) {
+      before_ += tiles_;
+      ++position_;
+      count();
+    }
+    if (position_ == p_.groups) return {-1, 0, 0, 0, 0, 0, 0};
+    const int e = shared_.order[position_], begin = shared_.offsets[e], rows = rows_of_group();
+    const int high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
+    const int wide = (p_.cols + kTileCols - 1) / kTileCols, j = index - before_;
+    const int band = j / (kHeight * wide) * kHeight, within = j - band * wide;
+    const int height = min(kHeight, high - band);
+    const int row = (band + within % height) * kRows + rank * kTileRows;
+    const int col = within / height * kTileCols;
+    if (is_rows(kKind))
+      return {e, begin + row, col, begin + rows, (p_.inner + kStep - 1) / kStep, begin, rows};
+    return {e, row, col, p_.rows, (rows + kStep - 1) / kStep, begin, rows};
+  }
+
+ private:
+  __device__ int rows_of_group() const {
+    const int e = shared_.order[position_];
+    return shared_.offsets[e + 1] - shared_.offsets[e];
+  }
+  __device__ void count() {
+    constexpr int kRows = kTileRows * pair_size(kKind);
+    if (position_ == p_.groups) return;
+    const int rows = rows_of_group(),
+              high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
+    tiles_ = rows == 0 ? 0 : high * ((p_.cols + kTileCols - 1) / kTileCols);
+  }
+  const Shared& shared_;
+  const Problem& p_;
+  int position_ = 0, before_ = 0, tiles_ = 0;
+};
+
+struct Pipeline {
+  int stage = 0;
+  unsigned parity = 0;
+  __device__ void advance() {
+    if (++stage == kStages) stage = 0, parity ^= 1;
+  }
+};
+
+#endif
+
+}  // namespace temper::cuda::grouped
