@@ -162,11 +162,8 @@ __device__ void consume(Shared& shared, unsigned char* memory, const Problem& p,
   const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
   const auto free_stage = [&](int stage) {
     if (lane >= kPair) return;
-    if constexpr (kPair > 1) {
-      arrive_at(&shared.empty[stage], lane);
-    } else {
-      arrive(&shared.empty[stage]);
-    }
+    if constexpr (kPair > 1) arrive_at(&shared.empty[stage], lane);
+    if constexpr (kPair == 1) arrive(&shared.empty[stage]);
   };
   float d[128];
   Pipeline pipe;
