@@ -106,6 +106,7 @@ __device__ void softmax_tile(Shared<kHeads>& shared, int tokens, float scale) {
     for (int u = lane; u < tokens; u += 32)
       sum += shared.score[h][u] = expf(scale * (shared.score[h][u] - top));
     sum = warp_sum(sum);
+    __syncwarp();  // all have read the top that one thread now replaces
     if (lane > 0) continue;
     const float factor = expf(scale * (before - top));
     shared.top[h] = top;
