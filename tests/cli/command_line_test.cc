@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 
 using namespace temper;
@@ -16,7 +17,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 ProgramResult temper_with(const std::vector<std::string>& arguments) {
-  return run_program(TEMPER_BINARY, arguments);
+  return run_program(test::temper_binary(), arguments);
 }
 
 // A command line of two made-up subcommands, read in this process.
@@ -188,7 +189,7 @@ TEST_CASE("binary: a wrong key of the configuration file exits 2 with file and l
 }
 
 TEST_CASE("binary: the configuration file of docs/formats.md serves both its subcommands") {
-  const std::string page = read_file(TEMPER_SOURCE_DIR "/docs/formats.md");
+  const std::string page = read_file(test::source_dir() + "/docs/formats.md");
   const size_t begin = page.find("```toml\n");
   REQUIRE(begin != std::string::npos);
   const size_t text = begin + 8, end = page.find("```", text);

@@ -4,6 +4,7 @@
 
 #include "data/store_reader.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 
 using namespace temper;
@@ -21,7 +22,7 @@ struct Shop {
   TemporaryFolder folder;
 
   ProgramResult run(const Arguments& arguments) const {
-    return run_program(TEMPER_BINARY, arguments, folder.path());
+    return run_program(test::temper_binary(), arguments, folder.path());
   }
   std::string done(const Arguments& arguments) const {
     const ProgramResult result = run(arguments);

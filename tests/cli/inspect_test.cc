@@ -4,6 +4,7 @@
 #include "core/json.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
@@ -45,7 +46,7 @@ struct Inspected {
     if (!what.empty()) arguments.push_back(what);
     arguments.push_back(path.string());
     arguments.insert(arguments.end(), more.begin(), more.end());
-    return run_program(TEMPER_BINARY, arguments);
+    return run_program(test::temper_binary(), arguments);
   }
   std::string text(const std::string& what, const std::vector<std::string>& more = {}) const {
     const ProgramResult result = run(what, more);
@@ -182,14 +183,16 @@ TEST_CASE("inspect sql reads and cannot write") {
 TEST_CASE("inspect says what is missing") {
   const Inspected store;
   REQUIRE(contains(store.error("curve", {"--run", "9"}), "no such run"));
-  const ProgramResult absent = run_program(TEMPER_BINARY, {"inspect", "/nowhere/at/all"});
+  const ProgramResult absent = run_program(test::temper_binary(), {"inspect", "/nowhere/at/all"});
   REQUIRE(absent.exit_code == 2);
   REQUIRE(contains(absent.err, "no such database"));
   const TemporaryFolder empty;
   { const Store nothing_yet(empty.path()); }
-  REQUIRE(run_program(TEMPER_BINARY, {"inspect", empty.path().string()}).out ==
+  REQUIRE(run_program(test::temper_binary(), {"inspect", empty.path().string()}).out ==
           "no run was recorded yet\n");
-  REQUIRE(run_program(TEMPER_BINARY, {"inspect", "curve", empty.path().string()}).exit_code == 2);
+  REQUIRE(
+      run_program(test::temper_binary(), {"inspect", "curve", empty.path().string()}).exit_code ==
+      2);
 }
 
 TEST_CASE("inspect migrate brings an older database forward") {

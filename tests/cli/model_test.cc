@@ -3,6 +3,7 @@
 
 #include "core/file.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 #include "tests/support/shared.h"
 #include "tests/support/temporary_dir.h"
@@ -12,7 +13,7 @@ namespace {
 
 ProgramResult model(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "model");
-  return run_program(TEMPER_BINARY, arguments);
+  return run_program(test::temper_binary(), arguments);
 }
 
 TEST_CASE("cli: model init, info and convert on the tiny preset") {

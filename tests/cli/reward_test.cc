@@ -4,6 +4,7 @@
 #include "data/store_reader.h"
 #include "data/store_step.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 
 using namespace temper;
@@ -11,7 +12,7 @@ using namespace temper;
 namespace {
 
 ProgramResult temper_with(const std::vector<std::string>& arguments) {
-  return run_program(TEMPER_BINARY, arguments);
+  return run_program(test::temper_binary(), arguments);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include "data/tokenizer_export.h"
 #include "model/checkpoint/hf_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 #include "tests/support/small_models.h"
 
@@ -27,7 +28,7 @@ struct Bench {
   }
   ProgramResult run(const std::string& command, std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {command, "--model", model, "--quiet"});
-    return run_program(TEMPER_BINARY, arguments);
+    return run_program(test::temper_binary(), arguments);
   }
 };
 

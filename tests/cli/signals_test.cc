@@ -12,6 +12,7 @@
 #include "data/store_reader.h"
 #include "model/checkpoint/hf_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 
 using namespace temper;
@@ -25,7 +26,7 @@ using Arguments = std::vector<std::string>;
 class RunningTemper {
  public:
   RunningTemper(Arguments arguments, const fs::path& where) {
-    arguments.insert(arguments.begin(), TEMPER_BINARY);
+    arguments.insert(arguments.begin(), test::temper_binary());
     std::vector<char*> argv;
     for (std::string& argument : arguments) argv.push_back(argument.data());
     argv.push_back(nullptr);
@@ -84,7 +85,7 @@ struct Workshop {
 
   Workshop() {
     const auto done = [&](const Arguments& arguments) {
-      REQUIRE(run_program(TEMPER_BINARY, arguments, folder.path()).exit_code == 0);
+      REQUIRE(run_program(test::temper_binary(), arguments, folder.path()).exit_code == 0);
     };
     done({"model", "init", "--preset", "tiny", "--out", "init"});
     done({"data", "countdown", "--out", "train.jsonl", "--count", "50", "--demonstrations"});

@@ -7,6 +7,7 @@
 #include "data/store_reader.h"
 #include "model/checkpoint/hf_folder.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 #include "tests/support/shared.h"
 
@@ -32,7 +33,7 @@ struct Workshop {
     done({"data", "countdown", "--out", "test.jsonl", "--count", "4", "--split", "test"});
   }
   ProgramResult run(const Arguments& arguments) const {
-    return run_program(TEMPER_BINARY, arguments, folder.path());
+    return run_program(test::temper_binary(), arguments, folder.path());
   }
   // Runs what must go well; returns the standard output.
   std::string done(const Arguments& arguments) const {

@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "data/tokenizer_export.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 
 using namespace temper;
@@ -12,7 +13,7 @@ struct Bench {
   Bench() { write_tiny_tokenizer(folder.path()); }
   ProgramResult tokenize(std::vector<std::string> arguments) const {
     arguments.insert(arguments.begin(), {"tokenize", "--model", folder.path().string()});
-    return run_program(TEMPER_BINARY, arguments);
+    return run_program(test::temper_binary(), arguments);
   }
 
   TemporaryFolder folder;

@@ -7,13 +7,14 @@
 #include "data/store_reader.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
 namespace {
 
 std::string documentation() {
-  return read_file(std::filesystem::path(TEMPER_SOURCE_DIR) / "docs" / "database.md");
+  return read_file(std::filesystem::path(test::source_dir()) / "docs" / "database.md");
 }
 
 std::vector<std::string> documented_queries() {

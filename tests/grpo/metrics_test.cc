@@ -9,6 +9,7 @@
 #include "grpo/text_metrics.h"
 #include "tests/grpo/grpo_run.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
@@ -16,7 +17,7 @@ namespace {
 
 // The names in the first column of the section "Metrics": `a/b`, `c` stands for a/b and a/c.
 std::set<std::string> documented_names() {
-  std::istringstream text(read_file(TEMPER_SOURCE_DIR "/docs/objectives.md"));
+  std::istringstream text(read_file(test::source_dir() + "/docs/objectives.md"));
   std::set<std::string> names;
   std::string line, prefix;
   bool inside = false;

@@ -8,6 +8,7 @@
 #include "reward/composite.h"
 #include "reward/scoring_pool.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/temporary_dir.h"
 
 using namespace temper;
@@ -146,7 +147,7 @@ TEST_CASE("what a program writes to standard error is kept") {
 
 TEST_CASE("the Python example of the documentation judges") {
   if (!has_python()) return;
-  const auto rule = rule_of("python3 " TEMPER_SOURCE_DIR "/docs/examples/reward.py");
+  const auto rule = rule_of("python3 " + test::source_dir() + "/docs/examples/reward.py");
   const Verdict right = rule->score({.completion = "<think>hm</think> 7\n", .gold = "7"});
   INFO(right.reason);
   CHECK(right.status == VerdictStatus::ok);

@@ -8,6 +8,7 @@
 #include "reward/spec.h"
 #include "tests/reward/code/sealed.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
@@ -38,7 +39,7 @@ void run_example(const std::string& rule, const std::string& line) {
 }  // namespace
 
 TEST_CASE("the examples of the documentation hold, some accepted and some rejected for each rule") {
-  std::istringstream page(read_file(std::string(TEMPER_SOURCE_DIR) + "/docs/rewards.md"));
+  std::istringstream page(read_file(test::source_dir() + "/docs/rewards.md"));
   std::string line, rule;
   std::map<std::string, int> accepted, rejected;
   const bool can_seal = test::sealed_sandbox() != nullptr;

@@ -8,6 +8,7 @@
 #include "reward/math/checker.h"
 #include "reward/math/extract.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
@@ -17,7 +18,7 @@ struct Problem {
   std::string gold, solution;
 };
 
-const std::filesystem::path kData = std::filesystem::path(TEMPER_SOURCE_DIR) / "../shared/data";
+const std::filesystem::path kData = std::filesystem::path(test::source_dir()) / "../shared/data";
 
 std::vector<Problem> read_problems(const std::string& file, const char* gold,
                                    const char* solution) {

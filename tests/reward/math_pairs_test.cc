@@ -9,6 +9,7 @@
 #include "reward/math/checker.h"
 #include "reward/math/extract.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 
 using namespace temper;
 
@@ -20,8 +21,7 @@ struct Pair {
 };
 
 std::vector<Pair> read_pairs() {
-  std::istringstream file(
-      read_file(std::string(TEMPER_SOURCE_DIR) + "/tests/reward/math_pairs.txt"));
+  std::istringstream file(read_file(test::source_dir() + "/tests/reward/math_pairs.txt"));
   std::vector<Pair> pairs;
   std::string line, form;
   while (std::getline(file, line)) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <stdexcept>
 #include <string>
+#include "tests/support/paths.h"
 
 namespace temper::test {
 
@@ -13,7 +14,7 @@ namespace temper::test {
 // relative path is taken from the repository's root, or else from where the test runs. Throws if
 // the variable names no folder: a slip in it must not pass for a test that was skipped.
 inline std::filesystem::path golden_dir() {
-  const std::filesystem::path root = TEMPER_SOURCE_DIR;
+  const std::filesystem::path root = source_dir();
   const char* named = std::getenv("TEMPER_GOLDEN");
   if (named == nullptr || *named == '\0') return root / "../shared/golden";
   for (const std::filesystem::path& dir : {root / named, std::filesystem::path(named)})
@@ -22,7 +23,7 @@ inline std::filesystem::path golden_dir() {
 }
 
 inline std::filesystem::path shared_data_dir() {
-  return TEMPER_SOURCE_DIR "/../shared/data";
+  return source_dir() + "/../shared/data";
 }
 
 // Whether `path` exists; says on stderr that the test is skipped if not.
