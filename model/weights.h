@@ -32,15 +32,14 @@ struct GqaWeights {
 };
 
 struct MlpWeights {
-  Tensor gate_proj, up_proj;  // [I, d]
-  Tensor down_proj;           // [d, I]
+  Tensor gate_up_proj;  // [2I, d]  rows: gate_proj, up_proj
+  Tensor down_proj;     // [d, I]
 };
 
 struct MoeWeights {
   Tensor gate;                     // [E, d]  the router
   Tensor e_score_correction_bias;  // [E] always f32; moved by rule, never by the optimiser
-  Tensor experts_gate_proj;        // [E, I, d]  the experts, stacked
-  Tensor experts_up_proj;          // [E, I, d]
+  Tensor experts_gate_up_proj;     // [E, 2I, d]  the experts, stacked; rows: gate_proj, up_proj
   Tensor experts_down_proj;        // [E, d, I]
   MlpWeights shared_experts;       // I = n_shared_experts * moe_intermediate_size
 };
@@ -80,9 +79,12 @@ enum class TensorRole {
 };
 
 struct NamedTensor {
-  std::string name;  // the published name, e.g. "model.layers.3.mlp.experts.*.up_proj.weight"
+  std::string name;  // e.g. "model.layers.3.mlp.experts.*.down_proj.weight"
   TensorRole role;
   Tensor* tensor;  // points into the ModelWeights that was walked
+  // The published names of what it holds: `name` alone, or those of matrices of one size that lie
+  // one after another (in each expert), so that one product serves them all.
+  std::vector<std::string> parts;
 };
 
 // Every tensor that the config has, in a fixed order; a tied lm_head is not listed. Two structs

@@ -8,27 +8,43 @@ namespace {
 
 constexpr std::string_view kLayers = "model.layers.";
 
+// Shapes without memory have no slices: of them only the shape is taken.
+
+// Part p of a tensor's rows.
+Tensor part_of(const Tensor& whole, int64_t p, int64_t parts) {
+  if (parts == 1) return whole;
+  const int64_t rows = whole.dim(0) / parts;
+  return whole.data == nullptr ? make_tensor(nullptr, whole.dtype, {rows, whole.dim(1)})
+                               : whole.slice_rows(p * rows, rows);
+}
+
+// One matrix of a stack.
+Tensor expert_of(const Tensor& stack, int64_t e) {
+  if (stack.data == nullptr) return make_tensor(nullptr, stack.dtype, {stack.dim(1), stack.dim(2)});
+  return stack.slice_rows(e, 1).reshape({stack.dim(1), stack.dim(2)});
+}
+
+std::string name_of_expert(std::string name, int64_t e) {
+  const size_t star = name.find('*');
+  require(star != std::string::npos, "a stack of experts without '*' in its name");
+  return name.replace(star, 1, std::to_string(e));
+}
+
 }  // namespace
 
 std::vector<PublishedTensor> published_tensors(ModelWeights& weights, const ModelConfig& config) {
   std::vector<PublishedTensor> published;
   for (const NamedTensor& named : tensors_of(weights, config)) {
-    if (named.role != TensorRole::experts) {
-      published.push_back({named.name, named.role, *named.tensor});
-      continue;
-    }
-    const size_t star = named.name.find('*');
-    require(star != std::string::npos, "a stack of experts without '*' in its name");
-    const int64_t experts = named.tensor->dim(0);
-    for (int64_t e = 0; e < experts; ++e) {
-      std::string name = named.name;
-      name.replace(star, 1, std::to_string(e));
-      // Shapes without memory have no slices: only the shape is taken.
-      const Tensor& stack = *named.tensor;
-      const Tensor one = stack.data == nullptr
-                             ? make_tensor(nullptr, stack.dtype, {stack.dim(1), stack.dim(2)})
-                             : stack.slice_rows(e, 1).reshape({stack.dim(1), stack.dim(2)});
-      published.push_back({std::move(name), named.role, one});
+    const auto parts = static_cast<int64_t>(named.parts.size());
+    for (int64_t p = 0; p < parts; ++p) {
+      const std::string& name = named.parts[static_cast<size_t>(p)];
+      if (named.role != TensorRole::experts) {
+        published.push_back({name, named.role, part_of(*named.tensor, p, parts)});
+        continue;
+      }
+      for (int64_t e = 0; e < named.tensor->dim(0); ++e)
+        published.push_back(
+            {name_of_expert(name, e), named.role, part_of(expert_of(*named.tensor, e), p, parts)});
     }
   }
   return published;

@@ -16,7 +16,7 @@ struct PublishedTensor {
   Tensor part;  // a view into the weights
 };
 
-// Every tensor that a checkpoint of this config must have, in tensors_of()'s order.
+// Every tensor that a checkpoint of this config must have: the parts of tensors_of(), in order.
 std::vector<PublishedTensor> published_tensors(ModelWeights& weights, const ModelConfig& config);
 
 // Whether a checkpoint may hold `name` although nothing is loaded from it: the copies of embedding

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "model/checkpoint/gguf.h"
+#include "model/checkpoint/hf_names.h"
 #include "model/checkpoint/import.h"
 
 namespace temper {
@@ -131,14 +132,14 @@ std::string gguf_name(const std::string& name) {
   return "";
 }
 
-void fill(const NamedTensor& named, const GgufTensor& source, const ModelConfig& config) {
+void fill(const PublishedTensor& named, const GgufTensor& source, const ModelConfig& config) {
   const bool is_query = named.name.find("self_attn.q_proj") != std::string::npos;
   const bool is_key = named.name.find("self_attn.k_proj") != std::string::npos;
-  if (!is_query && !is_key) return dequantize_ggml(source, named.tensor->get<float>());
+  if (!is_query && !is_key) return dequantize_ggml(source, named.part.get<float>());
   std::vector<float> pairs(static_cast<size_t>(source.numel()));
   dequantize_ggml(source, pairs.data());
   const int64_t heads = is_query ? config.num_attention_heads : config.num_key_value_heads;
-  pairs_to_halves(pairs.data(), named.tensor->get<float>(), heads, config.head_dim,
+  pairs_to_halves(pairs.data(), named.part.get<float>(), heads, config.head_dim,
                   source.numel() / (heads * config.head_dim));
 }
 
@@ -167,18 +168,18 @@ ImportedModel import_gguf(Context& ctx, const std::filesystem::path& path) {
   model.vocabulary = read_vocabulary(file, model.config);
   model.weights = allocate_weights(model.config, DType::f32);
   std::set<std::string> used = {"rope_freqs.weight"};
-  std::vector<std::pair<NamedTensor, const GgufTensor*>> jobs;
+  std::vector<std::pair<PublishedTensor, const GgufTensor*>> jobs;
   std::string problems;
-  for (const NamedTensor& named : tensors_of(model.weights.view, model.config)) {
+  for (const PublishedTensor& named : published_tensors(model.weights.view, model.config)) {
     const std::string name = gguf_name(named.name);
     const GgufTensor* tensor = file.find(name);
     used.insert(name);
-    const std::vector<int64_t> shape(named.tensor->shape.begin(),
-                                     named.tensor->shape.begin() + named.tensor->rank);
+    const std::vector<int64_t> shape(named.part.shape.begin(),
+                                     named.part.shape.begin() + named.part.rank);
     if (tensor == nullptr)
       problems += "\n    " + name + ": missing";
     else if (tensor->shape != shape)
-      problems += "\n    " + name + ": its shape is not " + named.tensor->shape_text();
+      problems += "\n    " + name + ": its shape is not " + named.part.shape_text();
     else
       jobs.emplace_back(named, tensor);
   }

@@ -69,7 +69,9 @@ class Reader {
         at_(file.data() + sizeof(Header)),
         end_(file.data() + file.size()) {}
 
-  void read(Tensor& tensor) { std::memcpy(tensor.data, take(tensor.numel()), 4 * count(tensor)); }
+  void read(const Tensor& tensor) {
+    std::memcpy(tensor.data, take(tensor.numel()), 4 * count(tensor));
+  }
 
   // Query and key rows lie with the pairs of a rotation side by side.
   void read_rotated(Tensor& tensor, int64_t heads) {
@@ -106,6 +108,7 @@ class Reader {
 
 void read_weights(Reader& reader, ModelWeights& weights, const ModelConfig& config) {
   auto& layers = weights.layers;
+  const int64_t inner = config.intermediate_size;
   reader.read(weights.embed_tokens);
   for (auto& layer : layers) reader.read(layer.input_layernorm);
   for (auto& layer : layers) reader.read_rotated(layer.gqa.q_proj, config.num_attention_heads);
@@ -113,9 +116,9 @@ void read_weights(Reader& reader, ModelWeights& weights, const ModelConfig& conf
   for (auto& layer : layers) reader.read(layer.gqa.v_proj);
   for (auto& layer : layers) reader.read(layer.gqa.o_proj);
   for (auto& layer : layers) reader.read(layer.post_attention_layernorm);
-  for (auto& layer : layers) reader.read(layer.mlp.gate_proj);
+  for (auto& layer : layers) reader.read(layer.mlp.gate_up_proj.slice_rows(0, inner));
   for (auto& layer : layers) reader.read(layer.mlp.down_proj);
-  for (auto& layer : layers) reader.read(layer.mlp.up_proj);
+  for (auto& layer : layers) reader.read(layer.mlp.gate_up_proj.slice_rows(inner, inner));
   reader.read(weights.norm);
   // Tables of cosines and sines, which every reader recomputes.
   reader.skip(config.max_position_embeddings * config.head_dim);

@@ -88,7 +88,9 @@ ResumedState load_training_state(const fs::path& dir, OwnedWeights& weights,
   if (file.metadata("layout") != layout_of(weights.view, config))
     throw UserError({.what = "the saved moments belong to a model of another shape",
                      .where = file.path().string(),
-                     .hint = "config.json and training_state.safetensors must be of one save"});
+                     .hint =
+                         "config.json and training_state.safetensors must be of one save, and of "
+                         "a version that lays the weights out as this one does"});
   read_moment(file, "m", m);
   read_moment(file, "v", v);
   return resumed;

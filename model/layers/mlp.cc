@@ -10,35 +10,34 @@ void mlp_forward(const LayerEnv& env, Tensor y, MlpSaved* saved, Tensor x, const
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   Arena& arena = env.arena(saved != nullptr);
-  const int64_t tokens = x.rows(), inner = w.gate_proj.dim(0);
+  const int64_t tokens = x.rows(), inner = w.down_proj.cols();
 
-  Tensor gate = arena.tensor("mlp.gate", x.dtype, {tokens, inner});      // [T, I]
-  Tensor up = arena.tensor("mlp.up", x.dtype, {tokens, inner});          // [T, I]
-  Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});  // [T, I]
-  linear_forward(ctx, gate, x, w.gate_proj);
-  linear_forward(ctx, up, x, w.up_proj);
-  swiglu_forward(ctx, act, gate, up);
+  Tensor gate_up = arena.tensor("mlp.gate_up", x.dtype, {tokens, 2 * inner});  // [T, 2I]
+  Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});        // [T, I]
+  linear_forward(ctx, gate_up, x, w.gate_up_proj);
+  swiglu_forward(ctx, act, gate_up.slice_cols(0, inner), gate_up.slice_cols(inner, inner));
   linear_forward(ctx, y, act, w.down_proj);
 
-  if (saved != nullptr) *saved = {x, gate, up};
+  if (saved != nullptr) *saved = {x, gate_up};
 }
 
 void mlp_backward(const LayerEnv& env, Tensor dx, const MlpWeights& dw, Tensor dy,
                   const MlpSaved& saved, const MlpWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
-  const int64_t tokens = dy.rows(), inner = w.gate_proj.dim(0);
-  Tensor dact = ctx.scratch.tensor("mlp.dact", dy.dtype, {tokens, inner});    // [T, I]
-  Tensor dgate = ctx.scratch.tensor("mlp.dgate", dy.dtype, {tokens, inner});  // [T, I]
-  Tensor dup = ctx.scratch.tensor("mlp.dup", dy.dtype, {tokens, inner});      // [T, I]
-  Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});      // [T, I]
-  for (Tensor t : {dact, dgate, dup}) fill_zero(ctx, t);
+  const int64_t tokens = dy.rows(), inner = w.down_proj.cols();
+  Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});                // [T, I]
+  Tensor dact = ctx.scratch.tensor("mlp.dact", dy.dtype, {tokens, inner});              // [T, I]
+  Tensor dgate_up = ctx.scratch.tensor("mlp.dgate_up", dy.dtype, {tokens, 2 * inner});  // [T, 2I]
+  for (Tensor t : {dact, dgate_up}) fill_zero(ctx, t);
+  const Tensor gate = saved.gate_up.slice_cols(0, inner);
+  const Tensor up = saved.gate_up.slice_cols(inner, inner);
 
-  swiglu_forward(ctx, act, saved.gate, saved.up);
+  swiglu_forward(ctx, act, gate, up);
   linear_backward(ctx, {.dx = dact, .dw = dw.down_proj}, dy, act, w.down_proj);
-  swiglu_backward(ctx, dgate, dup, dact, saved.gate, saved.up);
-  linear_backward(ctx, {.dx = dx, .dw = dw.up_proj}, dup, saved.x, w.up_proj);
-  linear_backward(ctx, {.dx = dx, .dw = dw.gate_proj}, dgate, saved.x, w.gate_proj);
+  swiglu_backward(ctx, dgate_up.slice_cols(0, inner), dgate_up.slice_cols(inner, inner), dact, gate,
+                  up);
+  linear_backward(ctx, {.dx = dx, .dw = dw.gate_up_proj}, dgate_up, saved.x, w.gate_up_proj);
 }
 
 }  // namespace temper

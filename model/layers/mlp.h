@@ -7,8 +7,8 @@
 namespace temper {
 
 struct MlpSaved {
-  Tensor x;         // [T, d]  the input
-  Tensor gate, up;  // [T, I]  backward makes silu(gate) * up again: cheaper than to keep it
+  Tensor x;        // [T, d]  the input
+  Tensor gate_up;  // [T, 2I]  backward makes silu(gate) * up again: cheaper than to keep it
 };
 
 // y = down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.

@@ -40,7 +40,7 @@ struct ExpertInputs {
 ExpertInputs expert_inputs(Context& ctx, const MoeSaved& s) {
   const int64_t rows = s.plan.token_of.numel();
   const ExpertInputs in{ctx.scratch.tensor("moe.rows", s.x.dtype, {rows, s.x.cols()}),
-                        ctx.scratch.tensor("moe.act", s.x.dtype, {rows, s.gate.cols()})};
+                        ctx.scratch.tensor("moe.act", s.x.dtype, {rows, s.gate_up.cols() / 2})};
   gather_rows_forward(ctx, in.rows, s.x, s.plan.token_of);
   return in;
 }
@@ -55,14 +55,12 @@ void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const
   s.x = x;
   route_tokens(env, arena, s, w);
 
-  const int64_t rows = s.plan.token_of.numel(), d = x.cols(), inner = w.experts_gate_proj.dim(1);
-  s.gate = arena.tensor("moe.gate", x.dtype, {rows, inner});  // [T*K, I]
-  s.up = arena.tensor("moe.up", x.dtype, {rows, inner});      // [T*K, I]
-  s.out = arena.tensor("moe.out", x.dtype, {rows, d});        // [T*K, d]
+  const int64_t rows = s.plan.token_of.numel(), d = x.cols(), inner = w.experts_down_proj.dim(2);
+  s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});  // [T*K, 2I]
+  s.out = arena.tensor("moe.out", x.dtype, {rows, d});                  // [T*K, d]
   const ExpertInputs in = expert_inputs(ctx, s);
-  grouped_linear_forward(ctx, s.gate, in.rows, w.experts_gate_proj, s.plan.offsets);
-  grouped_linear_forward(ctx, s.up, in.rows, w.experts_up_proj, s.plan.offsets);
-  swiglu_forward(ctx, in.act, s.gate, s.up);
+  grouped_linear_forward(ctx, s.gate_up, in.rows, w.experts_gate_up_proj, s.plan.offsets);
+  swiglu_forward(ctx, in.act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
   grouped_linear_forward(ctx, s.out, in.act, w.experts_down_proj, s.plan.offsets);
 
   if (env.config.n_shared_experts > 0) {
@@ -79,33 +77,32 @@ void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor d
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const DType dtype = dy.dtype;
-  const int64_t tokens = dy.rows(), rows = s.gate.rows(), d = dy.cols();
-  const int64_t inner = w.experts_gate_proj.dim(1), experts = w.gate.dim(0);
+  const int64_t tokens = dy.rows(), rows = s.gate_up.rows(), d = dy.cols();
+  const int64_t inner = w.experts_down_proj.dim(2), experts = w.gate.dim(0);
   Tensor dweights = ctx.scratch.tensor("moe.dweights", stat_dtype(dtype),
                                        {tokens, s.route.weights.cols()});  // [T, K]
   Tensor dlogits =
-      ctx.scratch.tensor("moe.dlogits", stat_dtype(dtype), {tokens, experts});  // [T, E]
-  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});               // [T*K, d]
-  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});           // [T*K, I]
-  Tensor dgate = ctx.scratch.tensor("moe.dgate", dtype, {rows, inner});         // [T*K, I]
-  Tensor dup = ctx.scratch.tensor("moe.dup", dtype, {rows, inner});             // [T*K, I]
-  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});             // [T*K, d]
-  for (Tensor t : {dweights, dlogits, dout, dact, dgate, dup, drows}) fill_zero(ctx, t);
+      ctx.scratch.tensor("moe.dlogits", stat_dtype(dtype), {tokens, experts});     // [T, E]
+  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                  // [T*K, d]
+  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});              // [T*K, I]
+  Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dtype, {rows, 2 * inner});  // [T*K, 2I]
+  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                // [T*K, d]
+  for (Tensor t : {dweights, dlogits, dout, dact, dgate_up, drows}) fill_zero(ctx, t);
 
   if (env.config.n_shared_experts > 0)
     mlp_backward(env, dx, dw.shared_experts, dy, s.shared, w.shared_experts);
 
   // The routed experts, last product first.
   const ExpertInputs in = expert_inputs(ctx, s);
-  swiglu_forward(ctx, in.act, s.gate, s.up);
+  const Tensor gate = s.gate_up.slice_cols(0, inner), up = s.gate_up.slice_cols(inner, inner);
+  swiglu_forward(ctx, in.act, gate, up);
   combine_backward(ctx, dout, dweights, dy, s.out, s.route.weights, s.plan.row_of);
   grouped_linear_backward(ctx, {.dx = dact, .dw = dw.experts_down_proj}, dout, in.act,
                           w.experts_down_proj, s.plan.offsets);
-  swiglu_backward(ctx, dgate, dup, dact, s.gate, s.up);
-  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_up_proj}, dup, in.rows,
-                          w.experts_up_proj, s.plan.offsets);
-  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_proj}, dgate, in.rows,
-                          w.experts_gate_proj, s.plan.offsets);
+  swiglu_backward(ctx, dgate_up.slice_cols(0, inner), dgate_up.slice_cols(inner, inner), dact, gate,
+                  up);
+  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_up_proj}, dgate_up, in.rows,
+                          w.experts_gate_up_proj, s.plan.offsets);
   gather_rows_backward(ctx, dx, drows, s.plan.row_of);
 
   // The gate: from the weights of the chosen, and from the balance loss.

@@ -13,7 +13,7 @@ struct MoeSaved {
   Tensor x;             // [T, d]  the input
   RouterOutputs route;  // experts [T, K] i32, weights [T, K], scores [T, E]
   ExpertPlan plan;      // rows sorted by expert
-  Tensor gate, up;      // [T*K, I]  of each sorted row
+  Tensor gate_up;       // [T*K, 2I]  of each sorted row
   Tensor out;           // [T*K, d]  the experts' outputs
   MlpSaved shared;
 };

@@ -86,8 +86,8 @@ TEST_CASE("weights: initialisation is normal, by seed, and the same in f32 and f
   OwnedWeights a = allocate_weights(config, DType::f32), b = allocate_weights(config, DType::f64);
   initialize_weights(a.view, config, 3);
   initialize_weights(b.view, config, 3);
-  const Tensor &single = a.view.layers[1].moe.experts_up_proj,
-               &twice = b.view.layers[1].moe.experts_up_proj;
+  const Tensor &single = a.view.layers[1].moe.experts_gate_up_proj,
+               &twice = b.view.layers[1].moe.experts_gate_up_proj;
   double sum = 0, squares = 0;
   for (int64_t i = 0; i < single.numel(); ++i) {
     REQUIRE(single.get<float>()[i] == twice.get<double>()[i]);
@@ -100,8 +100,8 @@ TEST_CASE("weights: initialisation is normal, by seed, and the same in f32 and f
   CHECK(a.view.norm.get<float>()[5] == 1.0f);
   CHECK(a.view.layers[1].moe.e_score_correction_bias.get<float>()[0] == 0.0f);
   // No two tensors and no two rows share their numbers.
-  CHECK(a.view.layers[1].moe.experts_up_proj.row<float>(0)[0] !=
-        a.view.layers[1].moe.experts_gate_proj.row<float>(0)[0]);
+  const int64_t inner = config.moe_intermediate_size;  // gate_proj's rows, then up_proj's
+  CHECK(single.row<float>(inner)[0] != single.row<float>(0)[0]);
   CHECK(single.row<float>(0)[0] != single.row<float>(1)[0]);
   initialize_weights(b.view, config, 4);
   CHECK(single.get<float>()[0] != twice.get<double>()[0]);

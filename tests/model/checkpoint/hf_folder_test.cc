@@ -111,8 +111,8 @@ TEST_CASE("model folder: V3's FP8 form has its names and types and loads within 
   CHECK(file.find("model.embed_tokens.weight")->dtype == "BF16");
   CHECK(file.find("model.layers.1.mlp.gate.e_score_correction_bias")->dtype == "F32");
   LoadedModel loaded = load_model(ctx, dir / "m", DType::f32);
-  const Tensor &a = weights.view.layers[1].moe.experts_up_proj,
-               &b = loaded.weights.view.layers[1].moe.experts_up_proj;
+  const Tensor &a = weights.view.layers[1].moe.experts_gate_up_proj,
+               &b = loaded.weights.view.layers[1].moe.experts_gate_up_proj;
   double worst = 0;
   for (int64_t i = 0; i < a.numel(); ++i)
     worst = std::max(worst, std::abs(double{a.get<float>()[i]} - b.get<float>()[i]));
