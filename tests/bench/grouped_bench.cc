@@ -10,57 +10,16 @@
 #include <string>
 #include <vector>
 
-#include "core/arena.h"
-#include "core/context.h"
-#include "core/cuda/runtime.h"
 #include "model/ops/cuda/grouped_gemm.h"
+#include "tests/bench/gpu_bench.h"
 
 using namespace temper;
+using namespace temper::bench;
 
 namespace {
 
 enum class Product { forward, input_grad, weight_grad };
 constexpr const char* kNames[] = {"forward", "input gradient", "weight gradient"};
-
-// About normal numbers of standard deviation 1, as bf16 bits.
-std::vector<uint16_t> random_bf16(size_t count, uint64_t seed) {
-  std::vector<uint16_t> all(count);
-  uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
-  for (uint16_t& x : all) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    const auto part = [&](int shift) { return static_cast<float>(state >> shift & 0xFFFF); };
-    const float value = (part(16) + part(32) + part(48) - 98302.5F) / 32768.0F;
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    x = static_cast<uint16_t>(bits >> 16);
-  }
-  return all;
-}
-float widen(uint16_t x) {
-  const uint32_t bits = static_cast<uint32_t>(x) << 16;
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
-}
-
-struct Device16 {
-  Buffer buffer;
-  Tensor view;
-};
-// A [rows, cols] bf16 tensor whose rows are `stride` apart, filled by repeating `from`.
-Device16 make(const std::vector<uint16_t>& from, int64_t rows, int64_t cols, int64_t stride) {
-  const size_t bytes = static_cast<size_t>(rows * stride) * 2;
-  Device16 out{Buffer(bytes, Device::cuda), {}};
-  auto* data = static_cast<char*>(out.buffer.data());
-  size_t have = std::min(bytes, from.size() * 2);
-  cuda::check(cudaMemcpy(data, from.data(), have, cudaMemcpyHostToDevice));
-  for (; have < bytes; have += std::min(have, bytes - have))
-    cuda::check(
-        cudaMemcpy(data + have, data, std::min(have, bytes - have), cudaMemcpyDeviceToDevice));
-  out.view = make_tensor(data, DType::bf16, {rows, cols}, Device::cuda);
-  out.view.row_stride = stride;
-  return out;
-}
 
 void run(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor b, Tensor offsets) {
   const int major = ctx.cuda->properties.major;
@@ -69,13 +28,6 @@ void run(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor 
   if (product == Product::input_grad) cuda::grouped_input_grad(ctx, c, a, b, offsets);
   if (product == Product::weight_grad) cuda::grouped_weight_grad(ctx, c, a, b, offsets);
   ctx.cuda->properties.major = major;
-}
-
-Buffer to_device(const std::vector<int32_t>& numbers) {
-  Buffer buffer(numbers.size() * 4, Device::cuda);
-  cuda::check(
-      cudaMemcpy(buffer.data(), numbers.data(), numbers.size() * 4, cudaMemcpyHostToDevice));
-  return buffer;
 }
 
 // Runs one product over C of these bytes and returns what C holds then.
@@ -205,28 +157,6 @@ std::vector<int32_t> split(int64_t rows, int64_t groups, double skew) {
   return sizes;
 }
 
-float median_ms(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor b,
-                Tensor offsets, const Buffer& flush) {
-  cudaEvent_t begin = nullptr, end = nullptr;
-  cuda::check(cudaEventCreate(&begin));
-  cuda::check(cudaEventCreate(&end));
-  std::vector<float> times;
-  for (int i = 0; i < (hopper ? 13 : 4); ++i) {
-    cuda::check(cudaMemsetAsync(flush.data(), i, flush.bytes(), ctx.cuda->stream));
-    cuda::check(cudaEventRecord(begin, ctx.cuda->stream));
-    run(ctx, product, hopper, c, a, b, offsets);
-    cuda::check(cudaEventRecord(end, ctx.cuda->stream));
-    cuda::check(cudaEventSynchronize(end));
-    float ms = 0;
-    cuda::check(cudaEventElapsedTime(&ms, begin, end));
-    if (i >= 2) times.push_back(ms);
-  }
-  cuda::check(cudaEventDestroy(begin));
-  cuda::check(cudaEventDestroy(end));
-  std::sort(times.begin(), times.end());
-  return times[times.size() / 2];
-}
-
 void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& numbers,
                 const Buffer& flush) {
   std::vector<int32_t> ends(1, 0);
@@ -248,7 +178,8 @@ void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& n
                                                         : dw.view;
       const Tensor a = product == Product::forward ? x.view : y.view;
       const Tensor b = product == Product::weight_grad ? x.view : w;
-      const float ms = median_ms(ctx, product, hopper, c, a, b, at, flush);
+      const float ms =
+          median_ms(ctx, flush, hopper ? 11 : 3, [&] { run(ctx, product, hopper, c, a, b, at); });
       std::printf(" %6.1f", flops / double(ms) * 1e-9);
     }
     std::printf(hopper ? "  |" : "\n");

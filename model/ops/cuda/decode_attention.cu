@@ -1,6 +1,8 @@
 #include "model/ops/cuda/decode_attention.h"
 
+#include "model/ops/cuda/gqa_decode_bf16.h"
 #include "model/ops/cuda/kernel.h"
+#include "model/ops/cuda/mla_decode_hopper.h"
 #include "model/ops/cuda/pack.h"
 
 namespace temper::cuda {
@@ -227,6 +229,7 @@ void cache_write(Context& ctx, Tensor cache, Tensor values, Tensor slots) {
 void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor q_rope,
                           Tensor cache, const PagedRows& rows, double scale) {
   if (q_latent.rows() == 0) return;
+  if (mla_decode_hopper(ctx, o_latent, q_latent, q_rope, cache, rows, scale)) return;
   const int heads = static_cast<int>(q_latent.dim(1)), latent = static_cast<int>(q_latent.cols());
   const int width = static_cast<int>(cache.cols());
   dispatch(o_latent.dtype, [&]<class T>() {
@@ -247,6 +250,7 @@ void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor
 void gqa_decode_attention(Context& ctx, Tensor o, Tensor q, Tensor cache, const PagedRows& rows,
                           double scale) {
   if (q.rows() == 0) return;
+  if (gqa_decode_bf16(ctx, o, q, cache, rows, scale)) return;
   const int heads = static_cast<int>(q.dim(1)), dim = static_cast<int>(q.cols());
   const int kv_heads = static_cast<int>(cache.cols()) / (2 * dim);
   dispatch(o.dtype, [&]<class T>() {
