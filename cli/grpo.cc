@@ -68,10 +68,10 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                             .max_prompt_tokens = o.max_prompt_tokens},
                                            model, chat, cli.log);
   const int64_t longest = longest_sample(data.prompts, o);
-  if (o.replay_routing && model.config.n_routed_experts == 0)
+  if (o.replay_routing == RoutingReplay::on && model.config.n_routed_experts == 0)
     throw UserError({.what = "the model has no experts whose routing could be replayed",
-                     .where = "--replay-routing",
-                     .hint = "leave it out for a dense model"});
+                     .where = "--replay-routing on",
+                     .hint = "leave it out, or take auto, which is on where there are experts"});
   const bool with_reference = o.has_reference();
   const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
                                         {.dtype = o.training.dtype,

@@ -13,7 +13,7 @@ SampleOptions sample_options(const GrpoJob& job, int64_t step) {
   out.max_new_tokens = o.max_new_tokens;
   out.sampling = {o.temperature, o.top_k, o.top_p, o.min_p};
   out.kept = o.keep_sampling_mask;
-  out.experts = o.replay_routing;
+  out.experts = replays_routing(o, job.config);
   out.seed = static_cast<uint64_t>(o.training.seed);
   out.step = step;
   out.stop_ids = job.stop_ids;

@@ -166,7 +166,7 @@ void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& ou
 
 // How far the gates have moved from where the rollout went.
 void record_routing(const GrpoJob& job, StepWriter& writer, const UpdateReport& u) {
-  if (!job.options.replay_routing) return;
+  if (!replays_routing(job.options, job.config)) return;
   const auto tokens = static_cast<double>(u.replayed_tokens);
   const auto places =
       static_cast<double>(count_moe_layers(job.weights.view) * job.config.num_experts_per_tok);

@@ -176,8 +176,11 @@ void add_correction_options(OptionsTable& table, GrpoOptions& o) {
            "this a token; 0: off")
       .unit("nats")
       .at_least(0);
-  table.add("replay-routing", &o.replay_routing,
-            "tokens go to the experts that they met in the rollout (R3, DeepSeek-V3.2)");
+  table.add_choice(
+      "replay-routing", &o.replay_routing,
+      {{"auto", RoutingReplay::automatic}, {"on", RoutingReplay::on}, {"off", RoutingReplay::off}},
+      "in training, tokens go to the experts that they met in the rollout (R3, "
+      "DeepSeek-V3.2); auto: where the model has experts");
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 namespace temper {
 
 enum class KlPlace { loss, reward };
+enum class RoutingReplay { automatic, on, off };
 
 struct GrpoOptions {
   std::string preset = "none";    // of grpo/presets.h
@@ -72,7 +73,7 @@ struct GrpoOptions {
   std::string rollout_correction = "auto";  // or a CorrectionKind
   double correction_cap = 2.0, correction_floor = 0.5;
   double off_policy_delta = 0.0;
-  bool replay_routing = false;  // the rollout's experts in training
+  RoutingReplay replay_routing = RoutingReplay::automatic;  // the rollout's experts in training
   TrainingOptions training;
 
   bool has_reference() const { return kl_coef > 0.0; }
@@ -82,6 +83,9 @@ struct GrpoOptions {
 
 // The table of `temper grpo`, bound to `options`.
 OptionsTable grpo_options(GrpoOptions& options);
+
+// Whether training sends tokens to the rollout's experts: `automatic` does where there are any.
+bool replays_routing(const GrpoOptions& options, const ModelConfig& config);
 
 // The loss that the options ask for. `auto` corrects by token where the rollout is stale.
 GrpoLossParams loss_params(const GrpoOptions& options);

@@ -120,6 +120,11 @@ GrpoLossParams loss_params(const GrpoOptions& o) {
   return p;
 }
 
+bool replays_routing(const GrpoOptions& o, const ModelConfig& config) {
+  if (o.replay_routing == RoutingReplay::automatic) return config.n_routed_experts > 0;
+  return o.replay_routing == RoutingReplay::on;
+}
+
 std::vector<std::string> check_grpo_options(const GrpoOptions& o) {
   check_objective(o);
   check_kl(o);

@@ -94,7 +94,6 @@ TEST_CASE("metrics: docs/objectives.md has every name that a run logs, and no ot
   o.steps = 1;
   o.kl_coef = 0.1;
   o.training.mtp_weight = 0.1;
-  o.replay_routing = true;
   test::GrpoRun r(o, test::kPlain);
   r.run();
   std::set<std::string> logged;

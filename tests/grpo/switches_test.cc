@@ -330,8 +330,7 @@ TEST_CASE("switches: routing replay sends tokens where the rollout did") {
   o.inner_epochs = 2;
   o.kl_coef = 0.05;
   o.training.learning_rate = 3e-2;
-  o.replay_routing = true;
-  GrpoRun r(o, kPlain);
+  GrpoRun r(o, kPlain);  // on by default where there are experts
   r.run();
   const int64_t layers = count_moe_layers(r.weights.view);
   REQUIRE(layers > 0);
@@ -352,7 +351,7 @@ TEST_CASE("switches: routing replay sends tokens where the rollout did") {
   o.mini_batches = o.inner_epochs = 1;
   o.steps = 1;
   GrpoRun with(o, kPlain);
-  o.replay_routing = false;
+  o.replay_routing = RoutingReplay::off;
   GrpoRun without(o, kPlain);
   with.run(), without.run();
   CHECK(with.curve("routing/agreement") == std::vector<double>{1.0});
@@ -364,7 +363,6 @@ TEST_CASE("switches: recompute and micro-batches change nothing under replay") {
   Options o;
   o.steps = 1;
   o.mini_batches = 2;
-  o.replay_routing = true;
   GrpoRun plain(o, kPlain, toy_config(), DType::f64, 1 << 20);
   o.training.recompute = true;
   GrpoRun recomputed(o, kPlain, toy_config(), DType::f64, 40);
