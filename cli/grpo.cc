@@ -23,6 +23,12 @@ int64_t longest_sample(const std::vector<Prompt>& prompts, const GrpoOptions& o)
   return static_cast<int64_t>(longest) + o.max_new_tokens;
 }
 
+// What one update has at most, if each of its samples is of `length`. Units: tokens.
+int64_t update_tokens(const GrpoOptions& o, int64_t length) {
+  const int64_t samples = o.prompts_per_step * o.samples_per_prompt;
+  return (samples + o.mini_batches - 1) / o.mini_batches * length;
+}
+
 // The cache that the rollout needs at most: all samples that run together, each of `length` tokens.
 int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t length) {
   const auto prompts =
@@ -78,6 +84,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                          .device = ctx.device,
                                          .longest_sequence = longest,
                                          .micro_batch_tokens = o.training.micro_batch_tokens,
+                                         .update_tokens = update_tokens(o, longest),
                                          .cache_bytes = cache_bytes(o, model.config, longest),
                                          .reference = with_reference});
   cli.log.info(plan.text());

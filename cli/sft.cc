@@ -1,5 +1,8 @@
 // temper sft: supervised fine-tuning.
+#include <algorithm>
+#include <functional>
 #include <memory>
+#include <numeric>
 
 #include "cli/training_run.h"
 #include "core/device.h"
@@ -37,6 +40,15 @@ SftSamples read_samples(const SftOptions& o, const ModelInUse& model, Logger& lo
   return out;
 }
 
+// Tokens of the `count` longest samples together: no batch of as many has more.
+int64_t most_tokens(const std::vector<Sample>& samples, int64_t count) {
+  std::vector<int64_t> lengths;
+  for (const Sample& sample : samples) lengths.push_back(static_cast<int64_t>(sample.ids.size()));
+  std::sort(lengths.begin(), lengths.end(), std::greater<>());
+  lengths.resize(std::min(lengths.size(), static_cast<size_t>(count)));
+  return std::accumulate(lengths.begin(), lengths.end(), int64_t{0});
+}
+
 void report(const SftResult& result, const SftOptions& o, Logger& log) {
   char line[160];
   std::snprintf(line, sizeof line, "sft: %lld steps, loss %.4f, %.0f tokens/s",
@@ -54,11 +66,13 @@ int run_sft(const SftOptions& o, Invocation& cli) {
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   const SftSamples samples = read_samples(o, model, cli.log);
-  const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
-                                        {.dtype = o.training.dtype,
-                                         .device = ctx.device,
-                                         .longest_sequence = o.max_tokens,
-                                         .micro_batch_tokens = o.training.micro_batch_tokens});
+  const MemoryPlan plan =
+      plan_training(model.config, train_options_of(o.training),
+                    {.dtype = o.training.dtype,
+                     .device = ctx.device,
+                     .longest_sequence = most_tokens(samples.train, 1),
+                     .micro_batch_tokens = o.training.micro_batch_tokens,
+                     .update_tokens = most_tokens(samples.train, o.batch_size)});
   cli.log.info(plan.text());
 
   TrainingRun run(ctx, cli,

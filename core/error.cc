@@ -18,6 +18,8 @@ std::string render(const Blame& blame) {
   return text;
 }
 
+}  // namespace
+
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
@@ -32,8 +34,6 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   }
   return row[b.size()];
 }
-
-}  // namespace
 
 UserError::UserError(Blame blame) : std::runtime_error(render(blame)), blame_(std::move(blame)) {}
 

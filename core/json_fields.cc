@@ -45,17 +45,45 @@ JsonFields::JsonFields(const JsonValue& object, std::string where, std::string p
                    .found = to_text(object).substr(0, 80)});
 }
 
+const JsonValue* JsonFields::find(const char* key) const {
+  asked_.insert(key);
+  return find_member(*object_, key);
+}
+
+// The member that may have been meant to be `key`; "" if there is none.
+std::string JsonFields::slip_for(const std::string& key) const {
+  for (const auto& member : object_->GetObject()) {
+    const std::string name(member.name.GetString(), member.name.GetStringLength());
+    if (asked_.count(name) == 0 && edit_distance(name, key) <= 2) return name;
+  }
+  return "";
+}
+
+void JsonFields::refuse_mistyped() const {
+  for (const std::string& key : asked_) {
+    if (object_->HasMember(key.c_str())) continue;
+    const std::string slip = slip_for(key);
+    if (!slip.empty())
+      throw UserError({.what = "unknown key '" + prefix_ + slip + "'",
+                       .where = where_,
+                       .hint = "did you mean '" + prefix_ + key + "'?"});
+  }
+}
+
 void JsonFields::fail(const char* key, const std::string& expected, const std::string& hint) const {
-  const JsonValue* value = find_member(*object_, key);
+  const JsonValue* value = find(key);
+  const std::string slip = value == nullptr ? slip_for(key) : "";
   throw UserError({.what = "key '" + prefix_ + key + (value ? "' is wrong" : "' is missing"),
                    .where = where_,
                    .expected = expected,
-                   .found = value ? to_text(*value).substr(0, 80) : "nothing",
-                   .hint = hint});
+                   .found = value          ? to_text(*value).substr(0, 80)
+                            : slip.empty() ? "nothing"
+                                           : "'" + prefix_ + slip + "'",
+                   .hint = slip.empty() ? hint : "did you mean '" + prefix_ + key + "'?"});
 }
 
 const JsonValue& JsonFields::need(const char* key, const char* expected) const {
-  const JsonValue* value = find_member(*object_, key);
+  const JsonValue* value = find(key);
   if (value == nullptr) fail(key, expected);
   return *value;
 }

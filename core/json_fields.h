@@ -2,6 +2,7 @@
 // expected and what was found.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ class JsonFields {
   // Throws UserError if `object` is not an object.
   JsonFields(const JsonValue& object, std::string where, std::string prefix = "");
 
-  bool has(const char* key) const { return find_member(*object_, key) != nullptr; }
+  bool has(const char* key) const { return find(key) != nullptr; }
 
   int64_t integer(const char* key, int64_t least, int64_t most = kMost) const;
   int64_t integer_or(const char* key, int64_t fallback, int64_t least, int64_t most = kMost) const;
@@ -40,16 +41,22 @@ class JsonFields {
   // Throws the UserError that these functions throw, for a caller's own check of `key`.
   [[noreturn]] void fail(const char* key, const std::string& expected,
                          const std::string& hint = "") const;
+  // Throws UserError for a member that nobody has asked for, if it is a slip of two letters at most
+  // away from a key that was asked for and that the object lacks. Call it behind the last question.
+  void refuse_mistyped() const;
   const std::string& where() const { return where_; }
 
   static constexpr int64_t kMost = int64_t{1} << 40;
   static constexpr double kPositive = 5e-324;  // the smallest number above 0
 
  private:
+  const JsonValue* find(const char* key) const;
   const JsonValue& need(const char* key, const char* expected) const;
+  std::string slip_for(const std::string& key) const;
 
   const JsonValue* object_;
   std::string where_, prefix_;
+  mutable std::set<std::string> asked_;
 };
 
 }  // namespace temper

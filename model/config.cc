@@ -63,8 +63,11 @@ void parse_rope(const JsonFields& fields, ModelConfig& config) {
     const JsonFields parameters = fields.object("rope_parameters");
     config.rope.rope_theta = parameters.number_or("rope_theta", config.rope.rope_theta);
     parse_rope_scaling(parameters, config, config.rope);
+    parameters.refuse_mistyped();
   } else if (fields.has("rope_scaling")) {
-    parse_rope_scaling(fields.object("rope_scaling"), config, config.rope);
+    const JsonFields scaling = fields.object("rope_scaling");
+    parse_rope_scaling(scaling, config, config.rope);
+    scaling.refuse_mistyped();
   }
 }
 
@@ -199,6 +202,7 @@ ModelConfig parse_model_config(const JsonValue& json, const std::string& where) 
     parse_gqa(fields, config);
   }
   check_quantization(fields);
+  fields.refuse_mistyped();
   return config;
 }
 

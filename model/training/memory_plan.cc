@@ -94,9 +94,11 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   const int64_t per_token = activation_bytes_per_token(config, options, request.dtype);
   const int64_t room = plan.memory_bytes * 9 / 10 - plan.total_bytes();
   plan.micro_batch_tokens = request.micro_batch_tokens;
+  const int64_t most = request.update_tokens > 0 ? request.update_tokens : INT64_MAX;
   if (plan.micro_batch_tokens == 0)
-    plan.micro_batch_tokens = std::clamp<int64_t>(room / per_token, 1, 8192);
-  const int64_t alive = std::max(plan.micro_batch_tokens, request.longest_sequence);
+    plan.micro_batch_tokens =
+        std::clamp<int64_t>(room / per_token, 1, std::min<int64_t>(8192, most));
+  const int64_t alive = std::min(std::max(plan.micro_batch_tokens, request.longest_sequence), most);
   plan.items.push_back({"activations", per_token * alive});
   return plan;
 }

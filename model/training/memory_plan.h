@@ -14,6 +14,7 @@ struct PlanRequest {
   Device device = Device::cpu;
   int64_t longest_sequence = 0;    // tokens; a micro-batch holds at least one sequence
   int64_t micro_batch_tokens = 0;  // 0: as many as fit, up to 8192
+  int64_t update_tokens = 0;       // what an update has at most; 0: not known
   int64_t cache_bytes = 0;         // of the rollout's KV cache
   bool reference = false;          // a second copy of the weights for the KL term
   int64_t memory_bytes = 0;        // 0: what the device has available

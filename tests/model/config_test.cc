@@ -1,6 +1,7 @@
 #include "model/config.h"
 
 #include <cmath>
+#include <map>
 
 #include "core/error.h"
 #include "core/file.h"
@@ -105,6 +106,30 @@ TEST_CASE("config: a wrong or missing key is named with the file, what was expec
   CHECK(blame.expected.find("deepseek_v3") != std::string::npos);
   blame = blame_of("[]");
   CHECK(blame.expected == "a JSON object");
+}
+
+TEST_CASE("config: a mistyped key is an error that names the key that was meant") {
+  const auto mistyped = [](const std::string& key, const std::string& as) {
+    return blame_of(replaced(published_v3(), '"' + key + '"', '"' + as + '"'));
+  };
+  for (const auto& [key, as] :
+       std::map<std::string, std::string>{{"kv_lora_rank", "kv_lora_rnk"},  // cannot do without
+                                          {"q_lora_rank", "q_lora_rnak"},   // null by default
+                                          {"norm_topk_prob", "norm_topk_probs"},  // true by default
+                                          {"rope_scaling", "rope_scalling"},      // none by default
+                                          {"rms_norm_eps", "rms_norm_epsn"}}) {   // 1e-6 by default
+    const Blame blame = mistyped(key, as);
+    INFO(key);
+    CHECK(blame.where == "config.json");
+    CHECK(blame.hint == "did you mean '" + key + "'?");
+    CHECK((blame.what + blame.found).find(as) != std::string::npos);
+  }
+  CHECK(mistyped("beta_fast", "beta_fasst").hint == "did you mean 'rope_scaling.beta_fast'?");
+  // Keys of others, and those that are known but not needed here, pass.
+  const std::string more = replaced(published_v3(), "{",
+                                    R"({"pad_token_id": 2, "ep_size": 1, "qk_head_dim": 192,
+                                    "pretraining_tp": 1, "seq_aux": true, "dtype": "float32",)");
+  CHECK_NOTHROW(parse_model_config(parse_json(more, "config.json"), "config.json"));
 }
 
 TEST_CASE("config: stop tokens of generation_config.json are added") {

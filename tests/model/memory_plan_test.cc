@@ -48,6 +48,24 @@ TEST_CASE("memory plan: activations are as planned, within a quarter") {
   }
 }
 
+TEST_CASE("memory plan: a micro-batch is no larger than what an update has") {
+  const ModelConfig config = preset_config("tiny");
+  const PlanRequest roomy = {.longest_sequence = 50, .memory_bytes = int64_t{1} << 40};
+  PlanRequest small = roomy;
+  small.update_tokens = 300;
+  const MemoryPlan plan = estimate_training(config, {}, small);
+  CHECK(estimate_training(config, {}, roomy).micro_batch_tokens == 8192);
+  CHECK(plan.micro_batch_tokens == 300);
+  CHECK(bytes_of(plan.items, "activations") ==
+        300 * activation_bytes_per_token(config, {}, DType::f32));
+  small.micro_batch_tokens = 100;  // what was asked for stays
+  CHECK(estimate_training(config, {}, small).micro_batch_tokens == 100);
+  small.micro_batch_tokens = 1000;
+  const MemoryPlan asked = estimate_training(config, {}, small);
+  CHECK(asked.micro_batch_tokens == 1000);
+  CHECK(bytes_of(asked.items, "activations") == bytes_of(plan.items, "activations"));
+}
+
 TEST_CASE("memory plan: V3's cache is 70 kB a token in BF16, as published") {
   const auto items = estimate_generation(preset_config("deepseek-v3"),
                                          {.dtype = DType::bf16, .sequences = 2, .tokens = 500});
