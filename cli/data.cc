@@ -120,14 +120,14 @@ void add_data(Subcommands& list) {
   const auto countdown = std::make_shared<CountdownCommand>();
   list.add({.name = "data countdown",
             .about = "rows of the Countdown task: reach a target from given numbers",
-            .examples = "temper data countdown --out train.jsonl --count 20000 --demonstrations\n"
-                        "temper data countdown --out test.jsonl --count 500 --split test",
+            .examples = "  temper data countdown --out train.jsonl --count 20000 --demonstrations\n"
+                        "  temper data countdown --out test.jsonl --count 500 --split test",
             .options = countdown_table(*countdown),
             .run = [countdown](Invocation& cli) { return run_countdown(*countdown, cli); }});
   const auto arithmetic = std::make_shared<ArithmeticCommand>();
   list.add({.name = "data arithmetic",
             .about = "rows of the arithmetic task: compute an expression of several steps",
-            .examples = "temper data arithmetic --out train.jsonl --count 20000 --demonstrations",
+            .examples = "  temper data arithmetic --out train.jsonl --count 20000 --demonstrations",
             .options = arithmetic_table(*arithmetic),
             .run = [arithmetic](Invocation& cli) { return run_arithmetic(*arithmetic, cli); }});
 }

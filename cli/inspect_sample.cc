@@ -101,6 +101,10 @@ std::string number(const std::optional<double>& value) {
   return json_value(value ? Cell(*value) : Cell());
 }
 
+std::string short_number(const std::optional<double>& value) {
+  return cell_text(value ? Cell(*value) : Cell());
+}
+
 void write_json(std::ostream& out, const OneSample& one, const Table& tokens) {
   const SampleRow& s = one.sample;
   out << "{\"id\":" << s.id << ",\"run\":" << s.key.run_id << ",\"kind\":" << quote_json(s.key.kind)
@@ -127,8 +131,8 @@ void write_text(std::ostream& out, const OneSample& one, const Table& tokens, si
   out << "sample " << s.id << ": run " << s.key.run_id << ", " << s.key.kind << " step "
       << s.key.step << ", group " << s.group_index << "." << s.sample_index << ", policy "
       << s.policy_version << ", " << s.ids.size() << " tokens, " << s.finish_reason << '\n'
-      << "reward " << number(s.reward) << ", advantage " << number(s.advantage)
-      << ", max |rollout - trainer| " << number(s.max_logprob_difference) << " nats";
+      << "reward " << short_number(s.reward) << ", advantage " << short_number(s.advantage)
+      << ", max |rollout - trainer| " << short_number(s.max_logprob_difference) << " nats";
   if (s.zero_signal) out << ", no signal in its group";
   if (s.dropped) out << ", dropped: " << visible_text(*s.dropped);
   out << "\n\nprompt " << visible_text(one.prompt.key) << " (" << one.prompt.ids.size()

@@ -86,14 +86,10 @@ void write_verdicts(std::ostream& out, Database& db, int64_t sample) {
   }
 }
 
-std::string number_of(const Cell& cell) {
-  return std::holds_alternative<std::monostate>(cell) ? "-" : json_value(cell);
-}
-
 void write_sample(std::ostream& out, Database& db, const std::vector<Cell>& row, bool full) {
-  out << "sample " << number_of(row[0]) << "  " << text_of(row[1]) << " step " << number_of(row[2])
-      << ", group " << number_of(row[3]) << "." << number_of(row[4]) << "  reward "
-      << number_of(row[5]) << "  advantage " << number_of(row[6]) << "  " << number_of(row[7])
+  out << "sample " << cell_text(row[0]) << "  " << text_of(row[1]) << " step " << cell_text(row[2])
+      << ", group " << cell_text(row[3]) << "." << cell_text(row[4]) << "  reward "
+      << cell_text(row[5]) << "  advantage " << cell_text(row[6]) << "  " << cell_text(row[7])
       << " tokens, " << text_of(row[8]);
   if (std::get<int64_t>(row[10]) != 0) out << ", no signal in its group";
   if (!text_of(row[11]).empty()) out << ", dropped: " << text_of(row[11]);

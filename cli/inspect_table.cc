@@ -32,18 +32,6 @@ std::string short_number(double value) {
   return text;
 }
 
-std::string cell_text(const Cell& cell, size_t width) {
-  if (const auto* integer = std::get_if<int64_t>(&cell)) return std::to_string(*integer);
-  if (const auto* real = std::get_if<double>(&cell)) return short_number(*real);
-  if (const auto* blob = std::get_if<BlobCell>(&cell)) {
-    return "<" + std::to_string(blob->bytes.size()) + " bytes>";
-  }
-  if (const auto* text = std::get_if<std::string>(&cell)) {
-    return shortened(visible_text(*text), width);
-  }
-  return "-";
-}
-
 bool is_number(const Cell& cell) {
   return std::holds_alternative<int64_t>(cell) || std::holds_alternative<double>(cell);
 }
@@ -72,6 +60,18 @@ std::string padded(const std::string& text, size_t width, bool right) {
 }
 
 }  // namespace
+
+std::string cell_text(const Cell& cell, size_t width) {
+  if (const auto* integer = std::get_if<int64_t>(&cell)) return std::to_string(*integer);
+  if (const auto* real = std::get_if<double>(&cell)) return short_number(*real);
+  if (const auto* blob = std::get_if<BlobCell>(&cell)) {
+    return "<" + std::to_string(blob->bytes.size()) + " bytes>";
+  }
+  if (const auto* text = std::get_if<std::string>(&cell)) {
+    return shortened(visible_text(*text), width);
+  }
+  return "-";
+}
 
 std::string visible_text(std::string_view text, bool keep_lines) {
   std::string result;

@@ -28,6 +28,10 @@ size_t display_width(std::string_view text);
 // The first characters of `text` up to `width` columns, with an ellipsis if something is left out.
 std::string shortened(const std::string& text, size_t width);
 
+// One value for people: a number in six digits, NULL as "-", text visible and cut to `width`
+// columns (0: whole).
+std::string cell_text(const Cell& cell, size_t width = 0);
+
 // One value as JSON: text quoted, a blob in hexadecimal, NaN as null, infinities as text.
 std::string json_value(const Cell& cell);
 

@@ -81,8 +81,8 @@ void add_model_convert(Subcommands& list) {
   auto o = std::make_shared<ConvertOptions>();
   list.add({.name = "model convert",
             .about = "GGUF, llama2.c or Hugging Face in, a Hugging Face folder out",
-            .examples = "temper model convert --in model.gguf --out model --dtype f32\n"
-                        "temper model convert --in DeepSeek-V3 --out DeepSeek-V3-bf16",
+            .examples = "  temper model convert --in model.gguf --out model --dtype f32\n"
+                        "  temper model convert --in DeepSeek-V3 --out DeepSeek-V3-bf16",
             .options = convert_table(*o),
             .run = [o](Invocation& cli) { return convert(*o, cli); }});
 }

@@ -148,8 +148,8 @@ void add_model_info(Subcommands& list) {
   auto o = std::make_shared<InfoOptions>();
   list.add({.name = "model info",
             .about = "architecture, parameters and a memory plan",
-            .examples = "temper model info --model runs/tiny\n"
-                        "temper model info --preset deepseek-v3 --recompute",
+            .examples = "  temper model info --model runs/tiny\n"
+                        "  temper model info --preset deepseek-v3 --recompute",
             .options = info_table(*o),
             .run = [o](Invocation& cli) { return info(*o, cli); }});
 }

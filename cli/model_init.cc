@@ -82,7 +82,7 @@ void add_model_init(Subcommands& list) {
   auto o = std::make_shared<InitOptions>();
   list.add({.name = "model init",
             .about = "a new model with random weights from a preset",
-            .examples = "temper model init --preset tiny --out runs/tiny --seed 1",
+            .examples = "  temper model init --preset tiny --out runs/tiny --seed 1",
             .options = init_table(*o),
             .run = [o](Invocation& cli) { return init(*o, cli); }});
 }

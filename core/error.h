@@ -48,9 +48,6 @@ class ContractError : public std::logic_error {
 void require(bool holds, std::string_view message,
              std::source_location where = std::source_location::current());
 
-// How many letters must be put in, taken out or changed to make one of the other.
-size_t edit_distance(std::string_view a, std::string_view b);
-
 // The known name nearest to `name` by edit distance, or "" if none is near enough to suggest.
 std::string nearest_name(std::string_view name, const std::string* known, size_t count);
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/edit_distance.h"
 #include "core/error.h"
 
 namespace temper {

@@ -1,6 +1,7 @@
 // `temper inspect` on a small store, as a user types it.
 #include <cmath>
 
+#include "cli/inspect_table.h"
 #include "core/json.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
@@ -120,6 +121,14 @@ TEST_CASE("inspect samples orders and selects") {
   REQUIRE(contains(text, "countdown: wrong, 0 x 1, answer 4"));
   REQUIRE(contains(text, "<think>x</think><answer>4</answer>"));
   REQUIRE(contains(store.error("samples", {"--best", "1", "--worst", "1"}), "only one of"));
+}
+
+TEST_CASE("inspect shows people six digits of a number, and programs all of them") {
+  REQUIRE(cell_text(Cell(0.7245674373121768)) == "0.724567");
+  REQUIRE(cell_text(Cell(1.499997000006)) == "1.5");
+  REQUIRE(cell_text(Cell()) == "-");
+  REQUIRE(cell_text(Cell(std::string("a long text")), 5) == "a lo\u2026");
+  REQUIRE(json_value(Cell(0.7245674373121768)) == "0.7245674373121768");
 }
 
 TEST_CASE("inspect sample shows every token") {
