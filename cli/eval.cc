@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "cli/benchmarks.h"
 #include "cli/prompted_model.h"
 #include "core/progress.h"
 #include "rollout/evaluate.h"
@@ -12,13 +13,18 @@ namespace {
 
 struct EvalCommand {
   PromptSourceOptions source;
-  std::string reward, task, out;
+  std::string benchmark = "none", data_dir, reward, task, out;
   int64_t samples = 1;
   SamplingOptions sampling = {.params = {.temperature = 0.6, .top_p = 0.95}};
 };
 
 OptionsTable eval_options(EvalCommand& o) {
   OptionsTable table;
+  table.group("Benchmark");
+  table.add_preset("benchmark", &o.benchmark, eval_benchmarks(),
+                   "a public benchmark's data, reward and sampling, for what is not given");
+  table.add("data-dir", &o.data_dir, "put before --data: where the benchmarks' folders lie")
+      .value_name("DIR");
   add_prompt_options(table, o.source);
   table.group("Judgement");
   table
@@ -33,7 +39,22 @@ OptionsTable eval_options(EvalCommand& o) {
   return table;
 }
 
-int run_eval(const EvalCommand& o, Invocation& cli) {
+// The options with the data's full paths. Throws UserError for a benchmark that is still packed.
+EvalCommand with_paths(EvalCommand o) {
+  if (o.data_dir.empty()) return o;
+  for (std::string& file : o.source.data) {
+    const std::filesystem::path path = std::filesystem::path(o.data_dir) / file;
+    file = path.string();
+    if (!std::filesystem::exists(path) && std::filesystem::exists(file + ".gz"))
+      throw UserError({.what = "the data file is compressed",
+                       .where = file + ".gz",
+                       .hint = "unpack it: gunzip --keep " + file + ".gz"});
+  }
+  return o;
+}
+
+int run_eval(const EvalCommand& given, Invocation& cli) {
+  const EvalCommand o = with_paths(given);
   const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
                                "--reward");
   PromptedModel model(o.source, o.sampling, cli);
@@ -74,12 +95,15 @@ int run_eval(const EvalCommand& o, Invocation& cli) {
 void add_eval(Subcommands& list) {
   auto o = std::make_shared<EvalCommand>();
   list.add({.name = "eval",
-            .about = "accuracy on a task: pass@1 with its standard error",
+            .about = "accuracy on a task: pass@1, pass@k and maj@k with their standard errors",
             .examples = "  temper eval --model DIR --data gsm8k/test.jsonl --reward math\n"
+                        "  temper eval --model DIR --benchmark math-500 --data-dir benchmarks\n"
                         "  temper eval --model DIR --data countdown.jsonl \\\n"
-                        "      --reward countdown=1,format=0.2 --samples 4 --out runs/eval\n",
+                        "      --reward countdown=1,format=0.2 --samples 4 --out runs/eval\n"
+                        "  temper eval compare runs/eval-before runs/eval-after\n",
             .options = eval_options(*o),
             .run = [o](Invocation& cli) { return run_eval(*o, cli); }});
+  add_eval_compare(list);
 }
 
 }  // namespace temper

@@ -1,6 +1,6 @@
 #include "rollout/evaluate.h"
 
-#include <cmath>
+#include <algorithm>
 
 #include "core/error.h"
 
@@ -27,6 +27,88 @@ struct Sums {
   double reward = 0.0, tokens = 0.0, truncated = 0.0, format = 0.0;
 };
 
+// The judged samples of one prompt.
+struct JudgedGroup {
+  std::vector<const JudgedSample*> samples;
+
+  int64_t count() const { return static_cast<int64_t>(samples.size()); }
+  int64_t right(int64_t component) const {
+    return std::count_if(samples.begin(), samples.end(),
+                         [&](const JudgedSample* s) { return is_ok(*s, component); });
+  }
+  double share(int64_t component) const {
+    return static_cast<double>(right(component)) / static_cast<double>(count());
+  }
+  double majority(int64_t component) const {
+    std::vector<Vote> votes;
+    for (const JudgedSample* s : samples) {
+      const Verdict& verdict = s->reward.components[static_cast<size_t>(component)].verdict;
+      votes.push_back({verdict.extracted, verdict.status == VerdictStatus::ok});
+    }
+    return majority_is_right(votes).value_or(false) ? 1.0 : 0.0;
+  }
+};
+
+// The judged samples by prompt, without prompts that have none; counts and sums go along.
+std::vector<JudgedGroup> judged_samples(const std::vector<std::vector<JudgedSample>>& groups,
+                                        int64_t format, EvalSummary& summary, Sums& sums) {
+  std::vector<JudgedGroup> out;
+  for (const auto& group : groups) {
+    JudgedGroup judged;
+    for (const JudgedSample& sample : group) {
+      if (sample.rollout.finish == FinishReason::cancelled) {
+        ++summary.cancelled;
+      } else if (!sample.reward.judged) {
+        ++summary.unjudged;
+      } else {
+        judged.samples.push_back(&sample);
+        sums.reward += sample.reward.value;
+        sums.tokens += static_cast<double>(sample.rollout.ids.size());
+        sums.truncated += sample.rollout.finish == FinishReason::length;
+        if (format >= 0) sums.format += is_ok(sample, format);
+      }
+    }
+    summary.samples += judged.count();
+    if (judged.count() > 0) out.push_back(std::move(judged));
+  }
+  return out;
+}
+
+template <class Value>
+MeanError mean_over(const std::vector<JudgedGroup>& groups, Value&& value) {
+  std::vector<double> values;
+  for (const JudgedGroup& group : groups) values.push_back(value(group));
+  return mean_with_error(values);
+}
+
+std::vector<PassAtK> pass_at_all(const std::vector<JudgedGroup>& groups, int64_t right) {
+  int64_t most = 1;
+  for (const JudgedGroup& group : groups) most = std::max(most, group.count());
+  std::vector<PassAtK> out;
+  for (int64_t k = 2; k <= most; k = k < most ? std::min(2 * k, most) : most + 1) {
+    std::vector<double> values;
+    for (const JudgedGroup& group : groups)
+      if (group.count() >= k) values.push_back(pass_at_k(group.count(), group.right(right), k));
+    out.push_back({k, mean_with_error(values)});
+  }
+  return out;
+}
+
+// All components but `format` and their rates; none where there is only one.
+std::vector<ComponentRate> component_rates(const CompositeReward& reward,
+                                           const std::vector<JudgedGroup>& groups) {
+  std::vector<ComponentRate> rates;
+  for (size_t c = 0; c < reward.size(); ++c) {
+    if (reward.spec().components[c].rule == "format") continue;
+    const auto component = static_cast<int64_t>(c);
+    rates.push_back({reward.name(c), mean_over(groups, [&](const JudgedGroup& group) {
+                       return group.share(component);
+                     })});
+  }
+  if (rates.size() < 2) rates.clear();
+  return rates;
+}
+
 }  // namespace
 
 EvalSummary summarise(const CompositeReward& reward,
@@ -35,38 +117,18 @@ EvalSummary summarise(const CompositeReward& reward,
   int64_t right = find_component(reward, [](const auto& rule) { return rule != "format"; });
   if (right < 0) right = format;
   EvalSummary summary;
+  summary.right = reward.name(static_cast<size_t>(right));
   Sums sums;
-  std::vector<double> shares;  // of right samples, a prompt
-  for (const auto& group : groups) {
-    int64_t judged = 0, ok = 0;
-    for (const JudgedSample& sample : group) {
-      if (sample.rollout.finish == FinishReason::cancelled) {
-        ++summary.cancelled;
-      } else if (!sample.reward.judged) {
-        ++summary.unjudged;
-      } else {
-        ++judged;
-        ok += is_ok(sample, right);
-        sums.reward += sample.reward.value;
-        sums.tokens += static_cast<double>(sample.rollout.ids.size());
-        sums.truncated += sample.rollout.finish == FinishReason::length;
-        if (format >= 0) sums.format += is_ok(sample, format);
-      }
-    }
-    if (judged == 0) continue;
-    summary.samples += judged;
-    shares.push_back(static_cast<double>(ok) / static_cast<double>(judged));
-    summary.pass_at_k += ok > 0;
-  }
-  if (shares.empty()) return summary;
-  const auto n = static_cast<double>(shares.size());
+  const std::vector<JudgedGroup> judged = judged_samples(groups, format, summary, sums);
+  if (judged.empty()) return summary;
   const auto samples = static_cast<double>(summary.samples);
-  summary.prompts = static_cast<int64_t>(shares.size());
-  for (const double share : shares) summary.pass_at_1 += share / n;
-  double squares = 0.0;
-  for (const double share : shares) squares += std::pow(share - summary.pass_at_1, 2);
-  summary.standard_error = shares.size() > 1 ? std::sqrt(squares / (n * (n - 1.0))) : 0.0;
-  summary.pass_at_k /= n;
+  summary.prompts = static_cast<int64_t>(judged.size());
+  const MeanError one = mean_over(judged, [&](const JudgedGroup& g) { return g.share(right); });
+  summary.pass_at_1 = one.mean;
+  summary.standard_error = one.error;
+  summary.pass_at = pass_at_all(judged, right);
+  summary.majority = mean_over(judged, [&](const JudgedGroup& g) { return g.majority(right); });
+  summary.components = component_rates(reward, judged);
   summary.mean_reward = sums.reward / samples;
   summary.mean_tokens = sums.tokens / samples;
   summary.truncated_rate = sums.truncated / samples;

@@ -1,7 +1,3 @@
-// What sampled prompts leave in the database, and the table of an evaluation.
-#include <cmath>
-#include <cstdio>
-
 #include "rollout/record.h"
 
 namespace temper {
@@ -23,20 +19,6 @@ void record_verdicts(StepWriter& writer, int64_t id, const CompositeReward& rewa
     if (!verdict.reason.empty()) row.reason = verdict.reason;
     writer.add_reward(id, row);
   }
-}
-
-std::string number(const char* format, double value) {
-  char text[64];
-  std::snprintf(text, sizeof text, format, value);
-  return text;
-}
-
-std::string percent(double share) {
-  return number("%.2f %%", 100.0 * share);
-}
-
-std::string line(const std::string& name, const std::string& value) {
-  return "  " + name + std::string(name.size() < 22 ? 22 - name.size() : 1, ' ') + value + "\n";
 }
 
 }  // namespace
@@ -104,35 +86,20 @@ void record_eval(StepWriter& writer, const SampleJob& job, const std::string& ta
               .mean_tokens = s.mean_tokens,
               .truncated_rate = s.truncated_rate};
   if (s.format_rate >= 0.0) row.format_rate = s.format_rate;
+  const std::string details = eval_details(o, s);
+  row.details = details;
   writer.add_eval(row);
   const std::string prefix = "eval/" + task + "/";
   writer.add_metric(prefix + "pass_at_1", s.pass_at_1);
   writer.add_metric(prefix + "standard_error", s.standard_error);
   writer.add_metric(prefix + "mean_reward", s.mean_reward);
   if (s.format_rate >= 0.0) writer.add_metric(prefix + "format_rate", s.format_rate);
+  for (const PassAtK& pass : s.pass_at)
+    writer.add_metric(prefix + "pass_at_" + std::to_string(pass.k), pass.value.mean);
+  if (!s.pass_at.empty())
+    writer.add_metric(prefix + "majority_at_" + std::to_string(o.samples), s.majority.mean);
   writer.add_metric(prefix + "unjudged", static_cast<double>(s.unjudged));
   writer.add_metric(prefix + "tokens_per_second", report.stats.generated_per_second());
-}
-
-std::string eval_table(const std::string& task, const SampleOptions& options,
-                       const EvalReport& report) {
-  const EvalSummary& s = report.summary;
-  const std::string k = std::to_string(options.samples);
-  std::string text = task + ": " + std::to_string(s.prompts) + " prompts, " + k +
-                     (options.samples == 1 ? " sample" : " samples") + " each, temperature " +
-                     number("%g", options.sampling.temperature) + "\n";
-  text += line("pass@1", percent(s.pass_at_1) + " +- " + percent(s.standard_error));
-  if (options.samples > 1) text += line("pass@" + k, percent(s.pass_at_k));
-  if (s.format_rate >= 0.0) text += line("format", percent(s.format_rate));
-  text += line("mean reward", number("%.4f", s.mean_reward));
-  text += line("mean tokens", number("%.1f", s.mean_tokens));
-  text += line("cut by the limit", percent(s.truncated_rate));
-  if (s.unjudged > 0) text += line("could not be judged", std::to_string(s.unjudged));
-  if (s.cancelled > 0) text += line("interrupted", std::to_string(s.cancelled));
-  text += line("generated", number("%.0f", static_cast<double>(report.stats.generated_tokens)) +
-                                " tokens in " + number("%.1f s", report.stats.seconds) + " (" +
-                                number("%.0f", report.stats.generated_per_second()) + " tokens/s)");
-  return text;
 }
 
 }  // namespace temper

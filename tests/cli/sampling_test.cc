@@ -134,3 +134,59 @@ TEST_CASE("eval prints a table and keeps it in the database") {
   CHECK(bad.exit_code == 2);
   CHECK_THAT(bad.err, Contains("math"));
 }
+
+TEST_CASE("eval knows benchmarks by name, and prints GSM8K as lm-eval reads it, both ways") {
+  const Bench bench;
+  std::filesystem::create_directories(bench.folder.path() / "gsm8k");
+  bench.folder.write("gsm8k/test.jsonl", "{\"question\":\"1+1?\",\"answer\":\"so #### 2\"}\n");
+  const ProgramResult eval = bench.run(
+      "eval", {"--benchmark", "gsm8k", "--data-dir", bench.folder.path(), "--max-new-tokens", "4"});
+  INFO(eval.err);
+  REQUIRE(eval.exit_code == 0);
+  CHECK_THAT(eval.out, Contains("gsm8k: 1 prompts, 1 sample each, temperature 0"));
+  CHECK_THAT(eval.out, Contains("strict") && Contains("flexible"));
+  std::filesystem::create_directories(bench.folder.path() / "humaneval");
+  bench.folder.write("humaneval/HumanEval.jsonl.gz", "packed");
+  const ProgramResult packed =
+      bench.run("eval", {"--benchmark", "humaneval", "--data-dir", bench.folder.path()});
+  CHECK(packed.exit_code == 2);
+  CHECK_THAT(packed.err, Contains("gunzip"));
+}
+
+TEST_CASE("eval compare: the same problems in two runs, with a paired test") {
+  const Bench bench;
+  std::string rows;
+  for (int i = 0; i < 6; ++i) rows += "{\"prompt\":\"" + std::to_string(i) + "\",\"gold\":\"1\"}\n";
+  const auto data = bench.folder.write("sums.jsonl", rows);
+  const auto eval = [&](const std::string& name, const std::string& limit) {
+    const std::string out = bench.folder.path() / name;
+    const ProgramResult result =
+        bench.run("eval", {"--data", data, "--reward", "math", "--max-new-tokens", "3", "--limit",
+                           limit, "--out", out});
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    return out;
+  };
+  const std::string a = eval("a", "5"), b = eval("b", "6");
+  {  // five problems of the first run are wrong; three of them shall be right in the second
+    Database db(store_path(b), OpenMode::write);
+    db.run_script("UPDATE rewards SET status = 'wrong'");
+    db.run_script("UPDATE rewards SET status = 'ok' WHERE sample_id <= 3");
+    Database first(store_path(a), OpenMode::write);
+    first.run_script("UPDATE rewards SET status = 'wrong'");
+  }
+  const ProgramResult json =
+      run_program(test::temper_binary(), {"eval", "compare", a, b, "--json", "--quiet"});
+  INFO(json.err);
+  REQUIRE(json.exit_code == 0);
+  const Json result = parse_json(json.out, "compare");
+  CHECK(result["problems"].GetInt() == 5);
+  CHECK(result["difference"].GetDouble() == Approx(0.6));
+  CHECK(result["p_value"].GetDouble() == Approx(0.25));  // 2 of 2^3 sign changes
+  CHECK(result["better"].GetInt() == 3);
+  CHECK(result["left_out"].GetInt() == 1);
+  const ProgramResult text = run_program(test::temper_binary(), {"eval", "compare", a, b});
+  CHECK_THAT(text.out, Contains("difference +60.00 points") && Contains("p = 0.25"));
+  const ProgramResult bad = run_program(test::temper_binary(), {"eval", "compare", a, data});
+  CHECK(bad.exit_code == 2);
+}

@@ -140,7 +140,12 @@ TEST_CASE("pass@1 is a mean over prompts and its error is clustered by prompt") 
   CHECK(s.cancelled == 1);
   CHECK(s.pass_at_1 == Approx((0.5 + 0.0 + 1.0) / 3));
   CHECK(s.standard_error == Approx(std::sqrt((0.0 + 0.25 + 0.25) / (3 * 2))));
-  CHECK(s.pass_at_k == Approx(2.0 / 3));
+  CHECK(s.right == "math");
+  REQUIRE(s.pass_at.size() == 1);  // one prompt has two judged samples
+  CHECK(s.pass_at[0].k == 2);
+  CHECK(s.pass_at[0].value.mean == 1.0);
+  CHECK(s.majority.mean == Approx(2.0 / 3));
+  CHECK(s.components.empty());
   CHECK(s.format_rate == Approx(0.5));
   CHECK(s.mean_reward == Approx(3.0 / 4));
   CHECK(s.mean_tokens == Approx(25.0));
@@ -163,7 +168,9 @@ TEST_CASE("an evaluation is in the database as it was computed") {
   CHECK(report.summary.samples == 9);
   CHECK(report.summary.format_rate == 0.0);
   CHECK(report.summary.truncated_rate == 1.0);
-  CHECK_THAT(eval_table("sums", job.options, report), Contains("pass@1"));
+  const std::string table = eval_table("sums", job.options, report);
+  CHECK_THAT(table, Contains("pass@1 (avg@3)"));
+  CHECK_THAT(table, Contains("pass@2") && Contains("pass@3") && Contains("maj@3"));
 
   Store store(bench.folder / "run");
   const int64_t run =
@@ -178,4 +185,8 @@ TEST_CASE("an evaluation is in the database as it was computed") {
   CHECK(db.value<int64_t>("SELECT count(*) FROM samples WHERE truncated").value() == 9);
   CHECK(db.value<double>("SELECT pass_at_1 FROM evals WHERE task = 'sums'").value() ==
         report.summary.pass_at_1);
+  CHECK(db.value<std::string>("SELECT details ->> '$.right' FROM evals").value() == "math");
+  CHECK(db.value<int64_t>("SELECT details ->> '$.pass_at[1].k' FROM evals").value() == 3);
+  CHECK(db.value<double>("SELECT details ->> '$.majority_at.value' FROM evals").value() ==
+        report.summary.majority.mean);
 }
