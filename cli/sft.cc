@@ -1,24 +1,52 @@
 // temper sft: supervised fine-tuning.
 #include <algorithm>
 #include <functional>
+#include <iterator>
 #include <memory>
 #include <numeric>
 
+#include "cli/stages.h"
 #include "cli/training_run.h"
 #include "core/device.h"
 #include "data/chat_template.h"
 #include "data/dataset.h"
+#include "data/mixture.h"
 #include "model/training/memory_plan.h"
 #include "sft/trainer.h"
 
 namespace temper {
+
 namespace {
 
-struct SftSamples {
-  std::vector<Sample> train, heldout;
+// All files one after another, with the number of samples of each.
+struct ReadFiles {
+  std::vector<Sample> samples;
+  std::vector<int64_t> ends;
 };
+ReadFiles read_files(const std::vector<WeightedFile>& files, const SftRowReader& reader,
+                     const SftDataOptions& options, Logger& log) {
+  ReadFiles all;
+  for (const WeightedFile& file : files) {
+    SftData data = read_sft_data({file.path}, reader, options);
+    log.info((files.size() > 1 ? file.path + ": " : "") + data.counts.summary());
+    if (const std::string warnings = data.counts.warnings(); !warnings.empty()) log.warn(warnings);
+    std::move(data.samples.begin(), data.samples.end(), std::back_inserter(all.samples));
+    all.ends.push_back(static_cast<int64_t>(all.samples.size()));
+  }
+  return all;
+}
 
-SftSamples read_samples(const SftOptions& o, const ModelInUse& model, Logger& log) {
+void report_shares(const SftSamples& samples, const SftOptions& o, Logger& log) {
+  const Mixture mixture(samples.parts, static_cast<uint64_t>(o.training.seed));
+  for (size_t f = 0; f < samples.files.size(); ++f)
+    if (samples.parts[f].weight > 0.0)
+      log.info("an epoch takes " + std::to_string(mixture.shares()[f]) + " of " +
+               std::to_string(samples.parts[f].count) + " samples of " + samples.files[f]);
+}
+
+}  // namespace
+
+SftSamples read_sft_samples(const SftOptions& o, const ModelInUse& model, Logger& log) {
   std::optional<ChatTemplate> chat;
   if (model.tokenizer) chat = ChatTemplate::choose(o.chat_template, *model.tokenizer);
   const SftRowReader reader(model.tokenizer ? &*model.tokenizer : nullptr, chat ? &*chat : nullptr,
@@ -26,20 +54,34 @@ SftSamples read_samples(const SftOptions& o, const ModelInUse& model, Logger& lo
   SftDataOptions options;
   options.max_tokens = o.max_tokens;
   options.vocab_size = model.config.vocab_size;
-  SftData data = read_sft_data({o.data.begin(), o.data.end()}, reader, options);
-  log.info(data.counts.summary());
-  if (const std::string warnings = data.counts.warnings(); !warnings.empty()) log.warn(warnings);
+  const std::vector<WeightedFile> files = parse_weighted_files(o.data, "--data");
+  ReadFiles all = read_files(files, reader, options, log);
   if (chat) log.info("chat template: " + chat->id());
 
-  const size_t held = static_cast<size_t>(o.holdout * static_cast<double>(data.samples.size()));
+  const size_t held = static_cast<size_t>(o.holdout * static_cast<double>(all.samples.size()));
   const HeldOutSplit split =
-      split_held_out(data.samples.size(), held, static_cast<uint64_t>(o.training.seed));
+      split_held_out(all.samples.size(), held, static_cast<uint64_t>(o.training.seed));
   SftSamples out;
-  for (uint32_t i : split.train) out.train.push_back(std::move(data.samples[i]));
-  for (uint32_t i : split.held_out) out.heldout.push_back(std::move(data.samples[i]));
+  for (const WeightedFile& file : files) {
+    out.files.push_back(file.path);
+    out.parts.push_back({0, file.weight});
+  }
+  size_t file = 0;
+  for (uint32_t i : split.train) {
+    while (i >= all.ends[file]) ++file;
+    ++out.parts[file].count;
+    out.train.push_back(std::move(all.samples[i]));
+  }
+  for (size_t f = 0; f < files.size(); ++f)
+    if (files[f].weight > 0.0 && out.parts[f].count == 0)
+      throw UserError(
+          {.what = "--holdout leaves no sample of the file to train on", .where = files[f].path});
+  for (uint32_t i : split.held_out) out.heldout.push_back(std::move(all.samples[i]));
+  report_shares(out, o, log);
   return out;
 }
 
+namespace {
 // Tokens of the `count` longest samples together: no batch of as many has more.
 int64_t most_tokens(const std::vector<Sample>& samples, int64_t count) {
   std::vector<int64_t> lengths;
@@ -62,10 +104,12 @@ void report(const SftResult& result, const SftOptions& o, Logger& log) {
   log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
 }
 
+}  // namespace
+
 int run_sft(const SftOptions& o, Invocation& cli) {
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
-  const SftSamples samples = read_samples(o, model, cli.log);
+  const SftSamples samples = read_sft_samples(o, model, cli.log);
   const MemoryPlan plan =
       plan_training(model.config, train_options_of(o.training),
                     {.dtype = o.training.dtype,
@@ -78,7 +122,7 @@ int run_sft(const SftOptions& o, Invocation& cli) {
   TrainingRun run(ctx, cli,
                   {.kind = "sft",
                    .out = o.out,
-                   .data = o.data,
+                   .data = samples.files,
                    .seed = o.training.seed,
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
@@ -88,13 +132,12 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
                  [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
                    run.save(writer, step, optimizer);
-                 }});
+                 },
+                 samples.parts});
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;
 }
-
-}  // namespace
 
 void add_sft(Subcommands& list) {
   auto options = std::make_shared<SftOptions>();

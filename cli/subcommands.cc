@@ -11,6 +11,8 @@ void add_all_subcommands(Subcommands& list) {
   add_rollout(list);
   add_sft(list);
   add_grpo(list);
+  add_rejection(list);
+  add_distill(list);
   add_reward(list);
   add_eval(list);
   add_generate(list);

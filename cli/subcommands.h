@@ -79,11 +79,13 @@ void add_inspect(Subcommands& list);
 void add_model_convert(Subcommands& list);
 void add_model_info(Subcommands& list);
 void add_model_init(Subcommands& list);
+void add_distill(Subcommands& list);
 void add_doctor(Subcommands& list);
 void add_eval(Subcommands& list);
 void add_eval_compare(Subcommands& list);  // by add_eval
 void add_generate(Subcommands& list);
 void add_quickstart(Subcommands& list);
+void add_rejection(Subcommands& list);
 void add_reward(Subcommands& list);
 void add_tokenize(Subcommands& list);
 void add_rollout(Subcommands& list);

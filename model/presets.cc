@@ -32,6 +32,24 @@ ModelConfig tiny() {
   return config;
 }
 
+// A dense student of about `tiny`'s active size, with its vocabulary: Qwen3's blocks.
+ModelConfig tiny_dense() {
+  ModelConfig config;
+  config.model_type = "qwen3";
+  config.attention = AttentionKind::gqa;
+  config.vocab_size = 288;
+  config.hidden_size = 128;
+  config.intermediate_size = 384;
+  config.num_hidden_layers = 4;
+  config.num_attention_heads = 4;
+  config.num_key_value_heads = 2;
+  config.head_dim = 32;
+  config.max_position_embeddings = 512;
+  config.initializer_range = 0.05;
+  config.qk_norm = true;
+  return config;
+}
+
 // The benchmark model of docs/performance.md: fits one GPU many times over.
 ModelConfig v3_1b() {
   ModelConfig config;
@@ -114,11 +132,12 @@ ModelConfig deepseek_v3() {
 }  // namespace
 
 std::vector<std::string> preset_names() {
-  return {"tiny", "v3-1b", "moonlight-16b", "deepseek-v3"};
+  return {"tiny", "tiny-dense", "v3-1b", "moonlight-16b", "deepseek-v3"};
 }
 
 ModelConfig preset_config(std::string_view name) {
   if (name == "tiny") return tiny();
+  if (name == "tiny-dense") return tiny_dense();
   if (name == "v3-1b") return v3_1b();
   if (name == "moonlight-16b") return moonlight_16b();
   if (name == "deepseek-v3") return deepseek_v3();

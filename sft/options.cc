@@ -2,29 +2,7 @@
 
 namespace temper {
 
-OptionsTable sft_options(SftOptions& o) {
-  OptionsTable table;
-  table.group("Input and output");
-  table.add("model", &o.model, "checkpoint folder to start from").value_name("DIR").required();
-  table
-      .add("data", &o.data,
-           "JSONL of {\"messages\"}, {\"prompt\",\"completion\"} or {\"ids\"}; may be given "
-           "several times")
-      .value_name("FILE")
-      .required();
-  table.add("out", &o.out, "run directory: run.db, checkpoints and the final model")
-      .value_name("DIR")
-      .required();
-  table
-      .add("template", &o.chat_template,
-           "chat template, if the tokenizer does not name a known one")
-      .value_name("NAME");
-  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
-      .at_least(0);
-  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
-                                "what the saved weights are rounded to");
-
+void add_supervised_options(OptionsTable& table, SftOptions& o) {
   table.group("Batches");
   table.add("epochs", &o.epochs, "passes over the data").at_least(1);
   table.add("max-steps", &o.max_steps, "stop after so many steps; 0: the epochs decide")
@@ -37,6 +15,33 @@ OptionsTable sft_options(SftOptions& o) {
   table.add("eval-every", &o.eval_every, "steps between held-out losses; 0: at start and end")
       .at_least(0);
   add_training_options(table, o.training);
+
+  table.group("Checkpoints");
+  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
+      .at_least(0);
+  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
+  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
+                                "what the saved weights are rounded to");
+}
+
+OptionsTable sft_options(SftOptions& o) {
+  OptionsTable table;
+  table.group("Input and output");
+  table.add("model", &o.model, "checkpoint folder to start from").value_name("DIR").required();
+  table
+      .add("data", &o.data,
+           "JSONL of {\"messages\"}, {\"prompt\",\"completion\"} or {\"ids\"}; may be given "
+           "several times, then with weights if wanted: FILE:0.7")
+      .value_name("FILE")
+      .required();
+  table.add("out", &o.out, "run directory: run.db, checkpoints and the final model")
+      .value_name("DIR")
+      .required();
+  table
+      .add("template", &o.chat_template,
+           "chat template, if the tokenizer does not name a known one")
+      .value_name("NAME");
+  add_supervised_options(table, o);
   return table;
 }
 

@@ -27,6 +27,9 @@ struct SftOptions {
   TrainingOptions training;
 };
 
+// What `sft` and `distill` share: batches, checkpoints, optimiser.
+void add_supervised_options(OptionsTable& table, SftOptions& options);
+
 // The table of `temper sft`, bound to `options`.
 OptionsTable sft_options(SftOptions& options);
 

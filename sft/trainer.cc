@@ -4,7 +4,6 @@
 
 #include "core/progress.h"
 #include "core/stopwatch.h"
-#include "data/packing.h"
 #include "model/training/micro_batches.h"
 #include "sft/loss.h"
 
@@ -15,29 +14,32 @@ TrainSequence to_sequence(const Sample& sample) {
   return {sample.ids, sample.mask};
 }
 
-// Which samples each step trains on: the epochs' permutations cut into batches; the last batch of
-// an epoch may be smaller.
+// Which samples each step trains on: the epochs cut into batches; the last batch of an epoch may be
+// smaller.
 class BatchOrder {
  public:
-  BatchOrder(int64_t samples, const SftOptions& o)
-      : samples_(samples),
-        batch_(o.batch_size),
-        seed_(static_cast<uint64_t>(o.training.seed)),
-        per_epoch_((samples + batch_ - 1) / batch_) {}
+  explicit BatchOrder(const SftJob& job)
+      : mixture_(parts_of(job), static_cast<uint64_t>(job.options.training.seed)),
+        batch_(job.options.batch_size),
+        per_epoch_((mixture_.size() + batch_ - 1) / batch_) {}
 
   int64_t steps_per_epoch() const { return per_epoch_; }
 
   std::vector<int64_t> batch(int64_t step) {
     const int64_t epoch = step / per_epoch_, index = step % per_epoch_;
-    if (epoch != epoch_) order_ = shuffled_order(samples_, seed_, epoch), epoch_ = epoch;
-    const int64_t begin = index * batch_, end = std::min(begin + batch_, samples_);
+    if (epoch != epoch_) order_ = mixture_.epoch(epoch), epoch_ = epoch;
+    const int64_t begin = index * batch_, end = std::min(begin + batch_, mixture_.size());
     return {order_.begin() + begin, order_.begin() + end};
   }
 
  private:
-  int64_t samples_, batch_;
-  uint64_t seed_;
-  int64_t per_epoch_, epoch_ = -1;
+  static std::vector<MixturePart> parts_of(const SftJob& job) {
+    if (!job.parts.empty()) return {job.parts.begin(), job.parts.end()};
+    return {{static_cast<int64_t>(job.train.size()), 0.0}};
+  }
+
+  Mixture mixture_;
+  int64_t batch_, per_epoch_, epoch_ = -1;
   std::vector<int64_t> order_;
 };
 
@@ -83,7 +85,7 @@ double heldout_loss(const SftJob& job, TrainStep& step) {
 
 SftResult train_sft(const SftJob& job) {
   const SftOptions& o = job.options;
-  BatchOrder order(static_cast<int64_t>(job.train.size()), o);
+  BatchOrder order(job);
   const int64_t total = o.max_steps > 0 ? o.max_steps : o.epochs * order.steps_per_epoch();
   const Schedule schedule = schedule_of(o.training, total);
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));

@@ -6,6 +6,7 @@
 
 #include "core/interrupt.h"
 #include "core/log.h"
+#include "data/mixture.h"
 #include "data/sample.h"
 #include "data/store_step.h"
 #include "model/training/train_step.h"
@@ -28,6 +29,8 @@ struct SftJob {
   const Interrupt& interrupt;
   // Writes the checkpoint of this step and its row; called inside the step's transaction.
   std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+  // The files that `train` is made of, with their weights; empty: one file.
+  std::span<const MixturePart> parts = {};
 };
 
 struct SftResult {

@@ -42,6 +42,15 @@ void cut_chunk(Context& ctx, const Chunk& c, const HeadParams& params, int64_t b
               params.kept_ids);
 }
 
+// From the gradient of the chunk's logits to that of its rows and of the head.
+void chunk_backward(Context& ctx, const HeadGrads& grads, const Chunk& c, Tensor lm_head) {
+  Tensor dhidden =
+      ctx.scratch.tensor("head.dhidden", c.hidden.dtype, {c.hidden.rows(), c.hidden.cols()});
+  fill_zero(ctx, dhidden);
+  linear_backward(ctx, {.dx = dhidden, .dw = grads.dlm_head}, c.logits, c.hidden, lm_head);
+  scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
+}
+
 Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
   return all.empty() ? Tensor{} : all.slice_rows(begin, n);
 }
@@ -85,10 +94,19 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
     cut_chunk(ctx, c, params, begin);
     log_prob_backward(ctx, c.logits, part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
                       part_of(saved, begin, n), c.targets, params.temperature);
-    Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
-    fill_zero(ctx, dhidden);
-    linear_backward(ctx, {.dx = dhidden, .dw = grads.dlm_head}, c.logits, c.hidden, lm_head);
-    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
+    chunk_backward(ctx, grads, c, lm_head);
+  }
+}
+
+void lm_head_chunks(Context& ctx, const HeadGrads& grads, Tensor hidden, Tensor lm_head,
+                    const HeadRows& rows, const HeadParams& params, const LogitsLoss& loss) {
+  const int64_t most = chunk_of(params, hidden);
+  for (int64_t begin = 0; begin < rows.count(); begin += most) {
+    ArenaScope scope(ctx.scratch);
+    const int64_t n = std::min(most, rows.count() - begin);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
+    loss(c.logits, begin);
+    chunk_backward(ctx, grads, c, lm_head);
   }
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <span>
 
 #include "core/context.h"
@@ -45,6 +46,13 @@ struct HeadGrads {
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params);
+
+// Calls `loss` with the logits [C, V] of each chunk in turn and with the place of its first row
+// among rows; what it leaves there must be their gradient, which goes on to hidden and lm_head.
+// Adds into: dhidden [T, d], dlm_head [V, d]. params.kept_* is not looked at.
+using LogitsLoss = std::function<void(Tensor logits, int64_t begin)>;
+void lm_head_chunks(Context& ctx, const HeadGrads& grads, Tensor hidden, Tensor lm_head,
+                    const HeadRows& rows, const HeadParams& params, const LogitsLoss& loss);
 
 // All logits of few rows (sampling): logits [N, V].
 void lm_head_logits(Context& ctx, Tensor logits, Tensor hidden, Tensor lm_head);

@@ -103,6 +103,10 @@ void TrainStep::begin(const GlobalCounts& counts) {
 }
 
 void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss) {
+  accumulate_head(sequences, [&](const HeadTask& task) { token_loss(task, sequences, loss); });
+}
+
+void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
   activations_.reset();
   const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
   const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
@@ -119,37 +123,14 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
   const Tensor hidden = decoder_forward(ctx_, activations_, &saved, weights_.view, config_, batch,
                                         forward);  // [T, d]
   report_replay(sequences, forward.differing);
-  const LogProbOutputs head =
-      make_outputs(activations_, stat_dtype(hidden.dtype), rows.count(), options_.entropy);
-  lm_head_forward(ctx_, head, hidden, weights_.view.lm_head, rows, head_params(sequences));
-
-  TokenLoss tokens;
-  tokens.logprob = to_tokens(ctx_, head.logprob, sequences);
-  if (options_.entropy) tokens.entropy = to_tokens(ctx_, head.entropy, sequences);
-  for (const TrainSequence& s : sequences) tokens.dlogprob.emplace_back(s.ids.size(), 0.0);
-  loss(tokens);
-
   report_.tokens += batch.tokens();
   add_expert_load(ctx_, load_counts_.view, saved);
-  backward(batch, saved, rows, head, tokens, sequences);
-}
-
-void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, const HeadRows& rows,
-                         const LogProbOutputs& head, const TokenLoss& loss,
-                         std::span<const TrainSequence> sequences) {
-  const DType dtype = saved.hidden.dtype;
-  const Tensor dlogprob =
-      from_tokens(ctx_, activations_, stat_dtype(dtype), loss.dlogprob, sequences);  // [R]
-  Tensor dentropy;
-  if (!loss.dentropy.empty())
-    dentropy = from_tokens(ctx_, activations_, stat_dtype(dtype), loss.dentropy, sequences);
 
   DecoderGrads grads;
   grads.dhidden =
-      activations_.tensor("train.dhidden", dtype, {batch.tokens(), config_.hidden_size});
+      activations_.tensor("train.dhidden", hidden.dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
-  lm_head_backward(ctx_, {grads.dhidden, grads_.view.lm_head}, dlogprob, dentropy, head,
-                   saved.hidden, weights_.view.lm_head, rows, head_params(sequences));
+  loss({batch, hidden, rows, {grads.dhidden, grads_.view.lm_head}});
   mtp_loss(saved, sequences, grads);
 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
@@ -159,6 +140,31 @@ void TrainStep::backward(const TokenBatch& batch, const DecoderSaved& saved, con
     decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
+}
+
+// The loss of log-probabilities and entropies, by way of the chunked head.
+void TrainStep::token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
+                           const LossFunction& loss) {
+  const DType dtype = stat_dtype(task.hidden.dtype);
+  const Tensor lm_head = weights_.view.lm_head;
+  const HeadParams params = head_params(sequences);
+  const LogProbOutputs head =
+      make_outputs(activations_, dtype, task.rows.count(), options_.entropy);
+  lm_head_forward(ctx_, head, task.hidden, lm_head, task.rows, params);
+
+  TokenLoss tokens;
+  tokens.logprob = to_tokens(ctx_, head.logprob, sequences);
+  if (options_.entropy) tokens.entropy = to_tokens(ctx_, head.entropy, sequences);
+  for (const TrainSequence& s : sequences) tokens.dlogprob.emplace_back(s.ids.size(), 0.0);
+  loss(tokens);
+
+  const Tensor dlogprob =
+      from_tokens(ctx_, activations_, dtype, tokens.dlogprob, sequences);  // [R]
+  Tensor dentropy;
+  if (!tokens.dentropy.empty())
+    dentropy = from_tokens(ctx_, activations_, dtype, tokens.dentropy, sequences);
+  lm_head_backward(ctx_, task.grads, dlogprob, dentropy, head, task.hidden, lm_head, task.rows,
+                   params);
 }
 
 // The temperature, and what the sampler kept for each counted token; a sequence without a set has

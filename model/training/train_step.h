@@ -44,6 +44,15 @@ struct TokenLoss {
 };
 using LossFunction = std::function<void(TokenLoss&)>;
 
+// What a stage sees of one micro-batch that computes its loss from the hidden states itself.
+struct HeadTask {
+  const TokenBatch& batch;
+  Tensor hidden;    // [T, d]  ready for lm_head
+  HeadRows rows;    // the counted tokens, in order of sequences and tokens
+  HeadGrads grads;  // to add into: dhidden [T, d], dlm_head [V, d]
+};
+using HeadLoss = std::function<void(const HeadTask&)>;
+
 // Counts of the whole global batch, so that loss and gradient do not depend on its partition.
 struct GlobalCounts {
   int64_t sequences = 0;
@@ -73,6 +82,8 @@ class TrainStep {
   void begin(const GlobalCounts& counts);
   // Forward, the stage's loss, backward; adds into the gradients.
   void accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss);
+  // The same for a loss of whole distributions, such as a distance to a teacher's.
+  void accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss);
   // Clips, updates the weights and the router biases. Throws UserError if the gradient is not
   // finite; weights and moments are then as they were.
   StepReport finish(double lr);
@@ -96,9 +107,8 @@ class TrainStep {
   HeadParams head_params(std::span<const TrainSequence> sequences);
   Tensor replayed_experts(std::span<const TrainSequence> sequences, const TokenBatch& batch);
   void report_replay(std::span<const TrainSequence> sequences, Tensor differing);
-  void backward(const TokenBatch& batch, const DecoderSaved& saved, const HeadRows& rows,
-                const LogProbOutputs& head, const TokenLoss& loss,
-                std::span<const TrainSequence> sequences);
+  void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
+                  const LossFunction& loss);
   void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
                 DecoderGrads& grads);
 

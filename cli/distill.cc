@@ -1,0 +1,189 @@
+// temper rejection: a checkpoint's own right answers as training data.
+// temper distill: a teacher's, and the student that learns from them.
+#include <algorithm>
+#include <memory>
+
+#include "cli/prompted_model.h"
+#include "cli/stages.h"
+#include "cli/teach.h"
+#include "cli/training_run.h"
+#include "core/device.h"
+#include "distill/tokenizers_agree.h"
+#include "distill/trainer.h"
+#include "model/training/memory_plan.h"
+
+namespace temper {
+namespace fs = std::filesystem;
+namespace {
+
+struct RejectionCommand {
+  TeachOptions teach;
+  int64_t seed = 0;
+  DType dtype = DType::f32;
+};
+
+int run_rejection(const RejectionCommand& o, Invocation& cli) {
+  check_teach_options(o.teach);
+  teach({.options = o.teach,
+         .out = o.teach.out,
+         .tokenizer_of = {},
+         .seed = o.seed,
+         .dtype = o.dtype},
+        cli);
+  return 0;
+}
+
+// Both models, ready to be compared. Throws UserError if their logits are of different tokens.
+struct Pair {
+  ModelInUse student, teacher;
+};
+Pair load_pair(Context& ctx, const DistillOptions& o, Logger& log) {
+  const DType dtype = o.train.training.dtype;
+  Pair pair{load_model_in_use(ctx, o.student, dtype, log),
+            load_model_in_use(ctx, o.teach.teacher, dtype, log)};
+  check_tokenizers_agree(pair.teacher.need_tokenizer(), pair.student.need_tokenizer());
+  const int64_t taught = pair.teacher.config.vocab_size, learnt = pair.student.config.vocab_size;
+  if (taught != learnt)
+    throw UserError({.what = "teacher and student have logits of different length",
+                     .where = o.teach.teacher + " and " + o.student,
+                     .expected = "one vocab_size, as the teacher's " + std::to_string(taught),
+                     .found = std::to_string(learnt),
+                     .hint = "distil by the teacher's texts instead: --loss sft"});
+  return pair;
+}
+
+// What the student answers to in each step.
+struct OnPolicy {
+  PromptData data;
+  RolloutEngine engine;
+  SampleJob job;
+
+  OnPolicy(Context& ctx, const DistillOptions& o, const ModelInUse& student,
+           const ChatTemplate& chat, Invocation& cli)
+      : data(read_prompt_data({.model = o.student,
+                               .data = o.teach.data,
+                               .system = o.teach.system,
+                               .suffix = o.teach.suffix,
+                               .chat_template = o.teach.chat_template,
+                               .limit = o.teach.limit,
+                               .max_prompt_tokens = o.teach.max_prompt_tokens},
+                              student, chat, cli.log)),
+        engine(ctx, student.weights.view, student.config, {.max_samples = o.teach.batch}),
+        job{.ctx = ctx,
+            .engine = engine,
+            .tokenizer = student.need_tokenizer(),
+            .prompts = data.prompts,
+            .options = {.samples = o.teach.samples,
+                        .max_new_tokens = o.teach.max_new_tokens,
+                        .sampling = o.teach.sampling,
+                        .seed = static_cast<uint64_t>(o.train.training.seed),
+                        .stop_ids = stop_ids_for(student, &chat),
+                        .stop_strings = o.teach.stop},
+            .interrupt = &cli.interrupt} {}
+};
+
+// Trains on distributions: over the file of samples, or on-policy if there is none.
+void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation& cli) {
+  Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
+  Pair pair = load_pair(ctx, o, cli.log);
+  ModelInUse& student = pair.student;
+  const ChatTemplate chat = ChatTemplate::choose(o.teach.chat_template, student.need_tokenizer());
+  std::optional<OnPolicy> on_policy;
+  SftSamples samples;
+  int64_t longest = train.max_tokens;
+  if (o.on_policy) {
+    on_policy.emplace(ctx, o, student, chat, cli);
+    longest = 0;
+    for (const Prompt& prompt : on_policy->data.prompts)
+      longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
+    longest += o.teach.max_new_tokens;
+  } else {
+    samples = read_sft_samples(train, student, cli.log);
+  }
+  const MemoryPlan plan = plan_training(student.config, train_options_of(train.training),
+                                        {.dtype = train.training.dtype,
+                                         .device = ctx.device,
+                                         .longest_sequence = longest,
+                                         .micro_batch_tokens = train.training.micro_batch_tokens});
+  cli.log.info(plan.text());
+  TrainingRun run(ctx, cli,
+                  {.kind = "distill",
+                   .out = train.out,
+                   .data = o.on_policy ? train.data : samples.files,
+                   .seed = train.training.seed,
+                   .keep = train.keep,
+                   .save_dtype = train.save_dtype},
+                  student);
+  const DistillResult result = train_distill(
+      {.ctx = ctx,
+       .config = student.config,
+       .weights = student.weights,
+       .teacher_config = pair.teacher.config,
+       .teacher = pair.teacher.weights.view,
+       .direction = o.loss == DistillLoss::forward_kl ? KlDirection::forward : KlDirection::reverse,
+       .temperature = o.kl_temperature,
+       .options = train,
+       .samples = samples.train,
+       .on_policy = on_policy ? &on_policy->job : nullptr,
+       .micro_batch_tokens = plan.micro_batch_tokens,
+       .store = run.store(),
+       .run_id = run.id(),
+       .log = cli.log,
+       .interrupt = cli.interrupt,
+       .save = [&](StepWriter& writer, int64_t step,
+                   const OptimizerState& optimizer) { run.save(writer, step, optimizer); },
+       .parts = samples.parts});
+  run.finish(result.interrupted);
+  char line[120];
+  std::snprintf(line, sizeof line, "distill: %lld steps, KL to the teacher %.4f -> %.4f nats",
+                static_cast<long long>(result.steps), result.kl_first, result.kl_last);
+  cli.log.info(line);
+}
+
+int run_distill(const DistillOptions& o, Invocation& cli) {
+  check_distill_options(o);
+  student_data(o, "");  // whatever is wrong with it is said before the teacher works
+  SftOptions train = o.train;
+  train.model = o.student;
+  train.out = o.teach.out;
+  train.chat_template = o.teach.chat_template;
+  train.data = o.teach.data;
+  if (!o.on_policy) {
+    const std::string file = teach({.options = o.teach,
+                                    .out = fs::path(o.teach.out) / "teacher",
+                                    .tokenizer_of = o.student,
+                                    .seed = train.training.seed,
+                                    .dtype = train.training.dtype},
+                                   cli);
+    if (file.empty()) return 0;  // interrupted
+    train.data = student_data(o, file);
+  }
+  if (o.loss == DistillLoss::sft) return run_sft(train, cli);
+  train_by_logits(o, train, cli);
+  return 0;
+}
+
+}  // namespace
+
+void add_rejection(Subcommands& list) {
+  auto o = std::make_shared<RejectionCommand>();
+  list.add({.name = "rejection",
+            .about = "sample a checkpoint, keep the right and readable answers as training data",
+            .examples = "  temper rejection --teacher runs/grpo/model --data train.jsonl \\\n"
+                        "      --reward math=1,format=0.2 --samples 8 --out runs/rejection\n",
+            .options = rejection_options(o->teach, o->seed, o->dtype),
+            .run = [o](Invocation& cli) { return run_rejection(*o, cli); }});
+}
+
+void add_distill(Subcommands& list) {
+  auto o = std::make_shared<DistillOptions>();
+  list.add({.name = "distill",
+            .about = "teach a student: a teacher's filtered answers, or its distributions",
+            .examples = "  temper distill --teacher big --student small --data train.jsonl \\\n"
+                        "      --reward math=1,format=0.2 --samples 8 --out runs/student\n"
+                        "  temper distill --teacher http://localhost:8000/v1 --student small ...\n",
+            .options = distill_options(*o),
+            .run = [o](Invocation& cli) { return run_distill(*o, cli); }});
+}
+
+}  // namespace temper

@@ -1,0 +1,219 @@
+#include "cli/teach.h"
+
+#include <cstdlib>
+#include <optional>
+
+#include "cli/prompted_model.h"
+#include "cli/run_row.h"
+#include "core/device.h"
+#include "core/error.h"
+#include "data/store_reader.h"
+#include "distill/collect.h"
+#include "distill/select.h"
+#include "distill/traces.h"
+
+namespace temper {
+namespace {
+
+constexpr const char* kKind = "rejection";  // of the run and of its steps
+
+// The run's rows in the database of its folder. A run that ends by an exception is recorded as
+// failed, and can be resumed.
+class TeachStore {
+ public:
+  TeachStore(const TeachRun& run, const std::vector<std::string>& data, Invocation& cli)
+      : store_(checked_folder(run)) {
+    const auto old = store_.database().value<int64_t>(
+        "SELECT id FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", kKind);
+    if (old) {
+      id_ = *old;
+      check_same_options(run, cli);
+      const auto last = last_step(store_.database(), id_, kKind);
+      store_.resume_run(id_, last ? last->key.step : 0);
+      return;
+    }
+    id_ = store_.begin_run(run_row(cli, {.kind = kKind,
+                                         .model = run.options.teacher,
+                                         .data = data,
+                                         .seed = run.seed,
+                                         .dtype = run.dtype}));
+  }
+  ~TeachStore() {
+    if (finished_) return;
+    try {
+      store_.finish_run(id_, RunStatus::failed);
+    } catch (const std::exception&) {
+      // The error that brought us here is the one to report.
+    }
+  }
+  TeachStore(const TeachStore&) = delete;
+  TeachStore& operator=(const TeachStore&) = delete;
+
+  void finish(bool interrupted) {
+    store_.finish_run(id_, interrupted ? RunStatus::interrupted : RunStatus::done);
+    finished_ = true;
+  }
+  Store& store() { return store_; }
+  StepKey key() const { return {id_, kKind, 0}; }
+
+ private:
+  // What is there and what comes must be of one kind.
+  void check_same_options(const TeachRun& run, Invocation& cli) {
+    const auto without_resume = [](std::string json) {
+      if (const size_t at = json.find("\"resume\":true"); at != std::string::npos)
+        json.replace(at, 13, "\"resume\":false");
+      return json;
+    };
+    const std::string before = without_resume(read_run(store_.database(), id_)->config);
+    const std::string now = without_resume(cli.options.to_json());
+    if (before == now) return;
+    throw UserError({.what = "the run was begun with other options",
+                     .where = run.out.string(),
+                     .expected = before,
+                     .found = now,
+                     .hint = "give the same options again, or another --out"});
+  }
+  static const std::filesystem::path& checked_folder(const TeachRun& run) {
+    if (std::filesystem::exists(run.out / kStoreFile) && !run.options.resume)
+      throw UserError({.what = "the run directory is in use: it has " + std::string(kStoreFile),
+                       .where = run.out.string(),
+                       .expected = "a folder without a run",
+                       .hint = "give another --out, or --resume to go on with this one"});
+    return run.out;
+  }
+
+  Store store_;
+  int64_t id_ = 0;
+  bool finished_ = false;
+};
+
+PromptSourceOptions prompt_source(const TeachOptions& o, const std::string& model) {
+  return {.model = model,
+          .data = o.data,
+          .system = o.system,
+          .suffix = o.suffix,
+          .chat_template = o.chat_template,
+          .limit = o.limit,
+          .max_prompt_tokens = o.max_prompt_tokens};
+}
+
+SamplingOptions sampling_options(const TeachRun& run) {
+  const TeachOptions& o = run.options;
+  return {.params = o.sampling,
+          .max_new_tokens = o.max_new_tokens,
+          .seed = run.seed,
+          .stop = o.stop,
+          .batch = o.batch,
+          .dtype = run.dtype};
+}
+
+ServerOptions server_options(const TeachRun& run) {
+  const TeachOptions& o = run.options;
+  ServerOptions server{.url = o.teacher,
+                       .model = o.server_model,
+                       .max_new_tokens = o.max_new_tokens,
+                       .temperature = o.sampling.temperature,
+                       .top_p = o.sampling.top_p,
+                       .seed = run.seed,
+                       .connections = o.connections,
+                       .retries = o.retries,
+                       .timeout_seconds = o.timeout};
+  if (o.api_key_env.empty()) return server;
+  const char* key = std::getenv(o.api_key_env.c_str());
+  if (key == nullptr)
+    throw UserError(
+        {.what = "the environment variable is not set", .where = "--api-key-env " + o.api_key_env});
+  server.header = "Authorization: Bearer " + std::string(key);
+  return server;
+}
+
+// Samples what is missing, then filters all; the counts go to stdout.
+std::string collect_and_select(const TeachRun& run, const std::vector<std::string>& data,
+                               Teacher& teacher, std::span<const Prompt> prompts,
+                               const CompositeReward& reward, Invocation& cli) {
+  const TeachOptions& o = run.options;
+  TeachStore store(run, data, cli);
+  const CollectResult result = collect_samples({.teacher = teacher,
+                                                .prompts = prompts,
+                                                .reward = reward,
+                                                .store = store.store(),
+                                                .run = store.key(),
+                                                .prompts_per_step = o.prompts_per_step,
+                                                .log = cli.log,
+                                                .interrupt = cli.interrupt});
+  if (result.interrupted) {
+    store.finish(true);
+    return "";
+  }
+  const std::filesystem::path file = run.out / "samples.jsonl";
+  const StepKey selected{store.key().run_id, "select", 1};
+  if (has_step(store.store().database(), selected) && std::filesystem::exists(file)) {
+    store.finish(false);
+    return file.string();  // a resumed run that was complete
+  }
+  SelectOptions select = o.select;
+  select.teacher_system = o.system;
+  const FilterCounts counts = select_samples({.store = store.store(),
+                                              .run = store.key(),
+                                              .prompts = prompts,
+                                              .prompts_per_step = o.prompts_per_step,
+                                              .filters = o.filters,
+                                              .options = select,
+                                              .file = file});
+  store.finish(false);
+  cli.out << counts.text();
+  cli.log.info("kept samples: " + file.string());
+  return file.string();
+}
+
+std::string teach_by_checkpoint(const TeachRun& run, const CompositeReward& reward,
+                                Invocation& cli) {
+  const TeachOptions& o = run.options;
+  const SamplingOptions sampling = sampling_options(run);
+  PromptedModel model(prompt_source(o, o.teacher), sampling, cli);
+  SampleOptions options = model.sample_options(sampling, o.samples);
+  options.reward_timeout = o.reward_timeout;
+  const std::unique_ptr<Teacher> teacher = local_teacher({.ctx = model.ctx,
+                                                          .engine = model.engine,
+                                                          .tokenizer = model.model.need_tokenizer(),
+                                                          .prompts = {},
+                                                          .reward = &reward,
+                                                          .options = options,
+                                                          .interrupt = &cli.interrupt});
+  return collect_and_select(run, o.data, *teacher, model.data.prompts, reward, cli);
+}
+
+std::string teach_by_text(const TeachRun& run, const CompositeReward& reward, Invocation& cli) {
+  const TeachOptions& o = run.options;
+  if (run.tokenizer_of.empty())
+    throw UserError({.what = "recorded traces and servers need a tokenizer to count their tokens",
+                     .where = "--teacher " + o.teacher,
+                     .hint = "name a model folder: temper distill --student DIR"});
+  const Tokenizer tokenizer(run.tokenizer_of);
+  const ChatTemplate chat = ChatTemplate::choose(o.chat_template, tokenizer);
+  const PromptOptions options{
+      .system = o.system, .suffix = o.suffix, .max_tokens = o.max_prompt_tokens, .limit = o.limit};
+  ThreadPool pool(static_cast<int>(cli.common.threads));
+  const TextTeacherJob job{tokenizer, reward, pool, o.samples};
+  if (o.source() == TeachOptions::Source::server) {
+    const PromptData data =
+        read_prompts({o.data.begin(), o.data.end()}, &tokenizer, &chat, options);
+    const std::unique_ptr<Teacher> teacher = server_teacher(job, server_options(run));
+    return collect_and_select(run, o.data, *teacher, data.prompts, reward, cli);
+  }
+  Traces traces = read_traces({o.teacher}, tokenizer, chat, options);
+  const std::unique_ptr<Teacher> teacher = recorded_teacher(job, std::move(traces.answers));
+  return collect_and_select(run, {o.teacher}, *teacher, traces.data.prompts, reward, cli);
+}
+
+}  // namespace
+
+std::string teach(const TeachRun& run, Invocation& cli) {
+  const CompositeReward reward(parse_reward_spec(run.options.reward, "--reward"), builtin_rules(),
+                               "--reward");
+  return run.options.source() == TeachOptions::Source::checkpoint
+             ? teach_by_checkpoint(run, reward, cli)
+             : teach_by_text(run, reward, cli);
+}
+
+}  // namespace temper
