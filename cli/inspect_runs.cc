@@ -9,6 +9,7 @@ constexpr const char* kFamily =
     "  temper inspect RUN_DIR                       its runs\n"
     "  temper inspect curve RUN_DIR                 the metrics as curves\n"
     "  temper inspect evals RUN_DIR                 pass@1 of each evaluation\n"
+    "  temper inspect lineage CHAIN_DIR             what each stage of a chain read and left\n"
     "  temper inspect samples RUN_DIR --best 3      (or --worst, --longest, --truncated, ...)\n"
     "  temper inspect sample RUN_DIR 812            one sample, token by token\n"
     "  temper inspect groups RUN_DIR --zero-signal  groups whose rewards are all equal\n"
@@ -58,6 +59,19 @@ int show_events(Invocation& cli, const InspectOptions& options) {
   return 0;
 }
 
+int show_lineage(Invocation& cli, const InspectOptions& options) {
+  Database db = open_for_reading(options.path);
+  const RunRow run = inspected_run(db, options);
+  const Table table = query_table(
+      db,
+      "SELECT s.name AS stage, s.subcommand, l.direction, l.role, l.path, f.name AS made_by, l.hash"
+      " FROM stages s JOIN lineage l ON l.stage_id = s.id LEFT JOIN stages f ON f.id = l.from_stage"
+      " WHERE s.run_id = ? AND s.status <> 'set aside' ORDER BY s.position, l.direction, l.id",
+      run.id);
+  write_table(cli, options, table, "no stage of a chain was recorded");
+  return 0;
+}
+
 int migrate_store(Invocation& cli, const InspectOptions& options) {
   Database db(store_path(options.path), OpenMode::write);
   const int before = schema_version(db);
@@ -86,6 +100,7 @@ void add_inspect_runs(Subcommands& list) {
   add(list, "inspect runs", "the runs of a database", show_runs, false);
   add(list, "inspect evals", "the results of each evaluation", show_evals, true);
   add(list, "inspect events", "warnings, errors and resumes of a run", show_events, true);
+  add(list, "inspect lineage", "which stage of a chain made what, and of what", show_lineage, true);
   add(list, "inspect migrate", "bring an older database forward to this temper's schema",
       migrate_store, false);
 }

@@ -13,6 +13,7 @@ void add_all_subcommands(Subcommands& list) {
   add_grpo(list);
   add_rejection(list);
   add_distill(list);
+  add_r1(list);
   add_reward(list);
   add_eval(list);
   add_generate(list);

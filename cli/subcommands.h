@@ -85,6 +85,7 @@ void add_eval(Subcommands& list);
 void add_eval_compare(Subcommands& list);  // by add_eval
 void add_generate(Subcommands& list);
 void add_quickstart(Subcommands& list);
+void add_r1(Subcommands& list);
 void add_rejection(Subcommands& list);
 void add_reward(Subcommands& list);
 void add_tokenize(Subcommands& list);

@@ -179,12 +179,49 @@ constexpr std::string_view kExperts = R"sql(
 ALTER TABLE samples ADD COLUMN experts BLOB;  -- uint16: of prompt and completion; NULL: not kept
 )sql";
 
+constexpr std::string_view kLineage = R"sql(
+-- A stage of a chain (temper r1). One that is run anew is a new row; the last of a name counts.
+CREATE TABLE stages (
+  id         INTEGER PRIMARY KEY,
+  run_id     INTEGER NOT NULL REFERENCES runs(id) ON DELETE CASCADE,
+  name       TEXT NOT NULL,
+  position   INTEGER NOT NULL,  -- in the recipe, from 0
+  subcommand TEXT NOT NULL,
+  command    TEXT NOT NULL,     -- what was run, without the program's name
+  output     TEXT NOT NULL,     -- folder or file, relative to the chain's folder
+  status     TEXT NOT NULL
+    CHECK (status IN ('running', 'done', 'failed', 'interrupted', 'set aside')),
+  started    REAL NOT NULL,
+  finished   REAL
+);
+CREATE INDEX stages_by_name ON stages(run_id, name);
+
+-- What a stage read and what it left.
+CREATE TABLE lineage (
+  id         INTEGER PRIMARY KEY,
+  stage_id   INTEGER NOT NULL REFERENCES stages(id) ON DELETE CASCADE,
+  direction  TEXT NOT NULL CHECK (direction IN ('input', 'output')),
+  role       TEXT NOT NULL,  -- the option that named it, or: model, samples, database, file
+  path       TEXT NOT NULL,  -- relative to the chain's folder, if it lies in it
+  hash       TEXT NOT NULL,  -- of the bytes of the file, or of the folder's files
+  from_stage INTEGER REFERENCES stages(id)  -- which stage made an input; NULL: from outside
+);
+CREATE INDEX lineage_by_stage ON lineage(stage_id);
+
+CREATE VIEW stage_inputs AS
+SELECT s.run_id, s.name AS stage, l.role, l.path, l.hash, f.name AS made_by, f.id AS made_by_id,
+       s.id AS stage_id
+FROM lineage l JOIN stages s ON s.id = l.stage_id LEFT JOIN stages f ON f.id = l.from_stage
+WHERE l.direction = 'input';
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "tables", kTables},
     Migration{2, "views for reading", kViews},
     Migration{3, "an advantage a token", kTokenAdvantages},
     Migration{4, "what the sampler kept", kKeptTokens},
     Migration{5, "the experts of the rollout", kExperts},
+    Migration{6, "stages of a chain and their lineage", kLineage},
 };
 
 }  // namespace

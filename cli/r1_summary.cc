@@ -1,0 +1,149 @@
+#include "cli/r1_summary.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <optional>
+
+#include "cli/svg_chart.h"
+#include "data/lineage.h"
+#include "data/store_reader.h"
+
+namespace temper {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What the table says of a stage; what does not apply is empty.
+struct StageFacts {
+  std::string name, run;
+  std::optional<double> pass_at_1 = {}, standard_error = {}, format_rate = {};
+  std::optional<double> tokens_per_second = {};
+  double seconds = 0.0;
+};
+
+template <class T>
+std::optional<T> read_value(const fs::path& run, const std::string& sql) {
+  if (!fs::exists(run / kStoreFile)) return std::nullopt;
+  Database db = open_for_reading(run);
+  return db.value<std::optional<T>>(sql).value_or(std::nullopt);
+}
+
+void read_evaluation(const Recipe& recipe, const fs::path& folder, const RecipeStage& stage,
+                     StageFacts& facts) {
+  for (const RecipeStage& eval : recipe.stages) {
+    if (eval.run != "eval") continue;
+    bool measures = false;
+    for (const StageInput& input : stage_inputs(recipe, eval, folder))
+      measures = measures || (input.flag == "model" && input.from == stage.name);
+    if (!measures) continue;
+    const auto number = [&](const std::string& column) {
+      return read_value<double>(folder / eval.out,
+                                "SELECT " + column + " FROM evals ORDER BY run_id DESC LIMIT 1");
+    };
+    facts.pass_at_1 = number("pass_at_1");
+    facts.standard_error = number("standard_error");
+    facts.format_rate = number("format_rate");
+    return;
+  }
+}
+
+// Tokens trained on, or generated where nothing was trained or more was generated.
+std::optional<double> speed_of(const fs::path& run) {
+  return read_value<double>(
+      run,
+      "SELECT max(coalesce(sum(trained_tokens), 0), coalesce(sum(generated_tokens), 0)) /"
+      " nullif(sum(wall_seconds), 0) FROM steps WHERE kind <> 'select'");
+}
+
+std::string padded(const std::string& text, size_t width, bool right) {
+  const std::string space(text.size() < width ? width - text.size() : 0, ' ');
+  return right ? space + text : text + space;
+}
+
+std::string number(const char* format, double value) {
+  char text[48];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
+std::string table_of(const Recipe& recipe, const std::vector<StageFacts>& stages, double seconds) {
+  size_t width = 5;
+  for (const StageFacts& s : stages) width = std::max(width, s.name.size());
+  const auto row = [&](const std::string& name, const std::string& run, const std::string& pass,
+                       const std::string& format, const std::string& speed,
+                       const std::string& time) {
+    return "  " + padded(name, width + 2, false) + padded(run, 12, false) + padded(pass, 18, true) +
+           padded(format, 10, true) + padded(speed, 11, true) + padded(time, 9, true) + "\n";
+  };
+  std::string text = "\n" + recipe.name + ", " + number("%.1f minutes", seconds / 60) + "\n\n" +
+                     row("stage", "", "held-out pass@1", "format", "tokens/s", "seconds");
+  for (const StageFacts& s : stages) {
+    text += row(s.name, s.run,
+                s.pass_at_1 ? number("%.1f %%", 100 * *s.pass_at_1) + " +- " +
+                                  number("%.1f", 100 * s.standard_error.value_or(0))
+                            : "",
+                s.format_rate ? number("%.1f %%", 100 * *s.format_rate) : "",
+                s.tokens_per_second ? number("%.0f", *s.tokens_per_second) : "",
+                number("%.1f", s.seconds));
+  }
+  return text;
+}
+
+// The curve that says most about a stage.
+std::optional<Chart> curve_of(const fs::path& run, const StageFacts& stage) {
+  if (!fs::exists(run / kStoreFile)) return std::nullopt;
+  Database db = open_for_reading(run);
+  for (const auto& [kind, metric] :
+       {std::pair("grpo", "reward/mean"), std::pair("sft", "loss"), std::pair("distill", "kl")}) {
+    const auto id = db.value<int64_t>(
+        "SELECT run_id FROM metrics WHERE kind = ? AND name = ? ORDER BY run_id DESC LIMIT 1", kind,
+        metric);
+    if (!id) continue;
+    Chart chart{.title = stage.name + ": " + metric, .x_label = "step", .points = {}};
+    for (const CurvePoint& p : read_curve(db, *id, kind, metric))
+      chart.points.emplace_back(static_cast<double>(p.step), p.value);
+    return chart;
+  }
+  return std::nullopt;
+}
+
+std::string picture_of(const Recipe& recipe, const fs::path& folder,
+                       const std::vector<StageFacts>& stages) {
+  std::vector<Chart> charts;
+  Chart passes{.title = "held-out pass@1, %", .x_label = "", .points = {}, .dots = true};
+  for (const StageFacts& stage : stages) {
+    const auto in_recipe = std::find_if(recipe.stages.begin(), recipe.stages.end(),
+                                        [&](const RecipeStage& s) { return s.name == stage.name; });
+    if (const auto chart = curve_of(folder / in_recipe->out, stage)) charts.push_back(*chart);
+    if (!stage.pass_at_1) continue;
+    passes.x_label += (passes.x_label.empty() ? "" : ", ") + stage.name;
+    passes.points.emplace_back(static_cast<double>(passes.points.size() + 1),
+                               100 * *stage.pass_at_1);
+    passes.errors.push_back(100 * stage.standard_error.value_or(0.0));
+  }
+  if (!passes.points.empty()) charts.push_back(std::move(passes));
+  return svg_of(charts);
+}
+
+}  // namespace
+
+ChainSummary summarise_chain(const Recipe& recipe, const fs::path& folder, Database& database,
+                             int64_t run_id) {
+  std::vector<StageFacts> stages;
+  double seconds = 0.0;
+  for (const RecipeStage& stage : recipe.stages) {
+    const auto row = find_stage(database, run_id, stage.name);
+    if (!row || row->status != "done") continue;
+    StageFacts facts{.name = stage.name, .run = stage.run};
+    facts.seconds = row->finished.value_or(row->started) - row->started;
+    seconds += facts.seconds;
+    const fs::path out = folder / stage.out;
+    if (stage.run == "eval" || fs::is_regular_file(out)) continue;
+    facts.tokens_per_second = speed_of(out);
+    read_evaluation(recipe, folder, stage, facts);
+    stages.push_back(std::move(facts));
+  }
+  return {table_of(recipe, stages, seconds), picture_of(recipe, folder, stages)};
+}
+
+}  // namespace temper
