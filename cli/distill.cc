@@ -90,15 +90,16 @@ void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocatio
   const ChatTemplate chat = ChatTemplate::choose(o.teach.chat_template, student.need_tokenizer());
   std::optional<OnPolicy> on_policy;
   SftSamples samples;
-  int64_t longest = train.max_tokens;
+  int64_t longest = 1;
   if (o.on_policy) {
     on_policy.emplace(ctx, o, student, chat, cli);
-    longest = 0;
     for (const Prompt& prompt : on_policy->data.prompts)
       longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
     longest += o.teach.max_new_tokens;
   } else {
     samples = read_sft_samples(train, student, cli.log);
+    for (const Sample& sample : samples.train)
+      longest = std::max(longest, static_cast<int64_t>(sample.ids.size()));
   }
   const MemoryPlan plan = plan_training(student.config, train_options_of(train.training),
                                         {.dtype = train.training.dtype,

@@ -82,6 +82,7 @@ SftSamples read_sft_samples(const SftOptions& o, const ModelInUse& model, Logger
 }
 
 namespace {
+
 // Tokens of the `count` longest samples together: no batch of as many has more.
 int64_t most_tokens(const std::vector<Sample>& samples, int64_t count) {
   std::vector<int64_t> lengths;
