@@ -144,6 +144,7 @@ __global__ void __launch_bounds__(kThreads) forward(Arguments a) {
 }  // namespace
 
 void launch_forward(Context& ctx, const AttentionForward<bf16>& args, const Sequences& sequences) {
+  if (launch_forward_hopper(ctx, args, sequences)) return;
   const Arguments a{HeadRows(args.o), HeadRows(args.q), HeadRows(args.k), HeadRows(args.v),
                     args.lse,         args.lse_stride,  args.sequences,   args.scale};
   const dim3 grid(static_cast<unsigned>(a.q.heads), tiles_of(sequences, kQueries));

@@ -55,6 +55,12 @@ void launch_forward(Context& ctx, const AttentionForward<bf16>& args, const Sequ
 void launch_backward(Context& ctx, const AttentionBackward<float>& args,
                      const Sequences& sequences);
 void launch_backward(Context& ctx, const AttentionBackward<bf16>& args, const Sequences& sequences);
+// The same on Hopper's wgmma; false, with nothing done, where they cannot run: another card, rows
+// that are not aligned to 16 bytes, or wider heads than 192 and 128.
+bool launch_forward_hopper(Context& ctx, const AttentionForward<bf16>& args,
+                           const Sequences& sequences);
+bool launch_backward_hopper(Context& ctx, const AttentionBackward<bf16>& args,
+                            const Sequences& sequences);
 
 // How many tiles of `rows` rows cover the sequences, none reaching over the end of one.
 inline unsigned tiles_of(const Sequences& sequences, int64_t rows) {

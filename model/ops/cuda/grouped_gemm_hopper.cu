@@ -225,7 +225,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ unsigned char raw[];
   __shared__ Shared shared;
-  unsigned char* memory = raw + (1024 - shared_address(raw) % 1024) % 1024;
+  unsigned char* memory = aligned_memory(raw);
   constexpr int kPair = pair_size(kKind);
   if (threadIdx.x == 0) {
     for (int s = 0; s < kStages; ++s) {

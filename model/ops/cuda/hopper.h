@@ -20,7 +20,6 @@ __device__ inline unsigned shared_address(const void* p) {
 }
 
 // ---- Barriers: a phase ends when all arrivals and all announced bytes have come
-// -------------------
 __device__ inline void init_barrier(uint64_t* barrier, unsigned arrivals) {
   asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;\n" ::"r"(shared_address(barrier)),
                "r"(arrivals)
@@ -63,6 +62,11 @@ __device__ inline void wait(uint64_t* barrier, unsigned parity) {
       : "memory");
 }
 
+// Shared memory from a multiple of 1024 on, as the swizzle wants.
+__device__ inline unsigned char* aligned_memory(unsigned char* raw) {
+  return raw + (1024 - shared_address(raw) % 1024) % 1024;
+}
+
 __device__ inline unsigned cluster_rank() {
   unsigned rank;
   asm volatile("mov.u32 %0, %%cluster_ctarank;\n" : "=r"(rank));
@@ -76,7 +80,6 @@ __device__ inline void synchronize_cluster() {
 }
 
 // ---- Copies of boxes of a tensor to shared memory
-// -------------------------------------------------
 __device__ inline void load_box(void* to, const CUtensorMap& map, uint64_t* barrier, int x, int y) {
   asm volatile(
       "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes "
@@ -120,15 +123,12 @@ __device__ inline void fence_shared_writes() {
   asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 }
 
-// ---- wgmma
-// ------------------------------------------------------------------------------------------ Lines
-// of 64 bf16, 128 bytes swizzled, in groups of 8 lines; a line runs along the inner dimension or,
-// for kAcross, along the result's, in boxes of 64 lines one after the other.
-
+// ---- wgmma. Lines of 64 bf16, 128 bytes swizzled, in groups of 8 lines; a line runs along the
+// inner dimension or, for kAcross, along the result's, in boxes of 64 lines one after the other.
 template <bool kAcross>
-__device__ uint64_t operand(const void* at) {
-  constexpr uint64_t layout =
-      uint64_t{1} << 62 | uint64_t{1024 / 16} << 32 | uint64_t{kAcross ? kBoxBytes / 16 : 1} << 16;
+__device__ uint64_t operand(const void* at, int box_bytes = kBoxBytes) {
+  const uint64_t layout = uint64_t{1} << 62 | uint64_t{1024 / 16} << 32 |
+                          static_cast<uint64_t>(kAcross ? box_bytes / 16 : 1) << 16;
   return layout | (shared_address(at) & 0x3FFFFU) >> 4;
 }
 // From one 16 of the inner dimension to the next, in the units of `operand`.

@@ -1,5 +1,7 @@
 #include "model/ops/cuda/tensor_map.h"
 
+#include <algorithm>
+
 #include "core/cuda/runtime.h"
 #include "core/error.h"
 
@@ -23,23 +25,36 @@ Encode encoder() {
 
 }  // namespace
 
-CUtensorMap make_map(const Tensor& t, MapExtent size, int box_cols, int box_rows, bool swizzled) {
+CUtensorMap tensor_map(void* data, DType dtype, std::initializer_list<int64_t> dims,
+                       std::initializer_list<int64_t> strides, std::initializer_list<int> box,
+                       bool swizzled) {
   static const Encode encode = encoder();
-  const int64_t width = t.dtype == DType::f32 ? 4 : 2;
-  const auto u64 = [](int64_t n) { return static_cast<cuuint64_t>(n); };
-  const auto u32 = [](int n) { return static_cast<cuuint32_t>(n); };
-  const int rank = size.layers > 0 ? 3 : 2;
-  const cuuint64_t dims[3] = {u64(size.cols), u64(size.rows), u64(size.layers)};
-  const cuuint64_t strides[2] = {u64(t.row_stride * width), u64(size.rows * t.row_stride * width)};
-  const cuuint32_t box[3] = {u32(box_cols), u32(box_rows), 1}, ones[3] = {1, 1, 1};
+  require(dims.size() == box.size() && dims.size() == strides.size() + 1 && dims.size() <= 5,
+          "a tensor map's dimensions do not fit together");
+  cuuint64_t sizes[5] = {}, steps[5] = {};
+  cuuint32_t boxes[5] = {}, ones[5] = {1, 1, 1, 1, 1};
+  std::copy(dims.begin(), dims.end(), sizes);
+  std::copy(strides.begin(), strides.end(), steps);
+  std::copy(box.begin(), box.end(), boxes);
   CUtensorMap map;
-  const CUresult status =
-      encode(&map, width == 4 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-             u32(rank), t.data, dims, strides, box, ones, CU_TENSOR_MAP_INTERLEAVE_NONE,
-             swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
-             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult status = encode(
+      &map,
+      dtype == DType::f32 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
+      static_cast<cuuint32_t>(dims.size()), data, sizes, steps, boxes, ones,
+      CU_TENSOR_MAP_INTERLEAVE_NONE,
+      swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
+      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   require(status == CUDA_SUCCESS, "the driver refused a tensor map");
   return map;
+}
+
+CUtensorMap make_map(const Tensor& t, MapExtent size, int box_cols, int box_rows, bool swizzled) {
+  const int64_t row = t.row_stride * static_cast<int64_t>(size_of(t.dtype));
+  if (size.layers == 0)
+    return tensor_map(t.data, t.dtype, {size.cols, size.rows}, {row}, {box_cols, box_rows},
+                      swizzled);
+  return tensor_map(t.data, t.dtype, {size.cols, size.rows, size.layers}, {row, size.rows * row},
+                    {box_cols, box_rows, 1}, swizzled);
 }
 
 }  // namespace temper::cuda

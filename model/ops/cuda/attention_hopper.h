@@ -1,0 +1,200 @@
+// What the attention kernels for Hopper share: which tile a block takes next, tensor maps of heads,
+// and the rows that results go to. Bf16, heads of up to 192 (q, k) and 128 (v) numbers.
+//
+// A block is one warp that keeps the copy engine busy and two warpgroups that multiply, each with
+// 64 rows of the block's tile. As many blocks as the card has multiprocessors take tiles in turn,
+// those with most work first, so that the last ones are short.
+#pragma once
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "model/ops/cuda/attention_kernels.h"
+#include "model/ops/cuda/hopper.h"
+#include "model/ops/cuda/tensor_map.h"
+
+namespace temper::cuda::attention_hopper {
+
+constexpr int kGroups = 2, kConsumers = 128 * kGroups, kConsumerWarps = kConsumers / 32;
+constexpr int kThreads = kConsumers + 128;
+constexpr int kTileRows = 64 * kGroups;
+
+// The tiles of a launch, for `heads` heads; `together` heads of a sequence are gone through side by
+// side, so that what their tiles share stays in the L2 cache.
+struct TileOrder {
+  int heads = 0, together = 0;
+  unsigned* taken =
+      nullptr;  // how many tiles were taken beyond the first of each block; starts at 0
+};
+// `shared_bytes`: a token's numbers that all tiles of a head read.
+inline TileOrder order_of(const Sequences& sequences, int64_t heads, int64_t shared_bytes,
+                          unsigned* taken) {
+  constexpr int64_t kCache = int64_t{16} << 20;
+  const int64_t head = std::max<int64_t>(1, sequences.longest() * shared_bytes);
+  return {static_cast<int>(heads), static_cast<int>(std::clamp<int64_t>(kCache / head, 1, heads)),
+          taken};
+}
+
+// `kCount` counters at 0, in scratch.
+template <int kCount>
+unsigned* zero_counters(Context& ctx) {
+  const Tensor t = ctx.scratch.tensor("attention.taken", DType::i32, {kCount});
+  check(cudaMemsetAsync(t.data, 0, kCount * sizeof(unsigned), stream_of(ctx)));
+  return static_cast<unsigned*>(t.data);
+}
+
+// Whether the kernels can read and write all of these heads: rows aligned to 16 bytes, and at most
+// 192 numbers of q and k, 128 of v.
+inline bool fits(const Context& ctx, int dim_qk, int dim_v,
+                 std::initializer_list<const Heads<bf16>*> all) {
+  const auto aligned = [](const Heads<bf16>* h) {
+    return reinterpret_cast<uint64_t>(h->data) % 16 == 0 && h->stride % 8 == 0 && h->dim % 8 == 0;
+  };
+  return ctx.cuda->properties.major == 9 && dim_qk <= 192 && dim_v <= 128 &&
+         std::all_of(all.begin(), all.end(), aligned);
+}
+
+// Calls body.template operator()<QK, V>() with the kernels' dimensions that a head fits into.
+template <class Body>
+void dispatch_dims(int dim_qk, int dim_v, Body&& body) {
+  if (dim_qk <= 64 && dim_v <= 64) return body.template operator()<64, 64>();
+  if (dim_qk <= 128) return body.template operator()<128, 128>();
+  body.template operator()<192, 128>();
+}
+
+// Boxes of `rows` tokens of one head, 64 numbers each. Coordinates: number, head, token.
+inline CUtensorMap map_of(const Heads<bf16>& h, int64_t tokens, int rows) {
+  return tensor_map(h.data, DType::bf16, {h.dim, h.heads, tokens},
+                    {h.stride * 2, h.token_stride() * 2}, {kLine, 1, rows}, true);
+}
+
+}  // namespace temper::cuda::attention_hopper
+
+#if defined(__CUDACC__) && defined(__CUDA_ARCH_FEAT_SM90_ALL)
+
+#include "model/ops/cuda/quad.h"
+
+namespace temper::cuda::attention_hopper {
+
+struct TileAt {
+  int first, length;  // the sequence's tokens are first .. first + length
+  int begin;          // the tile's first row among them
+  int head;           // negative: there is no tile left
+};
+
+// Goes through this block's tiles: sequence after sequence, and of some heads of one the tiles with
+// most work first. A block takes the next tile that nobody has; the numbers do not depend on who
+// takes which. Every lane of the warp calls next() alike.
+template <bool kFromEnd>
+class Tiles {
+ public:
+  __device__ Tiles(const SequenceTable& sequences, const TileOrder& order)
+      : sequences_(sequences), order_(order), index_(blockIdx.x) {}
+  __device__ TileAt next() {
+    const int lane = threadIdx.x % 32;
+    const int index = __shfl_sync(0xffffffffU, index_, 0);
+    // The next one is on its way while this tile is gone through.
+    if (lane == 0) index_ = static_cast<int>(gridDim.x + atomicAdd(order_.taken, 1U));
+    for (; base_ < sequences_.count; base_ += 32) {
+      const int s = base_ + lane;
+      const bool there = s < sequences_.count;
+      const int first = there ? sequences_.cu_seqlens[s] : 0;
+      const int length = there ? sequences_.cu_seqlens[s + 1] - first : 0;
+      const int tiles = (length + kTileRows - 1) / kTileRows;
+      int upto = tiles * order_.heads;  // of this lane's sequence and those before it
+      for (int offset = 1; offset < 32; offset *= 2) {
+        const int below = __shfl_up_sync(0xffffffffU, upto, offset);
+        if (lane >= offset) upto += below;
+      }
+      const unsigned after = __ballot_sync(0xffffffffU, index - before_ < upto);
+      if (after == 0) {
+        before_ += __shfl_sync(0xffffffffU, upto, 31);
+        continue;
+      }
+      const int owner = __ffs(static_cast<int>(after)) - 1;
+      const auto of_owner = [owner](int x) { return __shfl_sync(0xffffffffU, x, owner); };
+      const int which = index - before_ - of_owner(upto - tiles * order_.heads);
+      return tile(of_owner(first), of_owner(length), of_owner(tiles), which);
+    }
+    return {0, 0, 0, -1};
+  }
+
+ private:
+  __device__ TileAt tile(int first, int length, int tiles, int which) const {
+    const int begin = which / (tiles * order_.together) * order_.together;
+    const int heads = min(order_.together, order_.heads - begin);
+    const int at = which - begin * tiles;
+    const int rank = at / heads;  // by falling work
+    return {first, length, (kFromEnd ? tiles - 1 - rank : rank) * kTileRows, begin + at % heads};
+  }
+
+  SequenceTable sequences_;
+  TileOrder order_;
+  int index_;                  // lane 0: what comes next
+  int base_ = 0, before_ = 0;  // a sequence, and the tiles of those before it
+};
+
+// A ring of stages.
+template <int kStages>
+struct Ring {
+  int stage = 0;
+  unsigned parity = 0;
+  __device__ void advance() {
+    if (++stage == kStages) stage = 0, parity ^= 1;
+  }
+};
+
+// kRows tokens x kCols numbers of a head, box after box.
+template <int kCols, int kRows>
+__device__ void load_rows(unsigned char* to, const CUtensorMap& map, uint64_t* full, int head,
+                          int token) {
+#pragma unroll
+  for (int i = 0; i < kCols / kLine; ++i)
+    load_box(to + i * kRows * kLine * 2, map, full, i * kLine, head, token);
+}
+
+// A thread's rows g and g + 8 of 16 in device memory, 16 bytes of each in 32 columns.
+struct ResultRows {
+  bf16* at;        // row g, column 8 c
+  int64_t stride;  // from row to row
+  int rows, cols;  // that there are from here
+
+  __device__ ResultRows(const Heads<bf16>& to, int token, int head, int count) {
+    const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
+    at = to.at(token + g, head) + 8 * c;
+    stride = to.token_stride();
+    rows = count - g;
+    cols = to.dim - 8 * c;
+  }
+};
+
+// Rows of d times `factor` of their half: stored, or added to what is there.
+template <bool kAdd, int kCount>
+__device__ void put_rows(const ResultRows& to, const float (&d)[kCount], const float (&factor)[2]) {
+#pragma unroll
+  for (int block = 0; block < kCount / 16; ++block)
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const bool valid = half * 8 < to.rows && block * 32 < to.cols;
+      auto* at = reinterpret_cast<uint4*>(to.at + half * 8 * to.stride + block * 32);
+      unsigned old[4] = {}, p[4];
+      if (kAdd) {
+        const uint4 before = valid ? *at : make_uint4(0, 0, 0, 0);
+        old[0] = before.x, old[1] = before.y, old[2] = before.z, old[3] = before.w;
+        transpose_four(old);
+      }
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float2 was = kAdd ? unpack(old[i]) : make_float2(0.0F, 0.0F);
+        const float* pair = &d[16 * block + 4 * i + 2 * half];
+        p[i] = pack_pair(fmaf(pair[0], factor[half], was.x), fmaf(pair[1], factor[half], was.y));
+      }
+      transpose_four(p);
+      if (valid) *at = make_uint4(p[0], p[1], p[2], p[3]);
+    }
+}
+
+constexpr float kLog2E = 1.4426950408889634F;
+}  // namespace temper::cuda::attention_hopper
+
+#endif
