@@ -5,7 +5,7 @@
 #include <memory>
 #include <optional>
 
-#include "cli/command_line.h"
+#include "cli/run_stage.h"
 #include "cli/subcommands.h"
 #include "data/store_reader.h"
 
@@ -28,24 +28,7 @@ class Stages {
 
   void run(Arguments arguments) {
     arguments.insert(arguments.end(), {"--seed", std::to_string(o_.seed)});
-    if (cli_.common.device != "auto")
-      arguments.insert(arguments.end(), {"--device", cli_.common.device});
-    if (cli_.common.threads > 0)
-      arguments.insert(arguments.end(), {"--threads", std::to_string(cli_.common.threads)});
-    std::string name = program();
-    std::vector<char*> argv{name.data()};
-    for (std::string& argument : arguments) argv.push_back(argument.data());
-    const int argc = static_cast<int>(argv.size());
-    const std::string line = command_line_text(argc, argv.data());
-    cli_.log.info("\n$ " + line);
-    Subcommands subcommands;
-    CommonOptions common;
-    add_all_subcommands(subcommands);
-    add_common_options(subcommands, common);
-    const Command command = read_command_line(argc, argv.data(), subcommands);
-    require(command.kind == Command::Kind::run, "a stage of the quickstart is a subcommand");
-    Invocation stage{command.subcommand->options, common, line, cli_.interrupt, cli_.log, cli_.out};
-    command.subcommand->run(stage);
+    run_as_typed(program(), std::move(arguments), cli_);
     if (cli_.interrupt.requested())
       throw UserError({.what = "interrupted",
                        .hint = "what is finished stays in " + o_.out +
@@ -53,10 +36,7 @@ class Stages {
                                "another --out"});
   }
 
-  // Temper as it was called, so that the lines shown can be typed again.
-  std::string program() const {
-    return cli_.command_line.substr(0, cli_.command_line.find(" quickstart"));
-  }
+  std::string program() const { return program_of(cli_, "quickstart"); }
 
   std::string path(const std::string& name) const { return (fs::path(o_.out) / name).string(); }
 

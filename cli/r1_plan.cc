@@ -136,6 +136,16 @@ DType dtype_of(const Values& v) {
                                     : DType::f32;
 }
 
+std::string size_text(int64_t bytes) {
+  const double mebibytes = static_cast<double>(bytes) / (1 << 20);
+  char text[32];
+  if (mebibytes < 1024)
+    std::snprintf(text, sizeof text, "%.1f MiB", mebibytes);
+  else
+    std::snprintf(text, sizeof text, "%.1f GiB", mebibytes / 1024);
+  return text;
+}
+
 std::string memory_line(const ModelConfig& config, const Values& v, const Work& work) {
   TrainOptions options;
   options.recompute = v.text("recompute") == "true";
@@ -150,16 +160,9 @@ std::string memory_line(const ModelConfig& config, const Values& v, const Work& 
        .micro_batch_tokens = micro_batch > 0 ? micro_batch : std::max<int64_t>(longest, 1),
        .reference = work.reference});
   std::string text = "    memory   ";
-  for (const MemoryPlan::Item& item : plan.items) {
-    char line[96];
-    std::snprintf(line, sizeof line, "%s %.1f GiB, ", item.name.c_str(),
-                  static_cast<double>(item.bytes) / (1 << 30));
-    text += line;
-  }
-  char line[96];
-  std::snprintf(line, sizeof line, "in all %.1f GiB in one copy\n",
-                static_cast<double>(plan.total_bytes()) / (1 << 30));
-  return text + line;
+  for (const MemoryPlan::Item& item : plan.items)
+    text += item.name + " " + size_text(item.bytes) + ", ";
+  return text + "in all " + size_text(plan.total_bytes()) + " in one copy\n";
 }
 
 std::string inputs_line(const std::vector<StageInput>& inputs) {

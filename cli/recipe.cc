@@ -165,6 +165,9 @@ class Reader {
                        .found = name});
     if (stage.run.empty()) stage.run = from->run;
     stage.values.insert(from->values.begin(), from->values.end());  // own values stay
+    if (stage.plan_samples == 0.0) stage.plan_samples = from->plan_samples;
+    if (stage.plan_tokens == 0.0) stage.plan_tokens = from->plan_tokens;
+    if (stage.plan_architecture.empty()) stage.plan_architecture = from->plan_architecture;
   }
 
   void check(size_t index) {

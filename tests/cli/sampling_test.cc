@@ -7,6 +7,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
+#include "tests/support/shared.h"
 #include "tests/support/small_models.h"
 
 using namespace temper;
@@ -151,6 +152,21 @@ TEST_CASE("eval knows benchmarks by name, and prints GSM8K as lm-eval reads it, 
       bench.run("eval", {"--benchmark", "humaneval", "--data-dir", bench.folder.path()});
   CHECK(packed.exit_code == 2);
   CHECK_THAT(packed.err, Contains("gunzip"));
+}
+
+TEST_CASE("eval reads the public benchmarks as they are published") {
+  const auto data = test::shared_data_dir();
+  if (!test::present(data / "math") || !test::present(data / "mbpp")) return;
+  const Bench bench;
+  for (const std::string name : {"gsm8k", "math-500", "mbpp"}) {
+    const ProgramResult eval =
+        bench.run("eval", {"--benchmark", name, "--data-dir", data, "--limit", "12",
+                           "--max-prompt-tokens", "240", "--max-new-tokens", "3"});
+    INFO(eval.err);
+    if (eval.err.find("sandbox") != std::string::npos) continue;  // none on this machine
+    CHECK(eval.exit_code == 0);
+    CHECK_THAT(eval.out, Contains(name + ": "));
+  }
 }
 
 TEST_CASE("eval compare: the same problems in two runs, with a paired test") {

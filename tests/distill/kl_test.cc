@@ -110,3 +110,28 @@ TEST_CASE("the student's weights get the gradient of the KL, however the batch i
   INFO(error.where);
   CHECK(error.relative < 1e-7);
 }
+
+TEST_CASE("more rows than a chunk of logits holds give the same as fewer at a time") {
+  Context ctx(2);
+  const ModelConfig config = small_gqa_config();
+  OwnedWeights student = random_weights(config, DType::f64, 3);
+  const OwnedWeights teacher = random_weights(config, DType::f64, 4);
+  std::vector<TrainSequence> batch;
+  for (uint64_t s = 0; s < 3; ++s) {
+    batch.push_back({.ids = random_ids(70, 37, s), .mask = std::vector<uint8_t>(70, 1)});
+    batch.back().mask[0] = 0;
+  }
+  REQUIRE(3 * 69 > head_chunk(Device::cpu));
+  const KlParams params{KlDirection::reverse, 1.0, 3 * 69.0};
+  TrainStep step(ctx, config, student, {});
+  Tensors make;
+  step.begin({3, 0});
+  const double whole = accumulate_kl(ctx, step, student.view, teacher.view, config, batch, params);
+  const Tensor gradient = make.copy_of(step.gradients().storage.view);
+  step.begin({3, 0});
+  double cut = 0;
+  for (const TrainSequence& s : batch)
+    cut += accumulate_kl(ctx, step, student.view, teacher.view, config, {&s, 1}, params);
+  CHECK(cut == Approx(whole).epsilon(1e-12));
+  CHECK(test::relative_difference(step.gradients().storage.view, gradient) < 1e-12);
+}
