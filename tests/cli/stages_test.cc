@@ -92,6 +92,7 @@ TEST_CASE("stages: data, init, sft, eval, grpo, inspect from the command line") 
   INFO(grpo.err);
   REQUIRE(grpo.exit_code == 0);
   CHECK(has(grpo.err, "memory plan"));
+  CHECK_FALSE(has(grpo.err, "micro-batches of 8192"));  // a step has far fewer tokens
   CHECK(has(grpo.err, "without signal"));
 
   CHECK(has(w.done({"inspect", "runs", "grpo"}), "done"));
@@ -166,6 +167,12 @@ TEST_CASE("stages: a mistake is refused before anything is written, with its men
                  tokenizer.substr(0, place) + more + tokenizer.substr(bracket + 1));
   w.refused({"sft", "--model", "mixed", "--out", "r", "--data", "train.jsonl"},
             {"tokenizer", "does not match the model", "vocab_size"});
+
+  const size_t key = config.find("\"kv_lora_rank\"");
+  REQUIRE(key != std::string::npos);
+  w.folder.write("mixed/config.json", config.replace(key, 14, "\"kv_lora_rnk\""));
+  w.refused({"sft", "--model", "mixed", "--out", "r", "--data", "train.jsonl"},
+            {"config.json", "kv_lora_rnk", "did you mean 'kv_lora_rank'?"});
   CHECK_FALSE(w.exists("r"));
 }
 
@@ -248,4 +255,7 @@ TEST_CASE("stages: stories260K tells its story about Lily and is fine-tuned") {
   REQUIRE(loss.size() == 12);
   CHECK(loss.back().value < 0.7 * loss.front().value);
   CHECK(has(story("tuned/model"), "Tim"));
+  w.refused({"grpo", "--model", "stories", "--data", "more.jsonl", "--out", "g", "--reward",
+             "format=1", "--template", "raw", "--replay-routing", "on"},
+            {"--replay-routing on", "no experts", "auto"});
 }
