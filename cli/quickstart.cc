@@ -16,7 +16,7 @@ namespace {
 struct QuickstartOptions {
   std::string out = "runs/quickstart";
   int64_t seed = 1;
-  int64_t sft_steps = 3200, grpo_steps = 60;
+  int64_t sft_steps = 3200, grpo_steps = 100;
 };
 
 using Arguments = std::vector<std::string>;
