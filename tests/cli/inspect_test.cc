@@ -3,6 +3,7 @@
 
 #include "cli/inspect_table.h"
 #include "core/json.h"
+#include "data/migrations.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
@@ -206,12 +207,12 @@ TEST_CASE("inspect says what is missing") {
 
 TEST_CASE("inspect migrate brings an older database forward") {
   const Inspected store;
+  std::filesystem::remove_all(store.path);
+  std::filesystem::create_directories(store.path);
   {
-    Database db(store.path / kStoreFile, OpenMode::write);
-    // Back to what schema 1 was: later ones added views, then columns.
-    db.run_script("DROP VIEW sample_text; DROP VIEW sample_groups; PRAGMA user_version=1");
-    for (const char* column : {"token_advantages", "kept_counts", "kept_ids", "experts"})
-      db.run_script(std::string("ALTER TABLE samples DROP COLUMN ") + column);
+    Database old(store.path / kStoreFile, OpenMode::create);
+    migrate(old, store_migrations().first(1));
+    old.execute("INSERT INTO runs VALUES (7,'sft','done',1.0,2.0,'m',3,'v','[]','{}','{}','{}')");
   }
   REQUIRE(contains(store.error("runs"), "temper inspect migrate"));
   REQUIRE(contains(store.text("migrate"), "schema 1 -> "));
