@@ -1,6 +1,7 @@
 // temper rejection: a checkpoint's own right answers as training data.
 // temper distill: a teacher's, and the student that learns from them.
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 
 #include "cli/prompted_model.h"

@@ -1,4 +1,6 @@
 // temper generate: one prompt, one conversation or a chat, streamed as it is written.
+#include <algorithm>
+#include <cstdio>
 #include <iostream>
 #include <memory>
 

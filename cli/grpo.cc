@@ -1,6 +1,7 @@
 // temper grpo: group relative policy optimisation.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 #include <optional>
 

@@ -1,4 +1,5 @@
 // temper rollout: sample completions of a prompt file into a database, a JSONL file, or both.
+#include <cstdio>
 #include <fstream>
 #include <memory>
 

@@ -1,5 +1,6 @@
 // temper sft: supervised fine-tuning.
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <iterator>
 #include <memory>

@@ -1,6 +1,7 @@
 #include "reward/spec.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 
 #include "core/error.h"

@@ -1,4 +1,6 @@
 // rejection and distill as a user meets them.
+#include <sstream>
+
 #include "core/file.h"
 #include "core/json.h"
 #include "data/store_reader.h"

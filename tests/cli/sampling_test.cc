@@ -1,4 +1,7 @@
 // generate, score, rollout and eval as a user meets them, on a small random model.
+#include <algorithm>
+#include <sstream>
+
 #include "core/file.h"
 #include "core/json.h"
 #include "data/store_reader.h"

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "data/store_reader.h"
 #include "tests/data/store_fixture.h"

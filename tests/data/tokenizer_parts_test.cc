@@ -1,4 +1,5 @@
 // Contract of the parts of tokenization, on small tokenizers written here.
+#include <algorithm>
 #include <fstream>
 
 #include "core/error.h"

@@ -2,6 +2,7 @@
 // under every switch, and no split of a batch changes it.
 #include "grpo/loss.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 

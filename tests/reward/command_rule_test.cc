@@ -1,5 +1,6 @@
 // The rule `command`: programs that answer, answer badly, hang, crash and leave children behind.
 #include <chrono>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <thread>
