@@ -239,6 +239,35 @@ void time_shape(Context& ctx, const Shape& s, int64_t rows, int32_t length, cons
   std::fflush(stdout);
 }
 
+// The same kernels as they run in generation: one after the other for the caches of many layers.
+void time_layers(Context& ctx, const Shape& s, int64_t rows, int32_t length, int layers) {
+  const std::vector<int32_t> lengths(static_cast<size_t>(rows), length);
+  std::vector<Problem> all;
+  for (int i = 0; i < layers; ++i) all.emplace_back(s, Batch{.lengths = lengths}, false);
+  all[0].run(ctx, false);  // scratch and modules come before
+  cudaStream_t stream = ctx.cuda->stream;
+  cudaGraph_t graph = nullptr;
+  cudaGraphExec_t replay = nullptr;
+  cuda::check(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+  for (Problem& p : all) p.run(ctx, false);
+  cuda::check(cudaStreamEndCapture(stream, &graph));
+  cuda::check(cudaGraphInstantiate(&replay, graph, 0));
+  const Buffer nothing(256, Device::cuda);
+  const float ms =
+      median_ms(ctx, nothing, 11, [&] { cuda::check(cudaGraphLaunch(replay, stream)); });
+  cuda::check(cudaGraphExecDestroy(replay));
+  cuda::check(cudaGraphDestroy(graph));
+  const double n = double(rows), h = double(s.heads), each = double(ms) / layers;
+  const double bytes =
+      2 * n * (double(length) * double(s.width()) + h * double(s.key_dim() + s.dim));
+  std::printf(
+      "%s batch %3ld, heads %3ld/%ld, dim %3ld, context %4d, in a graph of %d: %7.1f us, %5.2f "
+      "TB/s\n",
+      s.mla ? "MLA" : "GQA", long(rows), long(s.heads), long(s.kv_heads), long(s.dim), length,
+      layers, each * 1e3, bytes / each * 1e-9);
+  std::fflush(stdout);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -260,5 +289,16 @@ int main(int argc, char** argv) {
   for (const int32_t length : {100, 228, 356}) time(smollm2, 512, length);
   for (const int32_t length : {356, 2048}) time(qwen, 256, length);
   time(large, 64, 4096);
+  if (kind != "gqa") {
+    time_layers(ctx, mla_of(8), 256, 384, 8);
+    time_layers(ctx, mla_of(16), 64, 384, 16);
+  }
+  if (kind != "mla") {
+    time_layers(ctx, smollm2, 512, 100, 16);
+    time_layers(ctx, smollm2, 512, 228, 8);
+    time_layers(ctx, smollm2, 512, 356, 8);
+  }
+  time(mla_of(8), 132, 16);  // what a call costs beside its bytes
+  time(smollm2, 512, 16);
   return 0;
 }

@@ -1,7 +1,9 @@
 // A block takes up to 16 heads of a row that share keys and values, over a chunk of the row's past.
-// Its warps take every fourth page of 16 tokens each and know nothing of each other until the end:
-// a warp has a ring of pages of its own, on which the next ones arrive while it works.
+// Its one to four warps take pages of 16 tokens in turn and know nothing of each other until the
+// end: a warp has a ring of pages of its own, on which the next ones arrive while it works.
 #include "model/ops/cuda/gqa_decode_bf16.h"
+
+#include <algorithm>
 
 #include "model/ops/cuda/decode_split.h"
 #include "model/ops/cuda/mma.h"
@@ -9,7 +11,6 @@
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / 32;
 constexpr int kPage = 16;       // tokens that surely lie next to each other
 constexpr int kMostHeads = 16;  // that one block takes
 
@@ -46,11 +47,10 @@ struct Left {
   float top[kMostHeads], sum[kMostHeads];
 };
 
+// A warp's.
 template <int kDim>
-constexpr int kSharedBytes = kWarps*(Page<kDim>::kStages* Page<kDim>::kNumbers * 2 >
-                                             int{sizeof(Left<kDim>)}
-                                         ? Page<kDim>::kStages * Page<kDim>::kNumbers * 2
-                                         : int{sizeof(Left<kDim>)});
+constexpr int kSharedBytes = std::max(Page<kDim>::kStages* Page<kDim>::kNumbers * 2,
+                                      int{sizeof(Left<kDim>)});
 
 // The block's part of the past.
 struct Past {
@@ -167,10 +167,10 @@ struct Heads {
 };
 
 // The warps' sums become one, in the order of the warps.
-template <int kDim>
+template <int kDim, int kWarps>
 __device__ void merge_warps(const Problem& p, const Left<kDim>* left, int64_t first, int count,
                             int64_t part, int head) {
-  for (int i = threadIdx.x; i < count * (kDim / 2); i += kThreads) {
+  for (int i = threadIdx.x; i < count * (kDim / 2); i += kWarps * 32) {
     const int row = i / (kDim / 2), j = i % (kDim / 2) * 2;
     float top = -INFINITY, sum = 0.0F;
 #pragma unroll
@@ -193,8 +193,8 @@ __device__ void merge_warps(const Problem& p, const Left<kDim>* left, int64_t fi
   }
 }
 
-template <int kDim>
-__global__ void __launch_bounds__(kThreads) gqa_decode(Problem p) {
+template <int kDim, int kWarps>
+__global__ void __launch_bounds__(kWarps * 32) gqa_decode(Problem p) {
   extern __shared__ __align__(128) unsigned char memory[];
   using Pages = Page<kDim>;
   constexpr int kStages = Pages::kStages;
@@ -202,11 +202,12 @@ __global__ void __launch_bounds__(kThreads) gqa_decode(Problem p) {
   const int64_t row = blockIdx.x / units;
   const int unit = blockIdx.x % units, sharer = unit / p.groups;
   const int in_share = unit % p.groups * kMostHeads, head = sharer * p.share + in_share;
-  const int count = min(kMostHeads, p.share - in_share), length = p.length[row];
+  const int count = min(kMostHeads, p.share - in_share);
+  const int sequence = p.sequence[row], length = p.length[row];
   if (length <= 0 || length > p.table.cols * p.block_size) __trap();  // not in the table
   const int first = blockIdx.y * p.split.chunk;
   if (first >= length) return;
-  const Past past{p.cache + sharer * kDim, p.table.row(p.sequence[row]), first,
+  const Past past{p.cache + sharer * kDim, p.table.row(sequence), first,
                   min(p.split.chunk, length - first)};
   const int pages = (past.tokens + kPage - 1) / kPage;
   const auto page_at = [&](int stage) {
@@ -244,21 +245,37 @@ __global__ void __launch_bounds__(kThreads) gqa_decode(Problem p) {
   heads.leave(left[warp]);
   __syncthreads();
   const int64_t part = length > p.split.chunk ? row * p.split.most + blockIdx.y : -1;
-  merge_warps<kDim>(p, left, row * p.heads + head, count, part, head);
+  merge_warps<kDim, kWarps>(p, left, row * p.heads + head, count, part, head);
 }
 
 bool aligned(const Tensor& t) {
   return reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.row_stride % 8 == 0;
 }
 
-template <int kDim>
-void launch(Context& ctx, const Problem& p, int64_t rows) {
-  check(cudaFuncSetAttribute(gqa_decode<kDim>, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                             kSharedBytes<kDim>));
-  const dim3 grid(static_cast<unsigned>(rows * (p.heads / p.share) * p.groups),
-                  static_cast<unsigned>(p.split.most));
-  gqa_decode<kDim><<<grid, kThreads, kSharedBytes<kDim>, stream_of(ctx)>>>(p);
+template <int kDim, int kWarps>
+void launch(Context& ctx, const Problem& p, int64_t units) {
+  constexpr int kBytes = kWarps * kSharedBytes<kDim>;
+  const auto kernel = gqa_decode<kDim, kWarps>;
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
+  const dim3 grid(static_cast<unsigned>(units), static_cast<unsigned>(p.split.most));
+  kernel<<<grid, kWarps * 32, kBytes, stream_of(ctx)>>>(p);
   check_launch();
+}
+
+// As many warps a block as let all blocks run at once: blocks of one size begin and end together,
+// and at each end the memory has nothing to do.
+template <int kDim>
+void launch(Context& ctx, const Problem& p, int64_t units) {
+  const cudaDeviceProp& card = ctx.cuda->properties;
+  const auto fits = [&](int64_t warps) {
+    const int64_t each =
+        warps * kSharedBytes<kDim> + static_cast<int64_t>(card.reservedSharedMemPerBlock);
+    return units * p.split.most <=
+           static_cast<int64_t>(card.sharedMemPerMultiprocessor) / each * card.multiProcessorCount;
+  };
+  if (fits(4)) return launch<kDim, 4>(ctx, p, units);
+  if (fits(2)) return launch<kDim, 2>(ctx, p, units);
+  launch<kDim, 1>(ctx, p, units);
 }
 
 }  // namespace
@@ -296,7 +313,7 @@ bool gqa_decode_bf16(Context& ctx, const Tensor& o, const Tensor& q, const Tenso
                   .scale = static_cast<float>(scale * 1.4426950408889634),
                   .split = split,
                   .parts = parts};
-  dim == 64 ? launch<64>(ctx, p, n) : launch<128>(ctx, p, n);
+  dim == 64 ? launch<64>(ctx, p, n * sharers * groups) : launch<128>(ctx, p, n * sharers * groups);
   if (split.most > 1) merge_parts(ctx, o, parts, rows, split);
   return true;
 }

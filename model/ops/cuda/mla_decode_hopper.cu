@@ -19,6 +19,8 @@ namespace {
 constexpr int kHeads = 64, kTokens = 64, kLatent = 512, kRope = 64;
 constexpr int kPage = 16;  // tokens that surely lie next to each other
 constexpr int kBoxes = (kLatent + kRope) / kLine, kStages = 2;
+constexpr int kThirds = 3, kThird = kBoxes / kThirds;  // of a tile's columns, with a barrier each:
+                                                       // scores begin with the first that is there
 constexpr int kTileBytes = kBoxes * kBoxBytes;
 constexpr int kSharedBytes =
     (1 + kStages) * kTileBytes + kBoxBytes + 1024;  // 1024: swizzled boxes are aligned so
@@ -46,7 +48,7 @@ struct Item {
 };
 
 struct Shared {
-  uint64_t full[kStages], empty[kStages];  // tiles of the past
+  uint64_t full[kStages][kThirds], empty[kStages];  // tiles of the past
   uint64_t query_full, query_empty;
   uint64_t weights_full, weights_empty;
   uint64_t told[2], heard[2];  // of `items`
@@ -106,9 +108,9 @@ struct Schedule {
   __device__ Item item(int index, int pair, int rank) {
     const int2 at = find(index / p.groups);
     if (at.x >= p.rows) return {-1, 0, 0, 0, 0, 0};
-    const int all = length(at.x), first = at.y * p.split.chunk;
+    const int sequence = p.sequence[at.x], all = length(at.x), first = at.y * p.split.chunk;
     const int part = all > p.split.chunk ? at.x * p.split.most + at.y : -1;
-    return {at.x,  (index % p.groups * pair + rank) * kHeads, p.sequence[at.x],
+    return {at.x,  (index % p.groups * pair + rank) * kHeads, sequence,
             first, min(p.split.chunk, all - first),           part};
   }
 };
@@ -158,30 +160,25 @@ template <int kPair>
 __device__ void load_past(Shared& shared, const Memory& memory, const Problem& p,
                           const CUtensorMap& cache) {
   constexpr int kPages = kTokens / kPage / kPair, kMine = kPages * kBoxes;
-  constexpr int kRounds = (kMine + 31) / 32;
   const int lane = threadIdx.x % 32, rank = kPair > 1 ? static_cast<int>(cluster_rank()) : 0;
+  const int page = rank * kPages + lane % kPages;  // 32 is a multiple of kPages
   Ring ring;
   for (int n = 0;; ++n) {
     const Item item = hear(shared, n);
     if (item.row < 0) return;
     const int32_t* blocks = p.table.row(item.sequence);
     for (int first = 0; first < item.tokens; first += kTokens, ring.advance()) {
-      int from[kRounds];
-#pragma unroll
-      for (int i = 0; i < kRounds; ++i)
-        from[i] =
-            place_of(p, blocks, item, first + (rank * kPages + (i * 32 + lane) / kBoxes) * kPage);
+      const int from = place_of(p, blocks, item, first + page * kPage);
       wait(&shared.empty[ring.stage], ring.parity ^ 1);
-      uint64_t* full = &shared.full[ring.stage];
-      if (lane == 0) arrive_expecting(full, kTileBytes);
+      uint64_t* full = shared.full[ring.stage];
+      if (lane < kThirds) arrive_expecting(full + lane, kThird * kBoxBytes);
       __syncwarp();
-#pragma unroll
-      for (int i = 0; i < kRounds; ++i) {
-        const int box = i * 32 + lane, page = rank * kPages + box / kBoxes, col = box % kBoxes;
+      for (int box = lane; box < kMine; box += 32) {
+        const int col = box / kPages;
         unsigned char* to = memory.tile(ring.stage) + col * kBoxBytes + page * kPage * kLine * 2;
-        if (box >= kMine) continue;
-        if constexpr (kPair > 1) load_box_to(to, cache, full, col * kLine, from[i], 0, 3);
-        if constexpr (kPair == 1) load_box(to, cache, full, col * kLine, from[i], 0);
+        uint64_t* third = full + col / kThird;
+        if constexpr (kPair > 1) load_box_to(to, cache, third, col * kLine, from, 0, 3);
+        if constexpr (kPair == 1) load_box(to, cache, third, col * kLine, from, 0);
       }
     }
   }
@@ -194,7 +191,7 @@ __device__ void load_past(Shared& shared, const Memory& memory, const Problem& p
 constexpr float kSlack = 8.0F;
 
 struct Softmax {
-  float scale;
+  float scale = 0.0F;
   float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0F, 0.0F};
 
   // Scores become weights; `factor` is what the sums before are worth under the new top.
@@ -257,55 +254,82 @@ __device__ void store_weights(unsigned char* to, const float (&s)[32]) {
   }
 }
 
-__device__ void score(Shared& shared, const Memory& memory, const Problem& p) {
-  const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane / 4;
-  const uint64_t q = operand<false>(memory.queries);
-  Ring ring;
-  unsigned parity = 0;
-  for (int n = 0;; ++n) {
-    const Item item = hear(shared, n);
-    if (item.row < 0) return;
-    Softmax softmax{p.scale};
-    wait(&shared.query_full, n & 1);
-    for (int left = item.tokens; left > 0; left -= kTokens, ring.advance(), parity ^= 1) {
-      unsigned char* tile = memory.tile(ring.stage);
-      const uint64_t k = operand<false>(tile);
-      float s[32], factor[2];
-      wait(&shared.full[ring.stage], ring.parity);
-      begin_products();
+// What an item's last tile brings along: the weights' sums.
+__device__ void finish(Shared& shared, const Problem& p, const Item& item, const Softmax& softmax,
+                       int row) {
 #pragma unroll
-      for (int i = 0; i < kBoxes * 4; ++i) {
-        const uint64_t at = i / 4 * (kBoxBytes / 16) + i % 4 * kNext16<false>;
-        multiply_64_64(s, q + at, k + at, i > 0);
-      }
-      end_products();
-      wait_products<0>();
-      const bool last = left <= kTokens;
-      if (last && lane == 0) arrive(&shared.query_empty);
-      if (left < kTokens) {
-        mask(s, left);
-        clear_tail(tile, left);
-      }
-      softmax.weigh(s, factor);
-      const float total[2] = {softmax.total(0), softmax.total(1)};
-      wait(&shared.weights_empty, parity ^ 1);
-      store_weights(memory.weights, s);
-      if (lane % 4 == 0) {
-#pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          shared.factor[row + 8 * h] = factor[h];
-          if (last) shared.inverse[row + 8 * h] = 1.0F / total[h];
-          if (last && item.part >= 0 && item.head + row + 8 * h < p.heads)
-            p.parts.lse[int64_t{item.part} * p.heads + item.head + row + 8 * h] =
-                softmax.top[h] + log2f(total[h]);
-        }
-      }
-      fence_shared_writes();
-      __syncwarp();
-      if (lane == 0) arrive(&shared.weights_full);
-    }
+  for (int h = 0; h < 2; ++h) {
+    const float total = softmax.total(h);
+    const int head = item.head + row + 8 * h;
+    if (threadIdx.x % 4 > 0) continue;
+    shared.inverse[row + 8 * h] = 1.0F / total;
+    if (item.part >= 0 && head < p.heads)
+      p.parts.lse[int64_t{item.part} * p.heads + head] = softmax.top[h] + log2f(total);
   }
 }
+
+// Begins s = q k^T for the tile of a stage.
+__device__ void begin_scores(Shared& shared, float (&s)[32], uint64_t q, uint64_t k, Ring ring) {
+#pragma unroll
+  for (int i = 0; i < kBoxes * 4; ++i) {
+    if (i % (kThird * 4) == 0) {
+      wait(&shared.full[ring.stage][i / (kThird * 4)], ring.parity);
+      begin_products();
+    }
+    const uint64_t at = i / 4 * (kBoxBytes / 16) + i % 4 * kNext16<false>;
+    multiply_64_64(s, q + at, k + at, i > 0);
+  }
+  end_products();
+}
+
+// The warpgroup that makes scores and weights.
+struct Scorer {
+  Shared& shared;
+  const Memory& memory;
+  const Problem& p;
+  int row;  // the first of this thread's two
+  uint64_t q;
+  Item item = {};
+  Softmax softmax = {};
+  Ring ring = {};
+  unsigned parity = 0;  // of the tile
+
+  // Scores of the tile with `left` tokens to the item's end become weights for the others.
+  __device__ void soften(float (&s)[32], int left) {
+    const bool last = left <= kTokens;
+    const int lane = threadIdx.x % 32;
+    if (last && lane == 0) arrive(&shared.query_empty);
+    if (left < kTokens) {
+      mask(s, left);
+      clear_tail(memory.tile(ring.stage), left);
+    }
+    float factor[2];
+    softmax.weigh(s, factor);
+    wait(&shared.weights_empty, parity ^ 1);
+    store_weights(memory.weights, s);
+    if (lane % 4 == 0) shared.factor[row] = factor[0], shared.factor[row + 8] = factor[1];
+    if (last) finish(shared, p, item, softmax, row);
+    fence_shared_writes();
+    __syncwarp();
+    if (lane == 0) arrive(&shared.weights_full);
+    parity ^= 1;
+  }
+
+  __device__ void run() {
+    for (int n = 0;; ++n) {
+      item = hear(shared, n);
+      if (item.row < 0) return;
+      softmax = Softmax{p.scale};
+      wait(&shared.query_full, n & 1);
+      for (int left = item.tokens; left > 0; left -= kTokens, ring.advance()) {
+        float s[32];
+        begin_scores(shared, s, q, operand<false>(memory.tile(ring.stage)), ring);
+        wait_products<0>();
+        soften(s, left);
+      }
+    }
+  }
+};
 
 // ---- Latents by their weights, a warpgroup each half
 // ------------------------------------------------
@@ -404,9 +428,11 @@ __global__ void __launch_bounds__(kThreads, 1)
   __shared__ Shared shared;
   unsigned char* aligned = raw + (1024 - shared_address(raw) % 1024) % 1024;
   const Memory memory{aligned, aligned + kTileBytes, aligned + (1 + kStages) * kTileBytes};
+  if (threadIdx.x >= kThreads - 3)
+    prefetch_map(threadIdx.x == kThreads - 3 ? latent : threadIdx.x == kThreads - 2 ? rope : cache);
   if (threadIdx.x == 0) {
     for (int i = 0; i < kStages; ++i) {
-      init_barrier(&shared.full[i], 1);
+      for (uint64_t& third : shared.full[i]) init_barrier(&third, 1);
       init_barrier(&shared.empty[i], kValueWarps * kPair);
     }
     for (int i = 0; i < 2; ++i) {
@@ -424,7 +450,9 @@ __global__ void __launch_bounds__(kThreads, 1)
   const int group = threadIdx.x / 128, warp = threadIdx.x / 32 % 4;
   if (group == 0) {
     take_registers<144>();
-    score(shared, memory, p);
+    Scorer{shared, memory, p, static_cast<int>(threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4),
+           operand<false>(memory.queries)}
+        .run();
   } else if (group < 3) {
     take_registers<168>();
     weigh<kPair>(shared, memory, p);

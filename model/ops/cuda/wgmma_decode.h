@@ -1,4 +1,4 @@
-// The product of a warpgroup that the scores of decode attention take, beside those of hopper.h.
+// What decode attention takes of Hopper's instructions beside hopper.h.
 #pragma once
 
 #include "model/ops/cuda/hopper.h"
@@ -6,6 +6,11 @@
 #if defined(__CUDACC__) && defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
 namespace temper::cuda {
+
+// Begins to fetch a map that the copy engine will follow.
+__device__ inline void prefetch_map(const CUtensorMap& map) {
+  asm volatile("prefetch.tensormap [%0];\n" ::"l"(&map) : "memory");
+}
 
 // d = a b (add = 0) or d += a b, 64 x 16 by 16 x 64; lines of both run along the inner dimension.
 // Who holds what of d is as in multiply_64_256.

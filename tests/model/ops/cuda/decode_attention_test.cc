@@ -140,12 +140,13 @@ TEST_CASE("cuda: decode attention where pages, tiles and chunks end", "[ops][cud
   if (ctx == nullptr) return;
   const Batch edges({1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1025, 768});
   const Batch deep({4095, 4096, 4097, 2});
+  constexpr double kBound = 8e-3;  // the weights are rounded, then the result
   for (const Batch& batch : {edges, deep}) {
     for (const int64_t heads : {1, 17, 65, 128})
-      check_mla(*ctx, DType::bf16, Layout::aligned_slice, batch, heads, 512, 64, 4e-3);
-    check_gqa(*ctx, DType::bf16, Layout::aligned_slice, batch, 9, 3, 64, 4e-3);
-    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 17, 1, 64, 4e-3);
-    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 7, 7, 128, 4e-3);
+      check_mla(*ctx, DType::bf16, Layout::aligned_slice, batch, heads, 512, 64, kBound);
+    check_gqa(*ctx, DType::bf16, Layout::aligned_slice, batch, 9, 3, 64, kBound);
+    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 17, 1, 64, kBound);
+    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 7, 7, 128, kBound);
   }
 }
 
