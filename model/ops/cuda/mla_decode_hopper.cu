@@ -71,7 +71,6 @@ struct Ring {
 };
 
 // ---- Items
-// ------------------------------------------------------------------------------------------
 // Walks through the items; indices only grow. A whole warp calls it.
 struct Schedule {
   const Problem& p;
@@ -124,7 +123,6 @@ __device__ Item hear(Shared& shared, int n) {
 }
 
 // ---- Loads, a warp each
-// -----------------------------------------------------------------------------
 template <int kPair>
 __device__ void hand_out(Shared& shared, const Memory& memory, const Problem& p,
                          const CUtensorMap& latent, const CUtensorMap& rope) {
@@ -185,7 +183,6 @@ __device__ void load_past(Shared& shared, const Memory& memory, const Problem& p
 }
 
 // ---- Scores and weights, a warpgroup
-// ----------------------------------------------------------------
 // A thread has two heads, with 16 scores each. A head's top follows the largest score only when
 // that is far above: weights of up to 2^kSlack do no harm, and sums seldom need a new scale.
 constexpr float kSlack = 8.0F;
@@ -332,7 +329,6 @@ struct Scorer {
 };
 
 // ---- Latents by their weights, a warpgroup each half
-// ------------------------------------------------
 struct Result {
   const Problem& p;
   Item item;
@@ -426,7 +422,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ unsigned char raw[];
   __shared__ Shared shared;
-  unsigned char* aligned = raw + (1024 - shared_address(raw) % 1024) % 1024;
+  unsigned char* aligned = aligned_memory(raw);
   const Memory memory{aligned, aligned + kTileBytes, aligned + (1 + kStages) * kTileBytes};
   if (threadIdx.x >= kThreads - 3)
     prefetch_map(threadIdx.x == kThreads - 3 ? latent : threadIdx.x == kThreads - 2 ? rope : cache);
@@ -470,7 +466,6 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 // ---- Host
-// -------------------------------------------------------------------------------------------
 bool aligned(const Tensor& t) {
   return reinterpret_cast<uintptr_t>(t.data) % 16 == 0 && t.row_stride % 8 == 0;
 }
