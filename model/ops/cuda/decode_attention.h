@@ -1,5 +1,9 @@
 // Attention over the paged cache on the GPU. Contracts: model/ops/decode_attention.h, which has
 // checked the arguments.
+//
+// A row's bits follow from its own past alone, whatever the other rows hold, for the same numbers
+// of rows and heads and width of the block table: by these a launch cuts long pasts
+// (decode_split.h) and sizes its blocks. The plain kernels' bits depend on nothing but the past.
 #pragma once
 
 #include "model/ops/decode_attention.h"
