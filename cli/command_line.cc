@@ -42,7 +42,9 @@ CLI::Option* bind_flag(CLI::App& app, const Option& option) {
     return app.add_flag("--" + flag + ",!--no-" + flag)
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   }
-  const std::string names = option.is_positional() ? flag + ",--" + flag : "--" + flag;
+  // The name of the place is ours alone: CLI11 from 2.4 on takes one that is a flag of a nested
+  // subcommand (`inspect PATH`, `inspect runs --path`) for a clash.
+  const std::string names = (option.is_positional() ? flag + "-argument," : "") + "--" + flag;
   CLI::Option* parsed = app.add_option(names, [](const CLI::results_t&) { return true; });
   return parsed->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
 }
