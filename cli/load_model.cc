@@ -12,12 +12,9 @@ const Tokenizer& ModelInUse::need_tokenizer() const {
   return *tokenizer;
 }
 
-ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DType dtype,
-                             Logger& log) {
-  check_arithmetic(ctx.device, dtype);
+ModelInUse in_use(const std::filesystem::path& dir, LoadedModel loaded, Logger& log) {
   ModelInUse model;
   model.path = dir;
-  LoadedModel loaded = load_model(ctx, dir, dtype);
   for (const std::string& warning : loaded.warnings) log.warn(warning);
   model.config = std::move(loaded.config);
   model.weights = std::move(loaded.weights);
@@ -26,6 +23,17 @@ ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DTy
     model.tokenizer->check_fits(model.config.vocab_size);
   }
   return model;
+}
+
+ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DType dtype,
+                             Logger& log) {
+  check_arithmetic(ctx.device, dtype);
+  if (read_model_config(dir).num_labels > 0)
+    throw UserError({.what = "a reward model writes no text",
+                     .where = dir.string(),
+                     .expected = "a language model",
+                     .hint = "it judges: --reward \"rm(model=" + dir.string() + ")=1\""});
+  return in_use(dir, load_model(ctx, dir, dtype), log);
 }
 
 }  // namespace temper

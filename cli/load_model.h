@@ -21,8 +21,12 @@ struct ModelInUse {
   const Tokenizer& need_tokenizer() const;
 };
 
-// Loads the folder, shows its warnings, and checks that the tokenizer fits the model.
-// Throws UserError naming what is wrong with the folder.
+// A loaded model with the tokenizer of its folder. Shows the warnings, and checks that the
+// tokenizer fits the model.
+ModelInUse in_use(const std::filesystem::path& dir, LoadedModel loaded, Logger& log);
+
+// Loads the language model of the folder, shows its warnings, and checks that the tokenizer fits
+// the model. Throws UserError naming what is wrong with the folder.
 ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DType dtype,
                              Logger& log);
 

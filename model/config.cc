@@ -157,6 +157,20 @@ void parse_moe(const JsonFields& fields, ModelConfig& config) {
   parse_gate(fields, config);
 }
 
+// The classes of a "...ForSequenceClassification": those that id2label names, as transformers
+// counts them. Other architectures have none.
+void parse_labels(const JsonValue& json, const JsonFields& fields, ModelConfig& config) {
+  const JsonValue* list = find_member(json, "architectures");
+  if (list == nullptr || !list->IsArray() || list->Empty() || !(*list)[0].IsString()) return;
+  if (!std::string_view((*list)[0].GetString()).ends_with("ForSequenceClassification")) return;
+  const JsonValue* names = find_member(json, "id2label");
+  const int64_t named = names != nullptr && names->IsObject() ? names->MemberCount() : 2;
+  config.num_labels = fields.integer_or("num_labels", named, 1);
+  if (config.num_labels != 1)
+    fields.fail("id2label", "one label: a reward model gives one number",
+                "this is a classifier of " + std::to_string(config.num_labels) + " classes");
+}
+
 void check_quantization(const JsonFields& fields) {
   if (!fields.has("quantization_config")) return;
   const JsonFields quantization = fields.object("quantization_config");
@@ -201,6 +215,7 @@ ModelConfig parse_model_config(const JsonValue& json, const std::string& where) 
   } else {
     parse_gqa(fields, config);
   }
+  parse_labels(json, fields, config);
   check_quantization(fields);
   fields.refuse_mistyped();
   return config;

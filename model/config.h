@@ -75,6 +75,10 @@ struct ModelConfig {
 
   int64_t num_nextn_predict_layers = 0;  // MTP modules
 
+  // Scores of a text that a "...ForSequenceClassification" gives, from a head of its own in place
+  // of lm_head: 1 for a reward model, 0 for a language model.
+  int64_t num_labels = 0;
+
   int64_t bos_token_id = -1;
   std::vector<int64_t> eos_token_id;  // one or several
 

@@ -30,11 +30,23 @@ class ObjectWriter {
 };
 
 std::string architecture_of(const ModelConfig& config) {
-  if (config.model_type == "deepseek_v3") return "DeepseekV3ForCausalLM";
-  if (config.model_type == "deepseek_v2") return "DeepseekV2ForCausalLM";
-  if (config.model_type == "qwen2") return "Qwen2ForCausalLM";
-  if (config.model_type == "qwen3") return "Qwen3ForCausalLM";
-  return "LlamaForCausalLM";
+  const std::string task = config.num_labels > 0 ? "ForSequenceClassification" : "ForCausalLM";
+  if (config.model_type == "deepseek_v3") return "DeepseekV3" + task;
+  if (config.model_type == "deepseek_v2") return "DeepseekV2" + task;
+  if (config.model_type == "qwen2") return "Qwen2" + task;
+  if (config.model_type == "qwen3") return "Qwen3" + task;
+  return "Llama" + task;
+}
+
+// A class is a name in both directions to transformers; without them it would count two.
+void set_labels(ObjectWriter& out, Json& document, const ModelConfig& config) {
+  if (config.num_labels == 0) return;
+  ObjectWriter name_of(document), id_of(document);
+  name_of.set("0", std::string("LABEL_0"));
+  id_of.set("LABEL_0", int64_t{0});
+  out.set_value("id2label", name_of.take());
+  out.set_value("label2id", id_of.take());
+  out.set("num_labels", config.num_labels);
 }
 
 void set_common(ObjectWriter& out, Json& document, const ModelConfig& config) {
@@ -62,6 +74,7 @@ void set_common(ObjectWriter& out, Json& document, const ModelConfig& config) {
     for (const int64_t id : config.eos_token_id) ids.PushBack(id, document.GetAllocator());
     out.set_value("eos_token_id", std::move(ids));
   }
+  set_labels(out, document, config);
 }
 
 void set_rope(ObjectWriter& out, Json& document, const RopeConfig& rope) {

@@ -136,7 +136,9 @@ void walk(ModelWeights& weights, const ModelConfig& config, const Visit& visit) 
     BlockWalk(config, "model.layers." + std::to_string(i) + ".", visit)
         .block(weights.layers[static_cast<size_t>(i)], config.is_moe_layer(i));
   norm("model.norm.weight", weights.norm);
-  if (!config.tie_word_embeddings)
+  if (config.num_labels > 0)
+    visit(whole("score.weight", TensorRole::embedding, weights.score), {config.num_labels, d});
+  else if (!config.tie_word_embeddings)
     visit(whole("lm_head.weight", TensorRole::embedding, weights.lm_head), {config.vocab_size, d});
   for (int64_t k = 0; k < config.num_nextn_predict_layers; ++k) {
     MtpWeights& mtp = weights.mtp[static_cast<size_t>(k)];
@@ -147,6 +149,10 @@ void walk(ModelWeights& weights, const ModelConfig& config, const Visit& visit) 
     BlockWalk(config, prefix, visit).block(mtp.block, config.n_routed_experts > 0);
     norm(prefix + "shared_head.norm.weight", mtp.shared_head_norm);
   }
+}
+
+bool has_tied_head(const ModelConfig& config) {
+  return config.tie_word_embeddings && config.num_labels == 0;
 }
 
 int64_t product(Dims dims) {
@@ -195,7 +201,7 @@ ModelWeights shapes_of_weights(const ModelConfig& config) {
   walk(shapes, config, [](const NamedTensor& named, Dims dims) {
     *named.tensor = make_tensor(nullptr, DType::f32, dims);
   });
-  if (config.tie_word_embeddings) shapes.lm_head = shapes.embed_tokens;
+  if (has_tied_head(config)) shapes.lm_head = shapes.embed_tokens;
   return shapes;
 }
 
@@ -224,7 +230,7 @@ OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device dev
       next += padded(product(dims), alignment) * static_cast<int64_t>(size_of(dtype));
     }
   });
-  if (config.tie_word_embeddings) owned.view.lm_head = owned.view.embed_tokens;
+  if (has_tied_head(config)) owned.view.lm_head = owned.view.embed_tokens;
   return owned;
 }
 

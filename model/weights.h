@@ -66,11 +66,12 @@ struct ModelWeights {
   std::vector<BlockWeights> layers;
   Tensor norm;     // [d]
   Tensor lm_head;  // [V, d]  the same memory as embed_tokens if tie_word_embeddings
+  Tensor score;    // [num_labels, d]  in place of lm_head, if num_labels > 0
   std::vector<MtpWeights> mtp;
 };
 
 enum class TensorRole {
-  embedding,    // embed_tokens, lm_head
+  embedding,    // embed_tokens, lm_head, score
   matrix,       // a linear layer
   experts,      // a stack of linear layers; '*' in the name stands for the expert
   norm,         // an RMSNorm's weight

@@ -6,6 +6,7 @@
 #include "model/decoder.h"
 #include "model/layers/lm_head.h"
 #include "model/layers/rope_env.h"
+#include "model/layers/score_head.h"
 #include "tests/model/ops/op_test.h"
 #include "tests/support/balance_loss.h"
 #include "tests/support/small_models.h"
@@ -290,4 +291,31 @@ TEST_CASE("layers: gradient of the head in f64: temperature, entropy, any chunk,
     CHECK(relative_difference(dhidden, first_hidden) < 1e-13);
     CHECK(relative_difference(dhead, first_head) < 1e-13);
   }
+}
+
+TEST_CASE("layers: gradient of the scalar head in f64: last tokens only, and it adds") {
+  Context ctx(2);
+  test::Tensors t;
+  const int64_t tokens = 9, d = 6;
+  const Tensor hidden = t.normal(DType::f64, {tokens, d}), w = t.normal(DType::f64, {1, d});
+  const Tensor last = t.ints({3}, {2, 3, 8}), dscores = t.normal(DType::f64, {3, 1});
+  const Tensor scores = t.poisoned(DType::f64, {3, 1});
+  const auto loss = [&] {
+    score_head_forward(ctx, scores, hidden, w, last);
+    return dot_all(scores, dscores);
+  };
+  loss();
+  double by_hand = 0.0;
+  for (int64_t j = 0; j < d; ++j) by_hand += hidden.row<double>(3)[j] * w.get<double>()[j];
+  CHECK(scores.get<double>()[1] == Approx(by_hand).epsilon(1e-14));
+  const Tensor dhidden = t.zeros(DType::f64, {tokens, d}), dw = t.zeros(DType::f64, {1, d});
+  score_head_backward(ctx, {dhidden, dw}, dscores, hidden, w, last);
+  CHECK(check_gradient(hidden, dhidden, loss).relative < kTolerance);
+  CHECK(check_gradient(w, dw, loss).relative < kTolerance);
+  for (const int64_t row : {0, 1, 4, 7})
+    for (int64_t j = 0; j < d; ++j) CHECK(dhidden.row<double>(row)[j] == 0.0);
+  const Tensor once = t.copy_of(dhidden), once_w = t.copy_of(dw);
+  score_head_backward(ctx, {dhidden, dw}, dscores, hidden, w, last);
+  CHECK(relative_difference(dhidden, t.doubled(once)) < 1e-14);
+  CHECK(relative_difference(dw, t.doubled(once_w)) < 1e-14);
 }
