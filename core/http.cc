@@ -2,8 +2,10 @@
 
 #include <curl/curl.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 namespace temper {
 namespace {
@@ -69,6 +71,18 @@ HttpAnswer post_json(const HttpRequest& request) {
   curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
   answer.body = std::move(sink.body);
   return answer;
+}
+
+HttpAnswer post_json(const HttpRequest& request, const HttpRetries& retries) {
+  const auto worth_another_try = [](long status) {
+    return status == 0 || status == 408 || status == 429 || status >= 500;
+  };
+  double wait = retries.backoff_seconds;
+  for (int64_t tries = 0;; ++tries, wait *= 2.0) {
+    HttpAnswer answer = post_json(request);
+    if (tries == retries.retries || !worth_another_try(answer.status)) return answer;
+    std::this_thread::sleep_for(std::chrono::duration<double>(wait));
+  }
 }
 
 }  // namespace temper

@@ -37,7 +37,7 @@ struct StepBatch {
   int64_t policy_version = 0;  // steps whose update the sampling weights had seen
   int64_t generations = 0;     // calls of the generator that it took
   int64_t prompts_drawn = 0;   // from the data since the run began, this batch included
-  double seconds = 0.0;        // of sampling and judging
+  double seconds = 0.0;        // of sampling, and judging beside it; without rules that wait
 };
 
 }  // namespace temper

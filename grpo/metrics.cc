@@ -190,6 +190,10 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
   for (const GrpoGroup& group : outcome.batch.groups)
     for (const GrpoSample& s : group.samples) generated += static_cast<double>(s.tokens());
   writer.add_metric("seconds/rollout", outcome.batch.seconds);
+  for (size_t c = 0; c < job.reward.size(); ++c)
+    if (job.reward.waits(c))
+      writer.add_metric("seconds/reward/" + job.reward.name(c),
+                        seconds_after_rollout(job.reward, c, outcome.batch.groups));
   writer.add_metric("seconds/update", outcome.update_seconds);
   writer.add_metric("speed/rollout", share(generated, outcome.batch.seconds));
   writer.add_metric("speed/train",
@@ -200,6 +204,23 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
 }
 
 }  // namespace
+
+double seconds_after_rollout(const CompositeReward& reward, size_t component,
+                             const std::vector<GrpoGroup>& groups) {
+  if (!reward.waits(component)) return 0.0;
+  double microseconds = 0.0;
+  for (const GrpoGroup& group : groups)
+    for (const GrpoSample& s : group.samples)
+      if (component < s.reward.components.size())
+        microseconds += static_cast<double>(s.reward.components[component].verdict.microseconds);
+  return microseconds * 1e-6;
+}
+
+double seconds_after_rollout(const CompositeReward& reward, const std::vector<GrpoGroup>& groups) {
+  double seconds = 0.0;
+  for (size_t c = 0; c < reward.size(); ++c) seconds += seconds_after_rollout(reward, c, groups);
+  return seconds;
+}
 
 bool is_right(const CompositeReward& reward, const GrpoSample& sample) {
   const auto& components = sample.reward.components;

@@ -20,6 +20,13 @@ struct StepOutcome {
 // Inserts the step's metrics; docs/objectives.md says what each name means.
 void record_metrics(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome);
 
+// What a component of the reward took that waits for the end of the rollout; of others 0, for they
+// run beside it. Units: s.
+double seconds_after_rollout(const CompositeReward& reward, size_t component,
+                             const std::vector<GrpoGroup>& groups);
+// The same for all components together.
+double seconds_after_rollout(const CompositeReward& reward, const std::vector<GrpoGroup>& groups);
+
 // The mean reward over all judged samples, as the rules gave it.
 double mean_reward(const std::vector<GrpoGroup>& groups);
 

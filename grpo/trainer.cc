@@ -63,7 +63,7 @@ class Rollouts {
     const Stopwatch watch;
     StepBatch batch = gather_batch(job_, engine_, order_, step);
     batch.policy_version = policy_version;
-    batch.seconds = watch.seconds();
+    batch.seconds = watch.seconds() - seconds_after_rollout(job_.reward, batch.groups);
     return batch;
   }
 

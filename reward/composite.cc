@@ -70,13 +70,16 @@ CompositeReward::CompositeReward(const RewardSpec& spec, const RewardRegistry& r
 }
 
 RewardResult CompositeReward::score(const RewardInput& input) const {
-  return std::move(score_batch({&input, 1}).front());
+  std::vector<RewardResult> result = score_batch({&input, 1});
+  score_waiting({&input, 1}, result);
+  return std::move(result.front());
 }
 
 std::vector<RewardResult> CompositeReward::score_batch(std::span<const RewardInput> inputs) const {
   std::vector<RewardResult> results(inputs.size());
-  for (RewardResult& result : results) result.components.reserve(rules_.size());
+  for (RewardResult& result : results) result.components.resize(rules_.size());
   for (size_t i = 0; i < rules_.size(); ++i) {
+    if (waits(i)) continue;
     const size_t most = std::max<size_t>(1, rules_[i]->batch_size());
     for (size_t at = 0; at < inputs.size(); at += most) {
       const size_t count = std::min(most, inputs.size() - at);
@@ -87,21 +90,34 @@ std::vector<RewardResult> CompositeReward::score_batch(std::span<const RewardInp
   return results;
 }
 
+void CompositeReward::score_waiting(std::span<const RewardInput> inputs,
+                                    std::span<RewardResult> results) const {
+  bool any = false;
+  for (size_t i = 0; i < rules_.size() && !inputs.empty(); ++i) {
+    if (!waits(i)) continue;
+    judge(i, inputs, results);
+    any = true;
+  }
+  if (!any) return;
+  for (RewardResult& result : results) add_up(result);
+}
+
 void CompositeReward::judge(size_t component, std::span<const RewardInput> inputs,
                             std::span<RewardResult> results) const {
   const RewardRule& rule = *rules_[component];
   const double weight = spec_.components[component].weight;
   std::vector<Verdict> verdicts = timed(inputs.size(), [&] {
-    if (rule.batch_size() > 1) return rule.score_batch(inputs);
+    if (rule.batch_size() > 1 || rule.after_rollout()) return rule.score_batch(inputs);
     return std::vector<Verdict>{rule.score(inputs.front())};
   });
   for (size_t i = 0; i < results.size(); ++i) {
-    results[i].components.push_back({weight, true, std::move(verdicts[i])});
+    results[i].components[component] = {weight, true, std::move(verdicts[i])};
   }
 }
 
 void CompositeReward::add_up(RewardResult& result) const {
   double sum = 0.0;
+  result.judged = true;
   for (size_t i = 0; i < rules_.size(); ++i) {
     ComponentVerdict& part = result.components[i];
     const RewardComponentSpec& spec = spec_.components[i];
@@ -155,6 +171,7 @@ std::vector<RewardResult> score_all(ThreadPool& pool, const CompositeReward& rew
   };
   const int64_t threads = std::min<int64_t>(pool.size(), static_cast<int64_t>(inputs.size()));
   pool.parallel_for(threads, 1, take_turns);
+  reward.score_waiting(inputs, results);
   return results;
 }
 

@@ -40,11 +40,17 @@ class CompositeReward {
   size_t size() const { return rules_.size(); }
   const std::string& name(size_t component) const { return spec_.components[component].name; }
 
-  // Judges one completion by every component. Thread-safe. An exception of a rule becomes its
-  // `error` verdict.
+  // Judges one completion by every component, those that wait for the engine included. An exception
+  // of a rule becomes its `error` verdict.
   RewardResult score(const RewardInput& input) const;
-  // The same for several at once; at most batch_size() of them go to a rule in one call.
+  // The same for several at once by the components that do not wait; at most batch_size() of them
+  // go to a rule in one call. Thread-safe.
   std::vector<RewardResult> score_batch(std::span<const RewardInput> inputs) const;
+  // Whether a component waits for the end of the rollout (RewardRule::after_rollout).
+  bool waits(size_t component) const { return rules_[component]->after_rollout(); }
+  // Judges by the components that wait, each with all inputs in one call, and adds up again.
+  // results[i] is what score_batch gave for inputs[i].
+  void score_waiting(std::span<const RewardInput> inputs, std::span<RewardResult> results) const;
   // The largest batch that a rule asks for.
   size_t batch_size() const;
   // A result that says why nothing was judged.
@@ -63,7 +69,8 @@ class CompositeReward {
 };
 
 // Scores all inputs on the pool's threads, each taking the next input when it is free, so that one
-// slow sample holds up one thread only. results[i] belongs to inputs[i].
+// slow sample holds up one thread only; then the components that wait, on the caller's thread.
+// results[i] belongs to inputs[i].
 std::vector<RewardResult> score_all(ThreadPool& pool, const CompositeReward& reward,
                                     std::span<const RewardInput> inputs);
 

@@ -39,6 +39,10 @@ class RewardRule {
     return verdicts;
   }
 
+  // True for a rule that computes on the engine that generates: it waits until the generation has
+  // ended and then gets all completions in one call of score_batch(), on the thread that generated.
+  virtual bool after_rollout() const { return false; }
+
   // What a helper of the rule (a user's program) wrote for people since the last call.
   virtual std::vector<std::string> take_messages() const { return {}; }
 };

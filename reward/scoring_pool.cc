@@ -20,6 +20,7 @@ struct Slot {
   Stage stage = Stage::queued;
   Clock::time_point began = {};
   size_t thread = 0;  // that judges it
+  bool given_up = false;
   RewardResult result = {};
 };
 
@@ -124,6 +125,7 @@ void ScoringPool::wait_until_idle() {
       if (now - slot.began > patience) {
         slot.result = state.reward.unjudged(reason);
         slot.stage = Slot::Stage::done;
+        slot.given_up = true;
         if (threads_[slot.thread].joinable()) {  // the first of its batch
           threads_[slot.thread].detach();
           start_thread();
@@ -140,9 +142,21 @@ void ScoringPool::wait_until_idle() {
 
 std::vector<RewardResult> ScoringPool::finish() {
   wait_until_idle();
-  std::vector<RewardResult> results;
+  std::vector<RewardInput> inputs;
+  std::vector<RewardResult> judged, results;
+  {
+    std::lock_guard lock(state_->mutex);
+    for (Slot& slot : state_->slots) {
+      if (slot.given_up) continue;
+      inputs.push_back(input_of(slot.task));
+      judged.push_back(std::move(slot.result));
+    }
+  }
+  state_->reward.score_waiting(inputs, judged);
+  auto next = judged.begin();
   std::lock_guard lock(state_->mutex);
-  for (Slot& slot : state_->slots) results.push_back(std::move(slot.result));
+  for (Slot& slot : state_->slots)
+    results.push_back(slot.given_up ? std::move(slot.result) : std::move(*next++));
   return results;
 }
 

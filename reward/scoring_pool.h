@@ -44,8 +44,9 @@ class ScoringPool {
   // Never waits. Returns the place of the verdict in what finish() gives.
   size_t submit(ScoringTask task);
 
-  // Waits until everything is judged or given up, and returns the results by place; once. A thread
-  // that was given up on is left to itself and replaced.
+  // Waits until everything is judged or given up, lets the components that wait for the end of the
+  // rollout judge what was not given up, and returns the results by place; once. A thread that was
+  // given up on is left to itself and replaced.
   std::vector<RewardResult> finish();
 
  private:

@@ -1,8 +1,5 @@
 #include "reward/rules/http.h"
 
-#include <chrono>
-#include <thread>
-
 #include "core/error.h"
 #include "core/http.h"
 #include "reward/text.h"
@@ -16,10 +13,6 @@ struct HttpOptions {
   double timeout = 30.0, backoff = 0.5;
   int64_t retries = 3, batch = 16;
 };
-
-bool is_worth_another_try(long status) {
-  return status == 0 || status == 408 || status == 429 || status >= 500;
-}
 
 // The list of verdicts of an answer, or nullptr.
 const JsonValue* verdict_list(const Json& json) {
@@ -46,7 +39,8 @@ class HttpRule final : public RewardRule {
     request.body += "]}";
     request.timeout_seconds = options_.timeout;
     if (!options_.header.empty()) request.headers.push_back(options_.header);
-    const HttpAnswer answer = ask(request);
+    const HttpAnswer answer =
+        post_json(request, {.retries = options_.retries, .backoff_seconds = options_.backoff});
     if (answer.status == 0) return all_errors(inputs.size(), "no answer: " + answer.failure);
     if (answer.status < 200 || answer.status > 299) {
       return all_errors(inputs.size(), "the server answered " + std::to_string(answer.status) +
@@ -56,15 +50,6 @@ class HttpRule final : public RewardRule {
   }
 
  private:
-  HttpAnswer ask(const HttpRequest& request) const {
-    double wait = options_.backoff;
-    for (int64_t tries = 0;; ++tries, wait *= 2.0) {
-      HttpAnswer answer = post_json(request);
-      if (tries == options_.retries || !is_worth_another_try(answer.status)) return answer;
-      std::this_thread::sleep_for(std::chrono::duration<double>(wait));
-    }
-  }
-
   static std::vector<Verdict> all_errors(size_t count, const std::string& reason) {
     return std::vector<Verdict>(count, verdict_error(reason));
   }

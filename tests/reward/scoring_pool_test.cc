@@ -112,3 +112,65 @@ TEST_CASE("a rule that takes batches gets batches, and an exception is an error"
   CHECK(results[0].components[0].verdict.reason == "broken");
   CHECK_FALSE(results[0].judged);
 }
+
+namespace {
+
+// Waits for the end of the rollout; says how many completions came in one call, and on its thread.
+class AtTheEnd final : public RewardRule {
+ public:
+  AtTheEnd(std::vector<size_t>* calls, std::thread::id thread) : calls_(calls), thread_(thread) {}
+  bool after_rollout() const override { return true; }
+  Verdict score(const RewardInput& input) const override {
+    return std::move(score_batch({&input, 1}).front());
+  }
+  std::vector<Verdict> score_batch(std::span<const RewardInput> inputs) const override {
+    calls_->push_back(inputs.size());
+    std::vector<Verdict> verdicts;
+    for (const RewardInput& input : inputs) {
+      verdicts.push_back(verdict_ok(std::string(input.completion)));
+      if (std::this_thread::get_id() != thread_) verdicts.back() = verdict_error("another thread");
+    }
+    return verdicts;
+  }
+
+ private:
+  std::vector<size_t>* calls_;
+  std::thread::id thread_;
+};
+
+}  // namespace
+
+TEST_CASE("a rule that waits gets all completions at the end, on the thread that asks for them") {
+  const Fixture f;
+  std::vector<size_t> calls;
+  RewardRegistry registry;
+  registry.add({"slow", "slow", {}, [&](const RuleParameters&) {
+                  return std::make_unique<Slow>(f.released, f.largest_batch);
+                }});
+  registry.add({"late", "late", {}, [&](const RuleParameters&) {
+                  return std::make_unique<AtTheEnd>(&calls, std::this_thread::get_id());
+                }});
+  const CompositeReward reward(parse_reward_spec("late=10 if slow, slow=2", "test"), registry, "t");
+  CHECK(reward.waits(0));
+  CHECK_FALSE(reward.waits(1));
+  ScoringPool pool(reward, {.threads = 2, .patience_seconds = 0.2});
+  pool.submit(f.task("abc"));
+  pool.submit(f.task("hang"));
+  pool.submit(f.task("throw"));
+  pool.submit(f.task("de"));
+  const auto results = pool.finish();
+  CHECK(calls == std::vector<size_t>{3});  // what was given up on is not judged further
+  CHECK(results[0].value == 16.0);
+  CHECK(results[0].components[0].verdict.extracted == "abc");
+  CHECK_FALSE(results[1].judged);
+  CHECK_FALSE(results[2].judged);  // the other rule failed; this one judged all the same
+  CHECK(results[2].components[0].verdict.status == VerdictStatus::ok);
+  CHECK(results[3].value == 14.0);
+
+  // Outside of a rollout: after the others, and for a single completion.
+  ThreadPool threads(2);
+  const std::vector<RewardInput> inputs{{.completion = "x"}, {.completion = "yy"}};
+  CHECK(score_all(threads, reward, inputs)[1].value == 14.0);
+  CHECK(reward.score({.completion = "zzz"}).value == 16.0);
+  CHECK(calls == std::vector<size_t>{3, 2, 1});
+}
