@@ -4,6 +4,7 @@
 
 #include "cli/benchmarks.h"
 #include "cli/prompted_model.h"
+#include "cli/reward_rules.h"
 #include "core/progress.h"
 #include "rollout/evaluate.h"
 #include "rollout/record.h"
@@ -55,9 +56,11 @@ EvalCommand with_paths(EvalCommand o) {
 
 int run_eval(const EvalCommand& given, Invocation& cli) {
   const EvalCommand o = with_paths(given);
-  const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
-                               "--reward");
+  RewardRules rules(cli, o.sampling.dtype, true);
+  const CompositeReward reward = rules.reward(o.reward, "--reward");
   PromptedModel model(o.source, o.sampling, cli);
+  rules.use_context(model.ctx);
+  rules.use_policy(model.model, model.chat);
   std::optional<SamplingRun> run;
   if (!o.out.empty()) run.emplace(o.out, "eval", o.source, o.sampling, cli);
   const std::string task =

@@ -6,13 +6,12 @@
 #include <optional>
 
 #include "cli/prompted_model.h"
+#include "cli/reward_rules.h"
 #include "cli/training_run.h"
 #include "core/device.h"
 #include "grpo/trainer.h"
 #include "model/checkpoint/transfer.h"
 #include "model/training/memory_plan.h"
-#include "reward/registry.h"
-#include "reward/spec.h"
 
 namespace temper {
 namespace {
@@ -58,15 +57,16 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
 
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
   for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
-  const CompositeReward reward(parse_reward_spec(o.reward, "--reward"), builtin_rules(),
-                               "--reward");
+  RewardRules rules(cli, o.training.dtype, true);
+  const CompositeReward reward = rules.reward(o.reward, "--reward");
   std::optional<CompositeReward> process_reward;
   if (!o.process_reward.empty())
-    process_reward.emplace(parse_reward_spec(o.process_reward, "--process-reward"), builtin_rules(),
-                           "--process-reward");
+    process_reward.emplace(rules.reward(o.process_reward, "--process-reward"));
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
   const ChatTemplate chat = ChatTemplate::choose(o.chat_template, model.need_tokenizer());
+  rules.use_context(ctx);
+  rules.use_policy(model, chat);
   const PromptData data = read_prompt_data({.model = o.model,
                                             .data = o.data,
                                             .system = o.system,

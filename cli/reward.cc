@@ -4,11 +4,12 @@
 
 #include "cli/jsonl.h"
 #include "cli/reward_rescore.h"
+#include "cli/reward_rules.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
 #include "core/stopwatch.h"
+#include "model/training/training_options.h"
 #include "reward/audit.h"
-#include "reward/composite.h"
 #include "reward/tally.h"
 
 namespace temper {
@@ -17,6 +18,7 @@ namespace {
 struct RewardCommand {
   std::string reward, data, db;
   int64_t run = 0, show = 10;
+  DType dtype = DType::f32;
   bool write = false;
   std::string out = "-";
   std::string gold_field, completion_field;
@@ -30,10 +32,11 @@ OptionsTable shared_table(RewardCommand& o) {
   table.add("rule", &o.reward, "the same as --reward, for a single rule").value_name("RULE");
   table.add("data", &o.data, "rows with a gold").value_name("FILE");
   table.add("gold-field", &o.gold_field, "field of the gold; else gold or answer");
+  add_dtype_option(table, &o.dtype);
   return table;
 }
 
-CompositeReward make_reward(const RewardCommand& o) {
+CompositeReward make_reward(const RewardCommand& o, const RewardRules& rules) {
   if (o.reward.empty()) {
     throw UserError({.what = "no rule to score with",
                      .where = "--reward",
@@ -41,7 +44,7 @@ CompositeReward make_reward(const RewardCommand& o) {
                      .found = {},
                      .hint = "temper reward list shows the rules"});
   }
-  return CompositeReward(parse_reward_spec(o.reward, "--reward"), builtin_rules(), "--reward");
+  return rules.reward(o.reward, "--reward");
 }
 
 // The text of the first of `fields` that the row has; numbers as they are written.
@@ -78,7 +81,8 @@ std::vector<std::string> gold_fields(const RewardCommand& o) {
 }
 
 int run_score(const RewardCommand& o, Invocation& cli) {
-  const CompositeReward reward = make_reward(o);
+  RewardRules rules(cli, o.dtype, false);
+  const CompositeReward reward = make_reward(o, rules);
   if (o.data.empty() == o.db.empty()) {
     throw UserError({.what = "what is to be judged?",
                      .where = "temper reward score",
@@ -126,7 +130,8 @@ int run_score(const RewardCommand& o, Invocation& cli) {
 }
 
 int run_audit(const RewardCommand& o, Invocation& cli) {
-  const CompositeReward reward = make_reward(o);
+  RewardRules rules(cli, o.dtype, false);
+  const CompositeReward reward = make_reward(o, rules);
   if (o.data.empty()) {
     throw UserError({.what = "no rows to audit the rule on", .where = "--data"});
   }
@@ -142,8 +147,8 @@ int run_audit(const RewardCommand& o, Invocation& cli) {
 }
 
 int run_list(Invocation& cli) {
-  const RewardRegistry registry = builtin_rules();
-  for (const RuleInfo& rule : registry.rules()) {
+  const RewardRules rules(cli, DType::f32, false);
+  for (const RuleInfo& rule : rules.registry().rules()) {
     cli.out << rule.name << "\n    " << rule.summary << "\n";
     for (const RuleParameterInfo& p : rule.parameters) {
       cli.out << "    " << p.name << "=" << p.fallback << "  " << p.help;

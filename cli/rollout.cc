@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "cli/prompted_model.h"
+#include "cli/reward_rules.h"
 #include "core/error.h"
 #include "core/progress.h"
 #include "rollout/evaluate.h"
@@ -106,11 +107,12 @@ class Sink {
 };
 
 int run_rollout(const RolloutCommand& o, Invocation& cli) {
+  RewardRules rules(cli, o.sampling.dtype, true);
   std::optional<CompositeReward> reward;
-  if (!o.reward.empty()) {
-    reward.emplace(parse_reward_spec(o.reward, "--reward"), builtin_rules(), "--reward");
-  }
+  if (!o.reward.empty()) reward.emplace(rules.reward(o.reward, "--reward"));
   PromptedModel model(o.source, o.sampling, cli);
+  rules.use_context(model.ctx);
+  rules.use_policy(model.model, model.chat);
   Sink sink(o, cli);
   const std::span<const Prompt> all = model.data.prompts;
   const auto total = static_cast<int64_t>(all.size()) * o.samples;

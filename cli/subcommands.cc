@@ -15,6 +15,7 @@ void add_all_subcommands(Subcommands& list) {
   add_distill(list);
   add_r1(list);
   add_reward(list);
+  add_reward_model(list);
   add_eval(list);
   add_generate(list);
   add_score(list);

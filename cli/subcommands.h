@@ -88,6 +88,7 @@ void add_quickstart(Subcommands& list);
 void add_r1(Subcommands& list);
 void add_rejection(Subcommands& list);
 void add_reward(Subcommands& list);
+void add_reward_model(Subcommands& list);
 void add_tokenize(Subcommands& list);
 void add_rollout(Subcommands& list);
 void add_score(Subcommands& list);

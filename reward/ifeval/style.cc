@@ -36,10 +36,24 @@ bool english_lowercase(const InstructionInput& in) {
   return cases.lower && !cases.upper && identify_language(in.response) == "en";
 }
 
+// Whether a full stop, hyphen or slash alone stands between two words of one text.
+bool are_joined(std::string_view first, std::string_view second) {
+  const char* end = first.data() + first.size();
+  return second.data() == end + 1 && (*end == '.' || *end == '-' || *end == '/');
+}
+
+// "P.S", "WELL-KNOWN" and "AND/OR" are one word each.
 bool capital_word_frequency(const InstructionInput& in) {
   const std::vector<Word> words = words_of(in.response);
-  const auto count = std::count_if(words.begin(), words.end(),
-                                   [](const Word& word) { return is_all_capitals(word.text); });
+  int64_t count = 0;
+  for (size_t i = 0; i < words.size();) {
+    bool capitals = is_all_capitals(words[i].text);
+    size_t next = i + 1;
+    for (; next < words.size() && are_joined(words[next - 1].text, words[next].text); ++next)
+      capitals = capitals && is_all_capitals(words[next].text);
+    count += capitals;
+    i = next;
+  }
   return in.compares(count, "capital_frequency", "capital_relation");
 }
 

@@ -22,6 +22,19 @@ Outcome compare_as(std::string_view gold, std::string_view answer, CommaMode com
   return same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
 }
 
+// "1,22" and "0,111", but not "1,222" or "1, 22": one comma in a number that groups no thousands.
+bool is_decimal_comma(std::string_view text) {
+  while (!text.empty() && (text.front() == '$' || text.front() == '-')) text.remove_prefix(1);
+  while (!text.empty() && text.back() == '$') text.remove_suffix(1);
+  const auto digits = [](std::string_view part) {
+    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+  };
+  const size_t comma = text.find(',');
+  if (comma == std::string_view::npos) return false;
+  const std::string_view whole = text.substr(0, comma), places = text.substr(comma + 1);
+  return digits(whole) && digits(places) && (places.size() != 3 || whole == "0");
+}
+
 Outcome compare(std::string_view gold, std::string_view answer, const CompareOptions& options) {
   const Reading g = read_math_answer(gold, CommaMode::grouping);
   const Reading a = read_math_answer(answer, CommaMode::grouping);
@@ -37,7 +50,11 @@ Outcome compare(std::string_view gold, std::string_view answer, const CompareOpt
     MathBudget budget;
     outcome = same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
   }
-  if (outcome == Outcome::same || answer.find(',') == std::string_view::npos) return outcome;
+  if (outcome == Outcome::same) return outcome;
+  if (answer.find(',') == std::string_view::npos) {
+    const bool decimals = answer.find('.') != std::string_view::npos && is_decimal_comma(gold);
+    return decimals ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;
+  }
   // 1,234 may be two numbers where the gold is a collection or is written with the same comma, and
   // 3,14 is 3.14 where the gold is one value.
   if (is_collection(*g.tree) || gold.find(',') != std::string_view::npos) {
@@ -63,9 +80,13 @@ Verdict check_math(std::string_view gold, std::string_view completion,
   if (!answer) return verdict_no_answer(reason);
   std::string extracted = shortened(answer->text, 200);
   Outcome outcome = compare(expected->text, answer->text, options);
-  if (outcome == Outcome::unreadable && answer->mark == AnswerMark::whole) {
-    // A line of words without any mark: the last number in it, if it stands free.
-    if (const auto number = last_number(answer->text)) {
+  if (outcome == Outcome::unreadable &&
+      (answer->mark == AnswerMark::whole || answer->mark == AnswerMark::phrase)) {
+    // A line of words without any mark: the last number in it, if it stands free. A sentence that
+    // is marked as the answer: the value that it names.
+    const auto number = answer->mark == AnswerMark::whole ? last_number(answer->text)
+                                                          : value_in_sentence(answer->text);
+    if (number) {
       extracted = std::string(number->text);
       outcome = compare(expected->text, number->text, options);
     }

@@ -53,6 +53,16 @@ bool is_name(const Node& node) {
   return first.kind == NodeKind::symbol && is_function_letter(first.name) && value;
 }
 
+// Names of quantities that a gold may put before its value: AB/CD, |AB|, A:B, (p, q).
+bool is_quantity_name(const Node& node) {
+  if (is_name(node)) return true;
+  const bool parts = node.kind == NodeKind::divide || node.kind == NodeKind::absolute ||
+                     node.kind == NodeKind::ratio || node.kind == NodeKind::tuple ||
+                     (node.kind == NodeKind::interval && !node.left_closed && !node.right_closed);
+  return parts && std::all_of(node.items.begin(), node.items.end(),
+                              [](const NodePtr& item) { return is_name(*item); });
+}
+
 class Comparison {
  public:
   Comparison(const CompareOptions& options, MathBudget& budget)
@@ -187,6 +197,8 @@ class Comparison {
       left = distinct(left);
       right = distinct(right);
     }
+    // What is listed twice is listed; only a gold that does so itself counts how often.
+    if (right.size() > left.size() && distinct(left).size() == left.size()) right = distinct(right);
     if (left.size() != right.size()) return false;
     for (const NodePtr& item : left) {
       const auto found = std::find_if(right.begin(), right.end(), [&](const NodePtr& candidate) {
@@ -295,7 +307,8 @@ class Comparison {
                            is_scalar(*answer->items[0]) && is_scalar(*answer->items[1]);
       return scalars && proportional(*difference(gold), *difference(*answer), 0, budget_);
     }
-    return named && answer->kind != NodeKind::chain && same(gold.items[1], answer);
+    const bool value_alone = is_quantity_name(*gold.items[0]) && symbols_of(*gold.items[1]).empty();
+    return (named || value_alone) && answer->kind != NodeKind::chain && same(gold.items[1], answer);
   }
 
   bool same_inequality(const Node& gold, const Node& answer) {

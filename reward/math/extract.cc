@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "reward/math/formulas.h"
+#include "reward/math/units.h"
 #include "reward/text.h"
 
 namespace temper {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr size_t kNone = std::string_view::npos;
 constexpr size_t kMaxLine = 256;
+constexpr std::string_view kConclusions[] = {"Therefore", "Thus", "Hence", "So "};
 
 // The end of the group whose '{' stands at `open`: the index of its '}', or kNone.
 size_t closing_brace(std::string_view text, size_t open) {
@@ -57,11 +59,30 @@ Box last_box_before(std::string_view text, size_t end) {
   return box;
 }
 
+// Where the last occurrence of `phrase` (lower case) ends, ignoring case; kNone if there is none.
+size_t end_of_last_phrase(std::string_view text, std::string_view phrase) {
+  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+  const auto at = std::find_end(text.begin(), text.end(), phrase.begin(), phrase.end(), same);
+  return at == text.end() ? kNone : static_cast<size_t>(at - text.begin()) + phrase.size();
+}
+
+// Whether "final answer is" stands behind the last box, before a formula or a number: the box was
+// not the end.
+bool answers_after_box(std::string_view text, size_t box_end) {
+  std::string_view rest = text.substr(box_end);
+  const size_t phrase = end_of_last_phrase(rest, "final answer is");
+  if (phrase == kNone) return false;
+  rest = trimmed(rest.substr(phrase));
+  return !rest.empty() && (rest.front() == '$' || rest.front() == '-' || rest.starts_with("\\(") ||
+                           rest.starts_with("\\[") || (rest.front() >= '0' && rest.front() <= '9'));
+}
+
 // The content of the last box, or the text from the first to the last of several joined ones.
 // `found` is set if there is a box, closed or not.
 std::optional<std::string_view> last_boxes(std::string_view text, bool& found) {
   const Box last = last_box_before(text, text.size());
-  found = last.begin != kNone;
+  found = last.begin != kNone && (last.end == kNone || !answers_after_box(text, last.end));
+  if (!found) return std::nullopt;
   if (last.end == kNone) return std::nullopt;
   size_t begin = last.begin;
   for (int joined = 0; joined < 64; ++joined) {
@@ -72,13 +93,6 @@ std::optional<std::string_view> last_boxes(std::string_view text, bool& found) {
     begin = before.begin;
   }
   return begin == last.begin ? last.content : text.substr(begin, last.end - begin);
-}
-
-// Where the last occurrence of `phrase` (lower case) ends, ignoring case; kNone if there is none.
-size_t end_of_last_phrase(std::string_view text, std::string_view phrase) {
-  const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
-  const auto at = std::find_end(text.begin(), text.end(), phrase.begin(), phrase.end(), same);
-  return at == text.end() ? kNone : static_cast<size_t>(at - text.begin()) + phrase.size();
 }
 
 std::string_view without_full_stop(std::string_view text) {
@@ -111,6 +125,41 @@ std::optional<std::string_view> last_formula(std::string_view text) {
   return formula_group(text, formulas, formulas.size() - 1);
 }
 
+// How many numbers stand in a text of words.
+int count_numbers(std::string_view text) {
+  const auto is_digit = [&](size_t i) {
+    return i < text.size() && text[i] >= '0' && text[i] <= '9';
+  };
+  int count = 0;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (!is_digit(i)) continue;
+    ++count;
+    while (is_digit(i + 1) ||
+           (i + 1 < text.size() && (text[i + 1] == '.' || text[i + 1] == ',') && is_digit(i + 2)))
+      ++i;
+  }
+  return count;
+}
+
+// The last sentence behind all formulas, if it concludes in words and holds one number: "Therefore
+// the price rises by 100%."
+std::optional<std::string_view> conclusion(std::string_view text) {
+  text = tail_of(text);
+  const std::vector<FormulaSpan> formulas = find_formulas(text);
+  if (formulas.empty()) return std::nullopt;
+  std::string_view rest = without_full_stop(text.substr(formulas.back().end));
+  size_t begin = rest.rfind('\n');
+  for (const std::string_view end : {". ", ".\n", "$ "}) {
+    const size_t at = rest.rfind(end);
+    if (at != kNone && (begin == kNone || at > begin)) begin = at + 1;
+  }
+  rest = trimmed(rest.substr(begin == kNone ? 0 : begin));
+  const bool concludes = std::any_of(std::begin(kConclusions), std::end(kConclusions),
+                                     [&](std::string_view word) { return rest.starts_with(word); });
+  return concludes && rest.size() <= kMaxLine && count_numbers(rest) == 1 ? std::optional(rest)
+                                                                          : std::nullopt;
+}
+
 // What the phrases lead to: a formula right after them, or the rest of the sentence.
 std::optional<std::string_view> after_phrase(std::string_view text) {
   constexpr std::array<std::string_view, 4> kPhrases = {"answer is", "answer:", "answers are",
@@ -132,6 +181,18 @@ std::optional<std::string_view> after_phrase(std::string_view text) {
   std::string_view sentence = without_full_stop(first_sentence(rest));
   while (sentence.ends_with('*')) sentence.remove_suffix(1);
   return without_full_stop(sentence);
+}
+
+// Where a unit ends that stands right behind a number: "5cm", "9.9m2" with a raised 2, "3km^2";
+// else `from`.
+size_t end_of_glued_unit(std::string_view line, size_t from) {
+  size_t at = from;
+  while (at < line.size() && std::isalpha(static_cast<unsigned char>(line[at])) != 0) ++at;
+  if (at == from || !is_unit(line.substr(from, at - from))) return from;
+  for (const std::string_view power : {"\xC2\xB2", "\xC2\xB3", "^2", "^3"}) {
+    if (line.substr(at).starts_with(power)) return at + power.size();
+  }
+  return at;
 }
 
 std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::string& reason) {
@@ -173,6 +234,7 @@ std::optional<FinalAnswer> final_answer(std::string_view completion, std::string
   }
   auto answer = by_mark(text, marked, reason);
   if (marked) return answer;
+  if (const auto sentence = conclusion(text)) return checked(*sentence, AnswerMark::whole, reason);
   if (const auto formula = last_formula(text))
     return checked(*formula, AnswerMark::formula, reason);
   const size_t line_start = text.rfind('\n');
@@ -189,6 +251,17 @@ std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reaso
   return checked(gold, AnswerMark::whole, reason);
 }
 
+std::optional<FinalAnswer> value_in_sentence(std::string_view sentence) {
+  for (const std::string_view verb : {" is ", " are ", " equals ", " is: "}) {
+    const size_t at = sentence.rfind(verb);
+    if (at == kNone) continue;
+    const std::string_view rest = trimmed(sentence.substr(at + verb.size()));
+    if (!rest.empty()) return FinalAnswer{rest, AnswerMark::phrase};
+  }
+  if (!find_formulas(sentence).empty() || count_numbers(sentence) != 1) return std::nullopt;
+  return last_number(sentence);
+}
+
 std::optional<FinalAnswer> last_number(std::string_view line) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   size_t end = line.size();
@@ -203,6 +276,7 @@ std::optional<FinalAnswer> last_number(std::string_view line) {
   if (begin > 0 && line[begin - 1] == '$') --begin;
   if (begin > 0 && line[begin - 1] == '-' && (begin == 1 || line[begin - 2] == ' ')) --begin;
   if (end < line.size() && line[end] == '%') ++end;
+  end = end_of_glued_unit(line, end);
   constexpr std::string_view kOperators = "+-*/^_=(){}[]<>\\|";
   const std::string_view before = trimmed(line.substr(0, begin));
   const std::string_view after = line.substr(end);

@@ -95,10 +95,12 @@ std::vector<FormulaSpan> find_formulas(std::string_view text) {
 bool only_joins(std::string_view text) {
   constexpr std::string_view kJoins[] = {"\\text{and}", "\\text{ and }",
                                          "\\text{or}",  "\\text{ or }",
-                                         "\\quad",      "and",
-                                         "or",          "$",
-                                         ",",           ";",
-                                         " ",           "\n"};
+                                         "\\quad",      "\\qquad",
+                                         "\\(",         "\\)",
+                                         "and",         "or",
+                                         "$",           ",",
+                                         ";",           " ",
+                                         "\n"};
   while (!text.empty()) {
     const auto join = std::find_if(std::begin(kJoins), std::end(kJoins),
                                    [&](std::string_view j) { return text.starts_with(j); });

@@ -78,6 +78,23 @@ std::string without_delimiters(std::string_view text) {
   return out;
 }
 
+// Text that went through one round of escapes too many has "\\frac" for "\frac". Where every
+// command is doubled none of them is a row break, which only stands in an environment.
+std::string without_double_escapes(std::string_view text) {
+  std::string out;
+  bool doubled = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 1 < text.size()) {
+      const bool pair = text[i + 1] == '\\' && i + 2 < text.size() && is_letter(text[i + 2]);
+      if (!pair && is_letter(text[i + 1])) return std::string(text);
+      doubled = doubled || pair;
+      if (pair) ++i;
+    }
+    out += text[i];
+  }
+  return doubled ? out : std::string(text);
+}
+
 // 152A_{11}: digits that may be letters, with a base.
 NodePtr based_number(std::string_view text) {
   size_t at = 0;
@@ -96,7 +113,23 @@ NodePtr based_number(std::string_view text) {
   return make_node(NodeKind::base, {}, digits, std::stol(std::string(index)));
 }
 
-// Drops what labels the answer: words before the first '='.
+// Words that say what is measured or counted: "Area = 5", but not "nonsense = 5".
+bool names_quantity(std::string_view word) {
+  constexpr std::string_view kNames =
+      " age amount angle answer area average balance base capacity circumference coefficient "
+      "coordinates cost count degree density depth determinant diameter difference discount "
+      "distance domain earnings edge expression factor fraction function height hypotenuse "
+      "income integral interest length limit loss magnitude maximum mean median minimum mode "
+      "money number output percent percentage perimeter period points price probability product "
+      "profit quotient radius range rate ratio remainder result roots salary share side slope "
+      "solution solutions speed sum surface temperature time total value vertex volume weight "
+      "width ";
+  std::string lower = " ";
+  for (const char c : word) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  return kNames.find(lower + " ") != std::string_view::npos;
+}
+
+// Drops what labels the answer: words before the first '=', one of which names a quantity.
 void drop_label(std::vector<Token>& tokens) {
   const Token& first = tokens.front();
   if (first.kind == TokenKind::relation && (first.text == "=" || first.text == "~")) {
@@ -109,8 +142,7 @@ void drop_label(std::vector<Token>& tokens) {
     const Token& token = tokens[equals];
     if (token.kind == TokenKind::relation) break;
     if (token.kind != TokenKind::word && token.kind != TokenKind::symbol) return;
-    words = words || (token.kind == TokenKind::word &&
-                      (token.in_text || token.text.size() > 3 || breaks_unit_phrase(token.text)));
+    words = words || (token.kind == TokenKind::word && names_quantity(token.text));
   }
   if (!words || equals >= tokens.size() || tokens[equals].text != "=") return;
   tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals) + 1);
@@ -213,6 +245,8 @@ Reading read_math_answer(std::string_view text, CommaMode commas) {
     reading.too_large = true;
     return reading;
   }
+  const std::string once = without_double_escapes(text);
+  text = once;
   reading.words = plain_words(text);
   const std::string bare = without_delimiters(text);
   const std::string_view formula = without_wrapping(bare);

@@ -108,12 +108,20 @@ std::vector<Span> complement(const std::vector<Span>& spans) {
   return result;
 }
 
+// x, or f(x): what a statement is about.
+bool is_variable(const Node& node) {
+  if (node.kind == NodeKind::symbol) return true;
+  return node.kind == NodeKind::multiply && node.items.size() == 2 &&
+         node.items[0]->kind == NodeKind::symbol && node.items[1]->kind == NodeKind::symbol &&
+         std::string_view("fgh").find(node.items[0]->name) != std::string_view::npos;
+}
+
 // x OP a, or a OP x turned round.
 Spans spans_of_relation(const Node& node, MathBudget& budget) {
-  const bool symbol_left = node.items[0]->kind == NodeKind::symbol;
+  const bool symbol_left = is_variable(*node.items[0]);
   const Node& symbol = *node.items[symbol_left ? 0 : 1];
   const NodePtr& bound = node.items[symbol_left ? 1 : 0];
-  if (symbol.kind != NodeKind::symbol || !symbols_of(*bound).empty() || !is_scalar(*bound)) {
+  if (!is_variable(symbol) || !symbols_of(*bound).empty() || !is_scalar(*bound)) {
     return std::nullopt;
   }
   std::string op = node.name;
@@ -161,7 +169,9 @@ Spans spans_of_points(const std::vector<NodePtr>& items, MathBudget& budget) {
 
 // Statements about one symbol only can be solved one by one.
 bool about_one_symbol(const Node& node) {
-  return symbols_of(node).size() == 1;
+  const size_t symbols = symbols_of(node).size();
+  if (symbols != 2 || node.kind != NodeKind::chain) return symbols == 1;
+  return is_variable(*node.items[0]->items[1]);  // 0 < f(x) < 1
 }
 
 }  // namespace

@@ -77,7 +77,8 @@ class Tokenizer {
 
   // A separator and exactly three digits: "1,234", "1{,}234", "1\,234", "1 234".
   bool take_group(std::string& digits, bool first) {
-    constexpr std::string_view kAlways[] = {"{,}", ",\\!", "\\,", "\\ ", "\\;", "\xE2\x80\xAF"};
+    constexpr std::string_view kAlways[] = {"{,}", "{, }", " {, }", ",\\!",        ",\\! ",
+                                            "\\,", "\\ ",  "\\;",   "\xE2\x80\xAF"};
     size_t length = 0;
     for (const std::string_view separator : kAlways) {
       if (rest().starts_with(separator)) length = separator.size();
@@ -137,6 +138,10 @@ class Tokenizer {
         if (meaning->kind == TokenKind::open_brace) ++depth_;
         if (meaning->kind == TokenKind::close_brace) --depth_;
       }
+    } else if (name.starts_with("quad") || name.starts_with("qquad")) {
+      at_ =
+          start + (name.front() == 'q' && name[1] == 'q' ? 5 : 4);  // "\\quadx": a space is missing
+      space_ = true;
     } else {
       push(TokenKind::unknown, name);
     }

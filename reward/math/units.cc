@@ -61,6 +61,7 @@ constexpr Unit kUnits[] = {
     {"cent", " cent penny pennies "},
     {"\xE2\x82\xAC", " \xE2\x82\xAC euro EUR "},
     {"acre", " acre "},
+    {"percent", " percent pct percentage "},
 };
 
 // "inches" -> "inche" would be wrong, so plurals are tried as -s and -es.

@@ -14,14 +14,13 @@ sources | xargs awk '
     }
     if (path ~ /^model\/layers\//) { rank = 30; return "model/layers" }
     if (path ~ /^model\//) { rank = 40; return "model" }
-    if (path ~ /^reward\/(reward_model|judge)/) { rank = 60; return "reward models" }
     match(path, /^[a-z]+/)
     top = substr(path, 1, RLENGTH)
     rank = (top in ranks) ? ranks[top] : -1
     return top
   }
   BEGIN {
-    split("core 0 data 10 reward 10 rollout 50 sft 50 grpo 60 distill 60 cli 70 tests 80", t, " ")
+    split("core 0 data 10 reward 10 rollout 50 sft 50 preference 60 grpo 60 distill 60 cli 70 tests 80", t, " ")
     for (i = 1; i in t; i += 2) ranks[t[i]] = t[i + 1] + 0
   }
   FNR == 1 { unit = unit_of(FILENAME); own = rank }

@@ -121,7 +121,7 @@ const std::vector<Example> kExamples = {
     {"change_case:capital_word_frequency",
      R"({"capital_frequency":2,"capital_relation":"at least"})",
      "WE SAID so",
-     {"WE said", "We Said"}},
+     {"WE said", "We Said", "WELL-KNOWN words", "P.P.S. see", "AND/or OR"}},
     {"change_case:english_capital",
      "{}",
      "THIS IS FOR ALL OF YOU: 1.",

@@ -24,7 +24,8 @@ class LoopbackServer {
   LoopbackServer(const LoopbackServer&) = delete;
   LoopbackServer& operator=(const LoopbackServer&) = delete;
 
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/score"; }
+  std::string base() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return base() + "/score"; }
   int requests() const { return requests_; }
 
  private:
