@@ -1,5 +1,7 @@
 #include "reward/math/checker.h"
 
+#include <algorithm>
+
 #include "reward/math/extract.h"
 #include "reward/math/reading.h"
 #include "reward/text.h"
@@ -33,6 +35,16 @@ bool is_decimal_comma(std::string_view text) {
   if (comma == std::string_view::npos) return false;
   const std::string_view whole = text.substr(0, comma), places = text.substr(comma + 1);
   return digits(whole) && digits(places) && (places.size() != 3 || whole == "0");
+}
+
+// "9.9m^2" as it stands in a line of words, its unit marked as such: in a formula m is a variable.
+std::string with_marked_unit(std::string_view number) {
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+  const size_t unit = number.find_first_of(kLetters);
+  if (unit == std::string_view::npos) return std::string(number);
+  const size_t end = std::min(number.find_first_not_of(kLetters, unit), number.size());
+  return std::string(number.substr(0, unit)) + " \\text{" +
+         std::string(number.substr(unit, end - unit)) + "}" + std::string(number.substr(end));
 }
 
 Outcome compare(std::string_view gold, std::string_view answer, const CompareOptions& options) {
@@ -88,7 +100,10 @@ Verdict check_math(std::string_view gold, std::string_view completion,
                                                           : value_in_sentence(answer->text);
     if (number) {
       extracted = std::string(number->text);
-      outcome = compare(expected->text, number->text, options);
+      const bool plain = number->mark == AnswerMark::number;
+      outcome =
+          compare(expected->text,
+                  plain ? with_marked_unit(number->text) : std::string(number->text), options);
     }
   }
   if (outcome == Outcome::same) return verdict_ok(extracted);

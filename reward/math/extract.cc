@@ -134,11 +134,34 @@ int count_numbers(std::string_view text) {
   for (size_t i = 0; i < text.size(); ++i) {
     if (!is_digit(i)) continue;
     ++count;
-    while (is_digit(i + 1) ||
-           (i + 1 < text.size() && (text[i + 1] == '.' || text[i + 1] == ',') && is_digit(i + 2)))
-      ++i;
+    const auto joins = [&] {  // 1,234 and 2/3 are one number
+      return i + 1 < text.size() && std::string_view(".,/").find(text[i + 1]) != kNone &&
+             is_digit(i + 2);
+    };
+    while (is_digit(i + 1) || joins()) ++i;
   }
   return count;
+}
+
+// Whether a word makes a number in the sentence something else than its value.
+bool qualifies(std::string_view sentence) {
+  constexpr std::string_view kWords =
+      " about above almost and approximately around at below between but cannot either except "
+      "fewer greater half if larger least less maybe minus more most nearly neither never no nor "
+      "not or over per perhaps plus possibly probably smaller than times twice under unless "
+      "unlikely without wrong ";
+  std::string word = " ";
+  for (size_t i = 0; i <= sentence.size(); ++i) {
+    const char c = i < sentence.size() ? sentence[i] : ' ';
+    if (std::isalpha(static_cast<unsigned char>(c)) != 0) {
+      word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+      continue;
+    }
+    if (c == '\'') return true;  // isn't
+    if (word.size() > 1 && kWords.find(word + " ") != std::string_view::npos) return true;
+    word = " ";
+  }
+  return false;
 }
 
 // The last sentence behind all formulas, if it concludes in words and holds one number: "Therefore
@@ -146,18 +169,21 @@ int count_numbers(std::string_view text) {
 std::optional<std::string_view> conclusion(std::string_view text) {
   text = tail_of(text);
   const std::vector<FormulaSpan> formulas = find_formulas(text);
-  if (formulas.empty()) return std::nullopt;
-  std::string_view rest = without_full_stop(text.substr(formulas.back().end));
-  size_t begin = rest.rfind('\n');
-  for (const std::string_view end : {". ", ".\n", "$ "}) {
-    const size_t at = rest.rfind(end);
-    if (at != kNone && (begin == kNone || at > begin)) begin = at + 1;
+  std::string_view rest =
+      without_full_stop(formulas.empty() ? text : text.substr(formulas.back().end));
+  size_t begin = kNone;
+  for (const std::string_view word : kConclusions) {
+    const size_t at = rest.rfind(word);
+    const bool starts =
+        at != kNone && (at == 0 || std::isspace(static_cast<unsigned char>(rest[at - 1])) != 0);
+    if (starts && (begin == kNone || at > begin)) begin = at;
   }
-  rest = trimmed(rest.substr(begin == kNone ? 0 : begin));
-  const bool concludes = std::any_of(std::begin(kConclusions), std::end(kConclusions),
-                                     [&](std::string_view word) { return rest.starts_with(word); });
-  return concludes && rest.size() <= kMaxLine && count_numbers(rest) == 1 ? std::optional(rest)
-                                                                          : std::nullopt;
+  if (begin == kNone) return std::nullopt;
+  rest = rest.substr(begin);
+  const bool concludes = rest.find(". ") == kNone && rest.find('\n') == kNone;
+  return concludes && rest.size() <= kMaxLine && count_numbers(rest) == 1 && !qualifies(rest)
+             ? std::optional(rest)
+             : std::nullopt;
 }
 
 // What the phrases lead to: a formula right after them, or the rest of the sentence.
@@ -195,6 +221,20 @@ size_t end_of_glued_unit(std::string_view line, size_t from) {
   return at;
 }
 
+// The text up to a token that ends the turn (base models go on with the next one), and without what
+// few-shot prompts for MATH teach to say at the end.
+std::string_view own_turn(std::string_view text) {
+  for (const std::string_view token :
+       {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|eot_id|>"}) {
+    const size_t at = text.find(token);
+    if (at != kNone && at > 0) text = text.substr(0, at);
+  }
+  text = trimmed(text);
+  constexpr std::string_view kHope = "I hope it is correct.";
+  if (text.ends_with(kHope)) text.remove_suffix(kHope.size());
+  return trimmed(text);
+}
+
 std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::string& reason) {
   text = trimmed(text);
   if (!text.empty()) return FinalAnswer{text, mark};
@@ -224,7 +264,7 @@ std::optional<FinalAnswer> by_mark(std::string_view text, bool& marked, std::str
 }  // namespace
 
 std::optional<FinalAnswer> final_answer(std::string_view completion, std::string& reason) {
-  const std::string_view text = trimmed(after_thinking(completion));
+  const std::string_view text = own_turn(after_thinking(completion));
   bool marked = false;
   if (text.find("<answer>") != kNone || text.find("</answer>") != kNone) {
     const auto inside = only_answer(text, reason);
@@ -258,7 +298,8 @@ std::optional<FinalAnswer> value_in_sentence(std::string_view sentence) {
     const std::string_view rest = trimmed(sentence.substr(at + verb.size()));
     if (!rest.empty()) return FinalAnswer{rest, AnswerMark::phrase};
   }
-  if (!find_formulas(sentence).empty() || count_numbers(sentence) != 1) return std::nullopt;
+  if (!find_formulas(sentence).empty() || count_numbers(sentence) != 1 || qualifies(sentence))
+    return std::nullopt;
   return last_number(sentence);
 }
 

@@ -27,8 +27,8 @@ std::optional<FinalAnswer> final_answer(std::string_view completion, std::string
 // The answer in a gold: what a tag, box or #### marks in it, else the whole of it.
 std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reason);
 
-// What a sentence in words says: what follows its last "is", "are" or "equals", or its only number;
-// nullopt if there are more. The first is to be read as a whole.
+// What a sentence in words says: what follows its last "is", "are" or "equals", which is to be read
+// as a whole, or its only number, if no word such as "not" or "less" stands in it. Else nullopt.
 std::optional<FinalAnswer> value_in_sentence(std::string_view sentence);
 
 // The last number that stands free in a line of words, with its sign, currency and percent sign;

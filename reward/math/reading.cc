@@ -95,6 +95,17 @@ std::string without_double_escapes(std::string_view text) {
   return doubled ? out : std::string(text);
 }
 
+// Boxes side by side are a list.
+std::string with_boxes_apart(std::string text) {
+  for (size_t at = text.find("\\boxed"); at != std::string::npos;
+       at = text.find("\\boxed", at + 2)) {
+    size_t before = at;
+    while (before > 0 && (text[before - 1] == ' ' || text[before - 1] == '$')) --before;
+    if (before > 0 && text[before - 1] == '}') text.insert(at++, ",");
+  }
+  return text;
+}
+
 // 152A_{11}: digits that may be letters, with a base.
 NodePtr based_number(std::string_view text) {
   size_t at = 0;
@@ -123,6 +134,7 @@ bool names_quantity(std::string_view word) {
       "money number output percent percentage perimeter period points price probability product "
       "profit quotient radius range rate ratio remainder result roots salary share side slope "
       "solution solutions speed sum surface temperature time total value vertex volume weight "
+      "hence so then therefore thus "
       "width ";
   std::string lower = " ";
   for (const char c : word) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
@@ -248,7 +260,7 @@ Reading read_math_answer(std::string_view text, CommaMode commas) {
   const std::string once = without_double_escapes(text);
   text = once;
   reading.words = plain_words(text);
-  const std::string bare = without_delimiters(text);
+  const std::string bare = with_boxes_apart(without_delimiters(text));
   const std::string_view formula = without_wrapping(bare);
   if (NodePtr based = based_number(formula)) {
     reading.tree = std::move(based);

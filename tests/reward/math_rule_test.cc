@@ -111,6 +111,37 @@ TEST_CASE("a number in a line of words counts only if it stands free") {
   CHECK(judge("5", "It should be 5 or maybe 6").value == 0.0);
 }
 
+TEST_CASE("a sentence that is marked as the answer gives its value, or nothing") {
+  const auto status = [](const std::string& text) { return check_math("19", text, {}).status; };
+  for (const char* text : {
+           "Final Answer: The number of points in the domain of $f(x)$ is 19.",
+           "Final Answer: The largest $n$ is 19.",
+           "Final Answer: Jane started growing it 19 hours ago. I hope it is correct.",
+           "so \\boxed{18}, but more. The final answer is $19$.",
+           "$x+1=20$ and so on. Therefore the price rises by 19.",
+           "$x+1=20$ and so on. Therefore, there are 19 ways. I hope it is correct.",
+           "It comes to 19m\u00B2",
+           "It comes to 19 <|im_end|>\n<|im_start|>user 20",
+       }) {
+    INFO(text);
+    CHECK(status(text) == VerdictStatus::ok);
+  }
+  for (const char* text : {
+           "The answer is not 19.",
+           "The answer is less than 19.",
+           "The answer isn't 19.",
+           "Final Answer: it was 18 or 19.",
+           "Final Answer: I counted 18 and then 19.",
+           "Final Answer: The largest $n$ is not 19.",
+           "so \\boxed{19}. The final answer is $18$.",
+           "$x+1=20$ and so on. Therefore it is at least 19.",
+           "$x+1=20$ and so on. Maybe it rises by 19.",
+       }) {
+    INFO(text);
+    CHECK(status(text) != VerdictStatus::ok);
+  }
+}
+
 TEST_CASE("a gold without an answer is a bad gold") {
   CHECK(judge("", "5").status == VerdictStatus::bad_gold);
   CHECK(judge("\\boxed{}", "5").status == VerdictStatus::bad_gold);
