@@ -66,8 +66,9 @@ ControlGroup::~ControlGroup() {
   if (!folder_.empty()) rmdir(folder_.c_str());
 }
 
-ControlGroups::ControlGroups() {
-  const std::string own = own_folder();
+ControlGroups::ControlGroups() : ControlGroups(own_folder()) {}
+
+ControlGroups::ControlGroups(const std::string& own) {
   if (own.empty()) {
     fault_ = "no unified hierarchy (cgroup v2)";
     return;

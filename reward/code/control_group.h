@@ -34,6 +34,8 @@ class ControlGroup {
 class ControlGroups {
  public:
   ControlGroups();
+  // The same below `own`, the folder of this process's group; "" if there is no such hierarchy.
+  explicit ControlGroups(const std::string& own);
 
   bool available() const { return !parent_.empty(); }
   // Why not, for people; empty where they are available.
