@@ -7,6 +7,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "data/tokenizer_export.h"
+#include "model/checkpoint/hf_folder.h"
 #include "reward/composite.h"
 #include "tests/support/catch.h"
 #include "tests/support/loopback_server.h"

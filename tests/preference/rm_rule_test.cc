@@ -26,7 +26,8 @@ struct Trained {
   }
   double score(const std::string& prompt, const std::string& answer) {
     const ScoredText text = scored_text(*run.tokenizer, *run.chat, {{"user", prompt}}, answer, 256);
-    return sequence_scores(ctx, run.weights.view, run.config, std::vector{text.ids}, 512)[0];
+    const std::vector<std::vector<int32_t>> ids{text.ids};
+    return sequence_scores(ctx, run.weights.view, run.config, ids, 512)[0];
   }
 
   RewardRun run;
