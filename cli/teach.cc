@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "cli/prompted_model.h"
+#include "cli/reward_rules.h"
 #include "cli/run_row.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -209,8 +210,8 @@ std::string teach_by_text(const TeachRun& run, const CompositeReward& reward, In
 }  // namespace
 
 std::string teach(const TeachRun& run, Invocation& cli) {
-  const CompositeReward reward(parse_reward_spec(run.options.reward, "--reward"), builtin_rules(),
-                               "--reward");
+  RewardRules rules(cli, DType::f32, false);
+  const CompositeReward reward = rules.reward(run.options.reward, "--reward");
   return run.options.source() == TeachOptions::Source::checkpoint
              ? teach_by_checkpoint(run, reward, cli)
              : teach_by_text(run, reward, cli);

@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include "core/stopwatch.h"
 #include "data/batch_order.h"
+#include "model/training/score_step.h"
 #include "model/training/sequence_scores.h"
 
 namespace temper {
@@ -31,7 +32,7 @@ double run_step(const RewardModelJob& job, TrainStep& step, const std::vector<in
   for (const std::vector<size_t>& bin : pack_best_fit(lengths, job.micro_batch_tokens)) {
     std::vector<std::vector<int32_t>> texts;  // a row's answers stay together
     for (size_t i : bin) texts.insert(texts.end(), batch[i].texts.begin(), batch[i].texts.end());
-    step.accumulate_scores(texts, [&](SequenceScores& s) {
+    accumulate_scores(job.ctx, step, job.weights.view, texts, [&](SequenceScores& s) {
       size_t at = 0;
       for (size_t i : bin) {
         const size_t n = batch[i].texts.size();

@@ -10,8 +10,7 @@ namespace {
 Tensor as_tensor(Context& ctx, DType dtype, const std::vector<double>& numbers) {
   const OwnedTensor host = allocate(dtype, {static_cast<int64_t>(numbers.size()), 1});
   dispatch_float(dtype, [&]<class T>() {
-    for (size_t s = 0; s < numbers.size(); ++s)
-      host.view.get<T>()[s] = static_cast<T>(numbers[s]);
+    for (size_t s = 0; s < numbers.size(); ++s) host.view.get<T>()[s] = static_cast<T>(numbers[s]);
   });
   return upload(ctx, ctx.scratch, "score.dscores", host.view);
 }

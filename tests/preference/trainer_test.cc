@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/file.h"
+#include "model/training/score_step.h"
 #include "model/training/sequence_scores.h"
 #include "preference/loss.h"
 #include "tests/preference/toy.h"
@@ -63,7 +64,8 @@ TEST_CASE("preference: the gradient of the whole model in f64, of each loss, for
       TrainStep step(r.ctx, r.config, r.weights, {});
       step.begin({.sequences = 6});
       double seen = 0.0;
-      step.accumulate_scores(texts, [&](SequenceScores& s) { seen = loss_of(s.score, s.dscore); });
+      accumulate_scores(r.ctx, step, r.weights.view, texts,
+                        [&](SequenceScores& s) { seen = loss_of(s.score, s.dscore); });
       CHECK(seen == Approx(loss()).epsilon(1e-12));
 
       const auto tensors = tensors_of(r.weights.view, r.config);
