@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reward/math/extract.h"
+#include "reward/math/numeric.h"
 #include "reward/math/reading.h"
 #include "reward/text.h"
 
@@ -13,6 +14,14 @@ enum class Outcome { same, different, unreadable };
 
 bool is_collection(const Node& node) {
   return !is_scalar(node) && node.kind != NodeKind::relation && node.kind != NodeKind::chain;
+}
+
+// A constant that is too large to be told, such as a tower of powers.
+bool is_out_of_reach(const Node& answer) {
+  MathBudget budget;
+  double value = 0.0;
+  return is_scalar(answer) && symbols_of(answer).empty() && contains(answer, NodeKind::power) &&
+         !approximate(answer, budget, value);
 }
 
 // One way to read the commas of both.
@@ -63,6 +72,7 @@ Outcome compare(std::string_view gold, std::string_view answer, const CompareOpt
     outcome = same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
   }
   if (outcome == Outcome::same) return outcome;
+  if (a.tree != nullptr && is_out_of_reach(*a.tree)) return Outcome::unreadable;
   if (answer.find(',') == std::string_view::npos) {
     const bool decimals = answer.find('.') != std::string_view::npos && is_decimal_comma(gold);
     return decimals ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;

@@ -1,5 +1,6 @@
 #include "reward/rules/math.h"
 
+#include "reward/math/checker.h"
 #include "reward/math/extract.h"
 #include "tests/support/catch.h"
 
