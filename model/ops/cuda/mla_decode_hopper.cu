@@ -16,15 +16,13 @@
 namespace temper::cuda {
 namespace {
 
-constexpr int kHeads = 64, kTokens = 64, kLatent = 512, kRope = 64;
+constexpr int kHeads = 64, kLatent = 512, kRope = 64;
 constexpr int kPage = 16;  // tokens that surely lie next to each other
 constexpr int kBoxes = (kLatent + kRope) / kLine, kStages = 2;
-constexpr int kThirds = 3, kThird = kBoxes / kThirds;  // of a tile's columns, with a barrier each:
-                                                       // scores begin with the first that is there
 constexpr int kTileBytes = kBoxes * kBoxBytes;
 constexpr int kSharedBytes =
     (1 + kStages) * kTileBytes + kBoxBytes + 1024;  // 1024: swizzled boxes are aligned so
-constexpr int kThreads = 512, kValueWarps = 8, kScoreWarps = 4;
+constexpr int kThreads = 512;
 
 struct Problem {
   Rows<bf16> o;  // [N * H, 512]
@@ -39,6 +37,11 @@ struct Problem {
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+constexpr int kTokens = 64;  // of a tile
+// A tile's columns come in three parts with a barrier each: scores begin with the first.
+constexpr int kThirds = 3, kThird = kBoxes / kThirds;
+constexpr int kScoreWarps = 4, kValueWarps = 8;
 
 struct Item {
   int row, head;  // head: the first; row -1: no more items
