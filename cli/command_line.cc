@@ -77,6 +77,7 @@ class Parser {
   void add(Subcommand& subcommand);
   CLI::App& make(const std::string& name);
   Subcommand* find(const std::string& name);
+  void check_values(const std::string& name) const;
   void check_extras(CLI::App& app, const Subcommand* subcommand, const std::string& name) const;
   void apply_file(const std::string& path, Subcommand& subcommand) const;
 
@@ -112,6 +113,18 @@ Subcommand* Parser::find(const std::string& name) {
     if (subcommand.name == name) return &subcommand;
   }
   return nullptr;
+}
+
+// A flag that lacks its value would take the next flag for it.
+void Parser::check_values(const std::string& name) const {
+  const auto found = flags_.find(name);
+  if (found == flags_.end()) return;
+  for (const BoundFlag& flag : found->second)
+    for (const std::string& value : flag.parsed->results())
+      for (const BoundFlag& other : found->second)
+        if (value == "--" + other.option->flag())
+          throw UserError({"a value is missing", "--" + flag.option->flag(),
+                           "a value before " + value, "", "see temper " + name + " --help"});
 }
 
 // The first argument nobody took is the mistake to name; `name` is the subcommand's or family's.
@@ -190,6 +203,7 @@ Command Parser::read(int argc, char** argv) {
   const Builtins& builtins = name.empty() ? top_ : builtins_[name];
   Subcommand* subcommand = find(name);
   if (builtins.help) return {Command::Kind::help, subcommand, name};
+  check_values(name);
   check_extras(*app, subcommand, name);
   if (subcommand == nullptr) return {Command::Kind::help, nullptr, name};
   for (const std::string& path : builtins.config) apply_file(path, *subcommand);

@@ -107,6 +107,8 @@ TEST_CASE("wrong command lines are refused with the nearest name") {
   CHECK(contains(sample.error({"train", "--model", "a", "--model", "b"}), "takes one value"));
   CHECK(contains(sample.error({"train", "--model", "m", "--learning-rate", "0"}), "above 0"));
   CHECK(contains(sample.error({"train", "--model"}), "--model"));
+  CHECK(contains(sample.error({"train", "--model", "--learning-rate", "1"}),
+                 "--model: a value is missing\n  expected: a value before --learning-rate"));
   CHECK(contains(sample.error({"model", "inof"}), "did you mean 'info'? see temper model --help"));
 }
 
