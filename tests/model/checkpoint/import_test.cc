@@ -96,7 +96,7 @@ TEST_CASE("import: GGUF tensors that do not fit are all named") {
   test::GgufBuilder other;
   other.text("general.architecture", "mamba");
   test::write_text(dir / "m.gguf", other.bytes());
-  CHECK_THROWS_WITH(import_gguf(ctx, dir / "m.gguf"), Catch::Contains("mamba"));
+  CHECK_THROWS_WITH(import_gguf(ctx, dir / "m.gguf"), Contains("mamba"));
 }
 
 TEST_CASE("import: a llama2.c file that is cut, too long or something else is refused") {
@@ -120,7 +120,7 @@ TEST_CASE("import: a llama2.c file that is cut, too long or something else is re
   CHECK_THROWS_AS(import("short"), UserError);
   CHECK_THROWS_AS(import(std::string(1000, 'x')), UserError);
   std::filesystem::remove(dir / "tok300.bin");
-  CHECK_THROWS_WITH(import(content), Catch::Contains("tok300.bin"));
+  CHECK_THROWS_WITH(import(content), Contains("tok300.bin"));
 }
 
 TEST_CASE("import: stories260K becomes a folder with a working tokenizer") {

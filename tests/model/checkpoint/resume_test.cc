@@ -90,13 +90,13 @@ TEST_CASE("resume: state that does not fit the run is refused") {
                         into.optimizer.v.view);
   };
   CHECK_NOTHROW(load(run));
-  CHECK_THROWS_WITH(load(narrow), Catch::Contains("BF16"));
+  CHECK_THROWS_WITH(load(narrow), Contains("BF16"));
   Run other;
   other.config.tie_word_embeddings = true;
   CHECK_THROWS_AS(load(other), UserError);
   const fs::path state = saved / "training_state.safetensors";
   fs::resize_file(state, fs::file_size(state) - 100);
-  CHECK_THROWS_WITH(load(run), Catch::Contains("v: truncated"));
+  CHECK_THROWS_WITH(load(run), Contains("v: truncated"));
   fs::remove(saved / "training_state.json");
   CHECK_THROWS_AS(load(run), UserError);
 }

@@ -75,7 +75,7 @@ TEST_CASE("safetensors: a broken header is the user's error and names the file")
   test::write_text(path, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8) + "{}");
   CHECK_THROWS_AS(SafetensorsFile(path), UserError);
   write_raw(path, "{\"a\":", 0);
-  CHECK_THROWS_WITH(SafetensorsFile(path), Catch::Contains("a.safetensors"));
+  CHECK_THROWS_WITH(SafetensorsFile(path), Contains("a.safetensors"));
   write_raw(path, "[1]", 0);
   CHECK_THROWS_AS(SafetensorsFile(path), UserError);
   CHECK_THROWS_AS(SafetensorsFile(dir / "absent"), UserError);
