@@ -115,12 +115,12 @@ TEST_CASE("a number in a line of words counts only if it stands free") {
 TEST_CASE("a sentence that is marked as the answer gives its value, or nothing") {
   const auto status = [](const std::string& text) { return check_math("19", text, {}).status; };
   for (const char* text : {
-           "Final Answer: The number of points in the domain of $f(x)$ is 19.",
-           "Final Answer: The largest $n$ is 19.",
-           "Final Answer: Jane started growing it 19 hours ago. I hope it is correct.",
+           "Final Answer: The count of lattice squares that $g$ covers is 19.",
+           "Final Answer: The smallest possible $k$ is 19.",
+           "Final Answer: the tank was filled 19 minutes ago. I trust that this is right.",
            "so \\boxed{18}, but more. The final answer is $19$.",
            "$x+1=20$ and so on. Therefore the price rises by 19.",
-           "$x+1=20$ and so on. Therefore, there are 19 ways. I hope it is correct.",
+           "$x+1=20$ and so on. Therefore, there are 19 ways. I trust that this is right.",
            "It comes to 19m\u00B2",
            "It comes to 19 <|im_end|>\n<|im_start|>user 20",
        }) {
@@ -133,7 +133,7 @@ TEST_CASE("a sentence that is marked as the answer gives its value, or nothing")
            "The answer isn't 19.",
            "Final Answer: it was 18 or 19.",
            "Final Answer: I counted 18 and then 19.",
-           "Final Answer: The largest $n$ is not 19.",
+           "Final Answer: The smallest possible $k$ is not 19.",
            "so \\boxed{19}. The final answer is $18$.",
            "$x+1=20$ and so on. Therefore it is at least 19.",
            "$x+1=20$ and so on. Maybe it rises by 19.",
