@@ -136,7 +136,7 @@ void backward_mtp(Context& ctx, Arena& activations, ModelWeights& weight_grads,
     const Tensor dbefore = k == 0 ? grads.dhidden : doutput[k - 1];
     mtp_backward(ctx, activations, config,
                  {dbefore, weight_grads.embed_tokens, grads.dmtp_hidden[k], doutput[k],
-                  grads.balance_coefficient},
+                  grads.balance_coefficient, grads.fresh_weights},
                  weight_grads.mtp[k], saved.mtp[k], weights.mtp[k]);
   }
 }
@@ -151,12 +151,12 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
   backward_mtp(ctx, activations, weight_grads, grads, saved, weights, config);
 
   ArenaScope scope(ctx.scratch);
-  const LayerEnv env{ctx, activations, config, batch.bounds(), saved.cos, saved.sin};
+  LayerEnv env{ctx, activations, config, batch.bounds(), saved.cos, saved.sin};
+  env.fresh_weights = grads.fresh_weights;
   Tensor dx =
       ctx.scratch.tensor("decoder.dx", saved.hidden.dtype, {batch.tokens(), config.hidden_size});
-  fill_zero(ctx, dx);
-  rms_norm_backward(ctx, {dx, weight_grads.norm}, grads.dhidden, saved.last, weights.norm,
-                    saved.last_rstd);
+  rms_norm_backward(ctx, {fresh(dx), env.grad(weight_grads.norm)}, grads.dhidden, saved.last,
+                    weights.norm, saved.last_rstd);
   for (size_t l = weights.layers.size(); l-- > 0;) {
     ArenaScope recompute_scope(activations);
     BlockSaved again;

@@ -49,6 +49,9 @@ struct DecoderGrads {
   // Times the gradient of the sequence balance loss, summed over layers and sequences: the caller
   // passes alpha / (sequences in the global batch).
   double balance_coefficient = 0.0;
+  // The gradients of all weights that run but embed_tokens' (and the head's, which is not touched
+  // here) are fresh.
+  bool fresh_weights = false;
 };
 // Adds into: every tensor of `weight_grads`.
 void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_grads,

@@ -39,6 +39,7 @@ Runtime::~Runtime() {
     cublasLtMatrixLayoutDestroy(plan.a);
     cublasLtMatrixLayoutDestroy(plan.b);
     cublasLtMatrixLayoutDestroy(plan.c);
+    cublasLtMatrixLayoutDestroy(plan.d);
     cublasLtMatmulDescDestroy(plan.operation);
   }
   cudaFree(workspace);

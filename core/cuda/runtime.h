@@ -21,7 +21,7 @@ void check(cublasStatus_t status, std::source_location where = std::source_locat
 // A matrix product that has been planned: what cuBLASLt needs to run it again.
 struct GemmPlan {
   cublasLtMatmulDesc_t operation = nullptr;
-  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr;
+  cublasLtMatrixLayout_t a = nullptr, b = nullptr, c = nullptr, d = nullptr;
   cublasLtMatmulAlgo_t algorithm{};
   float microseconds = 0.0F;  // when it was timed
 };

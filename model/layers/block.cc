@@ -1,7 +1,6 @@
 #include "model/layers/block.h"
 
 #include "core/device.h"
-#include "model/ops/elementwise.h"
 #include "model/ops/rms_norm.h"
 
 namespace temper {
@@ -29,22 +28,20 @@ void block_forward(const LayerEnv& env, Tensor y, BlockSaved* saved, Tensor x,
   Tensor normed = arena.tensor("block.normed", x.dtype, {tokens, d});  // [T, d]
   rms_norm_forward(ctx, normed, s.x_rstd, x, w.input_layernorm, config.rms_norm_eps);
   if (config.attention == AttentionKind::mla) {
-    mla_forward(env, s.x_mid, saving ? &s.mla : nullptr, normed, w.mla);
+    mla_forward(env, s.x_mid, x, saving ? &s.mla : nullptr, normed, w.mla);
   } else {
-    gqa_forward(env, s.x_mid, saving ? &s.gqa : nullptr, normed, w.gqa);
+    gqa_forward(env, s.x_mid, x, saving ? &s.gqa : nullptr, normed, w.gqa);
   }
-  add(ctx, s.x_mid, x);
 
   s.x_mid_rstd = arena.tensor("block.x_mid_rstd", stat_dtype(x.dtype), {tokens});
   Tensor normed_mid = arena.tensor("block.normed_mid", x.dtype, {tokens, d});  // [T, d]
   rms_norm_forward(ctx, normed_mid, s.x_mid_rstd, s.x_mid, w.post_attention_layernorm,
                    config.rms_norm_eps);
   if (is_moe(w)) {
-    moe_forward(env, y, saving ? &s.moe : nullptr, normed_mid, w.moe);
+    moe_forward(env, y, s.x_mid, saving ? &s.moe : nullptr, normed_mid, w.moe);
   } else {
-    mlp_forward(env, y, saving ? &s.mlp : nullptr, normed_mid, w.mlp);
+    mlp_forward(env, y, s.x_mid, saving ? &s.mlp : nullptr, normed_mid, w.mlp);
   }
-  add(ctx, y, s.x_mid);
   if (saving) *saved = s;
 }
 
@@ -55,23 +52,22 @@ void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, cons
   Tensor dnormed = ctx.scratch.tensor("block.dnormed", dx.dtype, {dx.rows(), dx.cols()});
 
   // Feed-forward: dx is dy and stays the residual's gradient; the norm adds its share.
-  fill_zero(ctx, dnormed);
   if (is_moe(w)) {
-    moe_backward(env, dnormed, dw.moe, dx, s.moe, w.moe, balance_coefficient);
+    moe_backward(env, fresh(dnormed), dw.moe, dx, s.moe, w.moe, balance_coefficient);
   } else {
-    mlp_backward(env, dnormed, dw.mlp, dx, s.mlp, w.mlp);
+    mlp_backward(env, fresh(dnormed), dw.mlp, dx, s.mlp, w.mlp);
   }
-  rms_norm_backward(ctx, {dx, dw.post_attention_layernorm}, dnormed, s.x_mid,
+  rms_norm_backward(ctx, {dx, env.grad(dw.post_attention_layernorm)}, dnormed, s.x_mid,
                     w.post_attention_layernorm, s.x_mid_rstd);
 
   // Attention, likewise.
-  fill_zero(ctx, dnormed);
   if (env.config.attention == AttentionKind::mla) {
-    mla_backward(env, dnormed, dw.mla, dx, s.mla, w.mla);
+    mla_backward(env, fresh(dnormed), dw.mla, dx, s.mla, w.mla);
   } else {
-    gqa_backward(env, dnormed, dw.gqa, dx, s.gqa, w.gqa);
+    gqa_backward(env, fresh(dnormed), dw.gqa, dx, s.gqa, w.gqa);
   }
-  rms_norm_backward(ctx, {dx, dw.input_layernorm}, dnormed, s.x, w.input_layernorm, s.x_rstd);
+  rms_norm_backward(ctx, {dx, env.grad(dw.input_layernorm)}, dnormed, s.x, w.input_layernorm,
+                    s.x_rstd);
 }
 
 void block_decode(const DecodeEnv& env, Tensor y, Tensor x, const BlockWeights& w) {
@@ -82,20 +78,18 @@ void block_decode(const DecodeEnv& env, Tensor y, Tensor x, const BlockWeights& 
   Tensor x_mid = ctx.scratch.tensor("block.x_mid", x.dtype, {x.rows(), x.cols()});    // [N, d]
   rms_norm_forward(ctx, normed, {}, x, w.input_layernorm, config.rms_norm_eps);
   if (config.attention == AttentionKind::mla) {
-    mla_decode(env, x_mid, normed, w.mla);
+    mla_decode(env, x_mid, x, normed, w.mla);
   } else {
-    gqa_decode(env, x_mid, normed, w.gqa);
+    gqa_decode(env, x_mid, x, normed, w.gqa);
   }
-  add(ctx, x_mid, x);
   rms_norm_forward(ctx, normed, {}, x_mid, w.post_attention_layernorm, config.rms_norm_eps);
   // The feed-forward has no memory of other tokens: the training form without saving serves.
   const LayerEnv ffn_env{ctx, ctx.scratch, config, {}, {}, {}, env.routing};
   if (is_moe(w)) {
-    moe_forward(ffn_env, y, nullptr, normed, w.moe);
+    moe_forward(ffn_env, y, x_mid, nullptr, normed, w.moe);
   } else {
-    mlp_forward(ffn_env, y, nullptr, normed, w.mlp);
+    mlp_forward(ffn_env, y, x_mid, nullptr, normed, w.mlp);
   }
-  add(ctx, y, x_mid);
 }
 
 }  // namespace temper

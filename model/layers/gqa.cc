@@ -1,6 +1,7 @@
 #include "model/layers/gqa.h"
 
 #include "core/device.h"
+#include "core/named_range.h"
 #include "model/ops/attention.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
@@ -45,7 +46,7 @@ void project_qkv(Context& ctx, const ModelConfig& config, Arena& arena, GqaSaved
 
 // The way back of one projection: dout is the gradient after RoPE, used as scratch.
 struct ProjectionGrads {
-  Tensor dx, dweight, dbias, dnorm;
+  Grad dx, dweight, dbias, dnorm;
 };
 void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, Tensor dout,
                             const HeadProjection& p, Tensor x, Tensor weight, Tensor norm) {
@@ -55,8 +56,7 @@ void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, T
   Tensor draw = dout;
   if (!norm.empty()) {
     draw = ctx.scratch.tensor("gqa.draw", dout.dtype, {tokens, heads, d});
-    fill_zero(ctx, draw);
-    rms_norm_backward(ctx, {draw, grads.dnorm}, dout, p.raw, norm, p.rstd);
+    rms_norm_backward(ctx, {fresh(draw), grads.dnorm}, dout, p.raw, norm, p.rstd);
   }
   linear_backward(ctx, {.dx = grads.dx, .dw = grads.dweight, .dbias = grads.dbias},
                   draw.reshape({tokens, heads * d}), x, weight);
@@ -64,7 +64,9 @@ void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, T
 
 }  // namespace
 
-void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const GqaWeights& w) {
+void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved, Tensor x,
+                 const GqaWeights& w) {
+  const NamedRange range(env.ctx, "gqa forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   Arena& arena = env.arena(saved != nullptr);
@@ -76,12 +78,13 @@ void gqa_forward(const LayerEnv& env, Tensor y, GqaSaved* saved, Tensor x, const
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});               // [T, H, D]
   s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
-  linear_forward(ctx, y, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
+  linear_add_forward(ctx, y, residual, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
   if (saved != nullptr) *saved = s;
 }
 
-void gqa_backward(const LayerEnv& env, Tensor dx, const GqaWeights& dw, Tensor dy,
+void gqa_backward(const LayerEnv& env, const Grad& dx, const GqaWeights& dw, Tensor dy,
                   const GqaSaved& s, const GqaWeights& w) {
+  const NamedRange range(env.ctx, "gqa backward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t tokens = dy.rows(), heads = env.config.num_attention_heads;
@@ -91,24 +94,28 @@ void gqa_backward(const LayerEnv& env, Tensor dx, const GqaWeights& dw, Tensor d
   Tensor dq = ctx.scratch.tensor("gqa.dq", dtype, {tokens, heads, d});     // [T, H, D]
   Tensor dk = ctx.scratch.tensor("gqa.dk", dtype, {tokens, kv_heads, d});  // [T, Hkv, D]
   Tensor dv = ctx.scratch.tensor("gqa.dv", dtype, {tokens, kv_heads, d});  // [T, Hkv, D]
-  for (Tensor t : {d_o, dq, dk, dv}) fill_zero(ctx, t);
 
   linear_backward(ctx,
-                  {.dx = d_o.reshape({tokens, heads * d}), .dw = dw.o_proj, .dbias = dw.o_bias}, dy,
-                  s.o.reshape({tokens, heads * d}), w.o_proj);
-  attention_backward(ctx, {dq, dk, dv}, d_o, {s.q, s.k, s.v, s.o, s.lse},
+                  {.dx = fresh(d_o.reshape({tokens, heads * d})),
+                   .dw = env.grad(dw.o_proj),
+                   .dbias = env.grad(dw.o_bias)},
+                  dy, s.o.reshape({tokens, heads * d}), w.o_proj);
+  attention_backward(ctx, {fresh(dq), fresh(dk), fresh(dv)}, d_o, {s.q, s.k, s.v, s.o, s.lse},
                      {env.sequences, env.config.softmax_scale()});
   rope_backward(ctx, dq, env.cos, env.sin, RopeStyle::halves);
   rope_backward(ctx, dk, env.cos, env.sin, RopeStyle::halves);
-  project_heads_backward(env, {dx, dw.q_proj, dw.q_bias, dw.q_norm}, dq, {s.q_raw, s.q_rstd, s.q},
-                         s.x, w.q_proj, w.q_norm);
-  project_heads_backward(env, {dx, dw.k_proj, dw.k_bias, dw.k_norm}, dk, {s.k_raw, s.k_rstd, s.k},
-                         s.x, w.k_proj, w.k_norm);
-  project_heads_backward(env, {dx, dw.v_proj, dw.v_bias, {}}, dv, {s.v, {}, s.v}, s.x, w.v_proj,
-                         {});
+  const auto grads = [&](const Grad& to, Tensor weight, Tensor bias, Tensor norm) {
+    return ProjectionGrads{to, env.grad(weight), env.grad(bias), env.grad(norm)};
+  };
+  project_heads_backward(env, grads(dx, dw.q_proj, dw.q_bias, dw.q_norm), dq,
+                         {s.q_raw, s.q_rstd, s.q}, s.x, w.q_proj, w.q_norm);
+  project_heads_backward(env, grads(dx.written(), dw.k_proj, dw.k_bias, dw.k_norm), dk,
+                         {s.k_raw, s.k_rstd, s.k}, s.x, w.k_proj, w.k_norm);
+  project_heads_backward(env, grads(dx.written(), dw.v_proj, dw.v_bias, {}), dv, {s.v, {}, s.v},
+                         s.x, w.v_proj, {});
 }
 
-void gqa_decode(const DecodeEnv& env, Tensor y, Tensor x, const GqaWeights& w) {
+void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const GqaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = x.rows(), heads = env.config.num_attention_heads;
@@ -123,7 +130,7 @@ void gqa_decode(const DecodeEnv& env, Tensor y, Tensor x, const GqaWeights& w) {
   cache_write(ctx, env.cache, entry, env.slots);
   Tensor o = ctx.scratch.tensor("gqa.o", x.dtype, {rows, heads, d});  // [N, H, D]
   gqa_decode_attention(ctx, o, s.q, env.cache, env.rows, env.config.softmax_scale());
-  linear_forward(ctx, y, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
+  linear_add_forward(ctx, y, residual, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
 }
 
 }  // namespace temper

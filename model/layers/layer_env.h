@@ -5,6 +5,7 @@
 #include "core/sequences.h"
 #include "model/config.h"
 #include "model/ops/decode_attention.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -17,7 +18,7 @@ struct Routing {
 
 // A layer's forward writes its output and, where `saved` is not null, keeps what backward needs in
 // the activations arena; with saved == nullptr its temporaries live in the context's scratch.
-// A layer's backward adds into dx and into every weight's gradient.
+// A layer's backward adds into dx and into every weight's gradient (or writes what is fresh).
 struct LayerEnv {
   Context& ctx;
   Arena& activations;
@@ -25,8 +26,11 @@ struct LayerEnv {
   Sequences sequences;
   Tensor cos, sin;       // [T, rotary/2] of the batch's positions
   Routing routing = {};  // of the layer
+  // The gradients of the layers' weights are fresh: a step's first micro-batch writes them.
+  bool fresh_weights = false;
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
+  Grad grad(const Tensor& dw) const { return {dw, fresh_weights}; }
 };
 
 // The rows of a decode step and the layer's cache.

@@ -4,51 +4,36 @@
 #include <vector>
 
 #include "core/device.h"
-#include "model/ops/elementwise.h"
+#include "core/named_range.h"
 #include "model/ops/embedding.h"
-#include "model/ops/keep_logits.h"
+#include "model/ops/head.h"
 #include "model/ops/linear.h"
 
 namespace temper {
 namespace {
 
-// One chunk: the chosen rows brought together, with their logits.
+// One chunk: the chosen rows brought together, and what is asked of them.
 struct Chunk {
-  Tensor rows;     // [C] i32
-  Tensor targets;  // [C] i32
-  Tensor hidden;   // [C, d]
-  Tensor logits;   // [C, V]
+  Tensor rows;    // [C] i32
+  Tensor hidden;  // [C, d]
+  HeadTargets targets;
 };
 Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, Tensor hidden,
-                 Tensor lm_head) {
-  Chunk c;
-  c.rows = rows.rows.slice_rows(begin, n);
-  c.targets = rows.targets.slice_rows(begin, n);
-  c.hidden = ctx.scratch.tensor("head.hidden", hidden.dtype, {n, hidden.cols()});
-  c.logits = ctx.scratch.tensor("head.logits", stat_dtype(hidden.dtype), {n, lm_head.dim(0)});
+                 const HeadParams& params) {
+  Chunk c{
+      .rows = rows.rows.slice_rows(begin, n),
+      .hidden = ctx.scratch.tensor("head.hidden", hidden.dtype, {n, hidden.cols()}),
+      .targets = {.targets = rows.targets.slice_rows(begin, n), .temperature = params.temperature}};
+  if (!params.kept_begin.empty()) {
+    c.targets.kept_begin = params.kept_begin.slice_rows(begin, n + 1);
+    c.targets.kept_ids = params.kept_ids;
+  }
   embedding_forward(ctx, c.hidden, hidden, c.rows);
-  linear_forward(ctx, c.logits, c.hidden, lm_head);
   return c;
 }
 
-int64_t chunk_of(const HeadParams& params, const Tensor& hidden) {
-  return params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device);
-}
-
-// Leaves the logits that the sampler kept; `begin` is the chunk's place among the rows.
-void cut_chunk(Context& ctx, const Chunk& c, const HeadParams& params, int64_t begin) {
-  if (params.kept_begin.empty()) return;
-  keep_logits(ctx, c.logits, params.kept_begin.slice_rows(begin, c.logits.rows() + 1),
-              params.kept_ids);
-}
-
-// From the gradient of the chunk's logits to that of its rows and of the head.
-void chunk_backward(Context& ctx, const HeadGrads& grads, const Chunk& c, Tensor lm_head) {
-  Tensor dhidden =
-      ctx.scratch.tensor("head.dhidden", c.hidden.dtype, {c.hidden.rows(), c.hidden.cols()});
-  fill_zero(ctx, dhidden);
-  linear_backward(ctx, {.dx = dhidden, .dw = grads.dlm_head}, c.logits, c.hidden, lm_head);
-  scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
+int64_t chunk_of(const HeadParams& params, const Tensor& hidden, const Tensor& lm_head) {
+  return params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device, lm_head.dim(0));
 }
 
 Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
@@ -73,40 +58,52 @@ HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> tar
 
 void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                      const HeadRows& rows, const HeadParams& params) {
-  const int64_t most = chunk_of(params, hidden);
+  const NamedRange range(ctx, "head forward");
+  const int64_t most = chunk_of(params, hidden, lm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
-    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
-    cut_chunk(ctx, c, params, begin);
-    log_prob_forward(ctx, part_of(out, begin, n), c.logits, c.targets, params.temperature);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
+    head_log_prob_forward(ctx, part_of(out, begin, n), c.hidden, lm_head, c.targets);
   }
 }
 
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params) {
-  const int64_t most = chunk_of(params, hidden);
+  const NamedRange range(ctx, "head backward");
+  const int64_t most = chunk_of(params, hidden, lm_head);
+  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
-    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
-    cut_chunk(ctx, c, params, begin);
-    log_prob_backward(ctx, c.logits, part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
-                      part_of(saved, begin, n), c.targets, params.temperature);
-    chunk_backward(ctx, grads, c, lm_head);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
+    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
+    const Grad dw = begin == 0 ? grads.dlm_head : grads.dlm_head.written();
+    head_log_prob_backward(
+        ctx, {.dx = fresh(dhidden), .dw = dw},
+        {part_of(dlogprob, begin, n), part_of(dentropy, begin, n), part_of(saved, begin, n)},
+        c.hidden, lm_head, c.targets);
+    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
   }
 }
 
 void lm_head_chunks(Context& ctx, const HeadGrads& grads, Tensor hidden, Tensor lm_head,
                     const HeadRows& rows, const HeadParams& params, const LogitsLoss& loss) {
-  const int64_t most = chunk_of(params, hidden);
+  const int64_t most = chunk_of(params, hidden, lm_head);
+  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
-    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, lm_head);
-    loss(c.logits, begin);
-    chunk_backward(ctx, grads, c, lm_head);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
+    const Tensor logits =
+        ctx.scratch.tensor("head.logits", stat_dtype(hidden.dtype), {n, lm_head.dim(0)});  // [C, V]
+    linear_forward(ctx, logits, c.hidden, lm_head);
+    loss(logits, begin);
+    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
+    const Grad dw = begin == 0 ? grads.dlm_head : grads.dlm_head.written();
+    linear_backward(ctx, {.dx = fresh(dhidden), .dw = dw}, logits, c.hidden, lm_head);
+    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
   }
 }
 

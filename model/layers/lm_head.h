@@ -1,12 +1,14 @@
 // The output head: log-probabilities of given tokens without ever holding all logits.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <span>
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 #include "model/ops/log_prob.h"
 
 namespace temper {
@@ -17,9 +19,10 @@ struct HeadParams {
   // Which logits count, for the rows in order (model/ops/keep_logits.h); empty: all.
   Tensor kept_begin = {}, kept_ids = {};  // [R + 1], [K] i32
 };
-// What keeps a chunk's logits in a CPU's cache, or gives a GPU enough to do.
-constexpr int64_t head_chunk(Device device) {
-  return device == Device::cpu ? 128 : 2048;
+// What keeps a chunk's logits in a CPU's cache, or fills a GPU with 2^27 of them.
+constexpr int64_t head_chunk(Device device, int64_t vocab_size) {
+  if (device == Device::cpu) return 128;
+  return std::clamp<int64_t>((int64_t{1} << 27) / vocab_size / 256 * 256, 256, 8192);
 }
 
 // The rows of a batch that have a target, in order: the only ones whose logits are needed.
@@ -41,7 +44,8 @@ void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Ten
 // Logits are computed again, chunk by chunk. Adds into: dhidden [T, d], dlm_head [V, d].
 // dlogprob [R]; dentropy [R] or empty; saved: what lm_head_forward gave.
 struct HeadGrads {
-  Tensor dhidden, dlm_head;
+  Tensor dhidden;
+  Grad dlm_head;
 };
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,

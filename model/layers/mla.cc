@@ -1,9 +1,11 @@
 #include "model/layers/mla.h"
 
 #include "core/device.h"
+#include "core/named_range.h"
 #include "model/ops/attention.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
+#include "model/ops/mla_heads.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
 
@@ -55,7 +57,9 @@ void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSa
 
 }  // namespace
 
-void mla_forward(const LayerEnv& env, Tensor y, MlaSaved* saved, Tensor x, const MlaWeights& w) {
+void mla_forward(const LayerEnv& env, Tensor y, Tensor residual, MlaSaved* saved, Tensor x,
+                 const MlaWeights& w) {
+  const NamedRange range(env.ctx, "mla forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   Arena& arena = env.arena(saved != nullptr);
@@ -65,72 +69,81 @@ void mla_forward(const LayerEnv& env, Tensor y, MlaSaved* saved, Tensor x, const
   s.x = x;
   project_q(ctx, env.config, arena, s, w);
   project_latent(ctx, env.config, arena, s, w);
-  rope_forward(ctx, s.q.slice_cols(n.nope, n.rope), env.cos, env.sin, RopeStyle::interleaved);
 
   // Expand the latent to per-head keys and values; every head's key ends in the same k_rope.
   s.kv = arena.tensor("mla.kv", x.dtype, {tokens, n.heads, n.nope + n.v});  // [T, H, nope+v]
   s.k = arena.tensor("mla.k", x.dtype, {tokens, n.heads, n.qk});            // [T, H, nope+rope]
   linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
-  Tensor k_rope = ctx.scratch.tensor("mla.k_rope", x.dtype, {tokens, n.rope});  // [T, rope]
-  copy(ctx, k_rope, s.kv_a.slice_cols(n.latent, n.rope));
-  rope_forward(ctx, k_rope, env.cos, env.sin, RopeStyle::interleaved);
-  copy(ctx, s.k.slice_cols(0, n.nope), s.kv.slice_cols(0, n.nope));
-  broadcast_heads_forward(ctx, s.k.slice_cols(n.nope, n.rope), k_rope);
+  mla_heads_forward(ctx, {s.q, s.k, s.kv.slice_cols(0, n.nope), s.kv_a.slice_cols(n.latent, n.rope),
+                          env.cos, env.sin});
 
   s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});             // [T, H, v]
   s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
                     {env.sequences, env.config.softmax_scale()});
-  linear_forward(ctx, y, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
+  linear_add_forward(ctx, y, residual, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   if (saved != nullptr) *saved = s;
 }
 
-void mla_backward(const LayerEnv& env, Tensor dx, const MlaWeights& dw, Tensor dy,
+namespace {
+
+// From dq, before RoPE, to the input, through the low-rank pair if there is one.
+void project_q_backward(const LayerEnv& env, const Grad& dx, const MlaWeights& dw, Tensor dq,
+                        const MlaSaved& s, const MlaWeights& w) {
+  Context& ctx = env.ctx;
+  if (!w.q_proj.empty())
+    return linear_backward(ctx, {.dx = dx, .dw = env.grad(dw.q_proj)}, dq, s.x, w.q_proj);
+  ArenaScope scope(ctx.scratch);
+  const int64_t tokens = s.q_a.rows(), q_lora = s.q_a.cols();
+  const Tensor dq_normed = ctx.scratch.tensor("mla.dq_normed", dq.dtype, {tokens, q_lora});
+  const Tensor dq_a = ctx.scratch.tensor("mla.dq_a", dq.dtype, {tokens, q_lora});
+  linear_backward(ctx, {.dx = fresh(dq_normed), .dw = env.grad(dw.q_b_proj)}, dq, s.q_a_normed,
+                  w.q_b_proj);
+  rms_norm_backward(ctx, {fresh(dq_a), env.grad(dw.q_a_layernorm)}, dq_normed, s.q_a,
+                    w.q_a_layernorm, s.q_a_rstd);
+  linear_backward(ctx, {.dx = dx, .dw = env.grad(dw.q_a_proj)}, dq_a, s.x, w.q_a_proj);
+}
+
+}  // namespace
+
+void mla_backward(const LayerEnv& env, const Grad& dx, const MlaWeights& dw, Tensor dy,
                   const MlaSaved& s, const MlaWeights& w) {
+  const NamedRange range(env.ctx, "mla backward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const Dims n(env.config);
   const int64_t tokens = dy.rows();
   const DType dtype = dy.dtype;
-  Tensor d_o = ctx.scratch.tensor("mla.do", dtype, {tokens, n.heads, n.v});  // [T,H,v]
-  Tensor dq = ctx.scratch.tensor("mla.dq", dtype, {tokens, n.heads, n.qk});  // [T,H,qk]
-  Tensor dk = ctx.scratch.tensor("mla.dk", dtype, {tokens, n.heads, n.qk});  // [T,H,qk]
-  Tensor dkv = ctx.scratch.tensor("mla.dkv", dtype, {tokens, n.heads, n.nope + n.v});
-  Tensor dkv_a = ctx.scratch.tensor("mla.dkv_a", dtype, {tokens, n.latent + n.rope});  // [T,R+rope]
-  Tensor dlatent = ctx.scratch.tensor("mla.dlatent", dtype, {tokens, n.latent});       // [T,R]
-  for (Tensor t : {d_o, dq, dk, dkv, dkv_a, dlatent}) fill_zero(ctx, t);
+  const auto scratch = [&](const char* name, std::initializer_list<int64_t> dims) {
+    return ctx.scratch.tensor(name, dtype, dims);
+  };
+  const Tensor d_o = scratch("mla.do", {tokens, n.heads, n.v});            // [T, H, v]
+  const Tensor dq = scratch("mla.dq", {tokens, n.heads, n.qk});            // [T, H, nope+rope]
+  const Tensor dk = scratch("mla.dk", {tokens, n.heads, n.qk});            // [T, H, nope+rope]
+  const Tensor dkv = scratch("mla.dkv", {tokens, n.heads, n.nope + n.v});  // [T, H, nope+v]
+  const Tensor dkv_a = scratch("mla.dkv_a", {tokens, n.latent + n.rope});  // [T, R+rope]
+  const Tensor dlatent = scratch("mla.dlatent", {tokens, n.latent});       // [T, R]
 
-  linear_backward(ctx, {.dx = d_o.reshape({tokens, n.heads * n.v}), .dw = dw.o_proj}, dy,
-                  s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
-  attention_backward(ctx, {dq, dk, dkv.slice_cols(n.nope, n.v)}, d_o,
+  linear_backward(ctx,
+                  {.dx = fresh(d_o.reshape({tokens, n.heads * n.v})), .dw = env.grad(dw.o_proj)},
+                  dy, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
+  attention_backward(ctx, {fresh(dq), fresh(dk), fresh(dkv.slice_cols(n.nope, n.v))}, d_o,
                      {s.q, s.k, s.kv.slice_cols(n.nope, n.v), s.o, s.lse},
                      {env.sequences, env.config.softmax_scale()});
+  mla_heads_backward(ctx, {dq, dk, fresh(dkv.slice_cols(0, n.nope)),
+                           fresh(dkv_a.slice_cols(n.latent, n.rope)), env.cos, env.sin});
 
-  // Keys and values: back through the head-shared k_rope, kv_b_proj and the latent's norm.
-  Tensor dk_rope = dkv_a.slice_cols(n.latent, n.rope);  // [T, rope]
-  broadcast_heads_backward(ctx, dk_rope, dk.slice_cols(n.nope, n.rope));
-  rope_backward(ctx, dk_rope, env.cos, env.sin, RopeStyle::interleaved);
-  add(ctx, dkv.slice_cols(0, n.nope), dk.slice_cols(0, n.nope));
-  linear_backward(ctx, {.dx = dlatent, .dw = dw.kv_b_proj},
+  // Keys and values: back through kv_b_proj and the latent's norm.
+  linear_backward(ctx, {.dx = fresh(dlatent), .dw = env.grad(dw.kv_b_proj)},
                   dkv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
-  rms_norm_backward(ctx, {dkv_a.slice_cols(0, n.latent), dw.kv_a_layernorm}, dlatent,
-                    s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm, s.kv_a_rstd);
-  linear_backward(ctx, {.dx = dx, .dw = dw.kv_a_proj_with_mqa}, dkv_a, s.x, w.kv_a_proj_with_mqa);
-
-  // Queries.
-  rope_backward(ctx, dq.slice_cols(n.nope, n.rope), env.cos, env.sin, RopeStyle::interleaved);
-  Tensor dq_flat = dq.reshape({tokens, n.heads * n.qk});
-  if (n.q_lora == 0)
-    return linear_backward(ctx, {.dx = dx, .dw = dw.q_proj}, dq_flat, s.x, w.q_proj);
-  Tensor dq_normed = ctx.scratch.tensor("mla.dq_normed", dtype, {tokens, n.q_lora});
-  Tensor dq_a = ctx.scratch.tensor("mla.dq_a", dtype, {tokens, n.q_lora});
-  for (Tensor t : {dq_normed, dq_a}) fill_zero(ctx, t);
-  linear_backward(ctx, {.dx = dq_normed, .dw = dw.q_b_proj}, dq_flat, s.q_a_normed, w.q_b_proj);
-  rms_norm_backward(ctx, {dq_a, dw.q_a_layernorm}, dq_normed, s.q_a, w.q_a_layernorm, s.q_a_rstd);
-  linear_backward(ctx, {.dx = dx, .dw = dw.q_a_proj}, dq_a, s.x, w.q_a_proj);
+  rms_norm_backward(ctx, {fresh(dkv_a.slice_cols(0, n.latent)), env.grad(dw.kv_a_layernorm)},
+                    dlatent, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm, s.kv_a_rstd);
+  linear_backward(ctx, {.dx = dx, .dw = env.grad(dw.kv_a_proj_with_mqa)}, dkv_a, s.x,
+                  w.kv_a_proj_with_mqa);
+  project_q_backward(env, dx.written(), dw, dq.reshape({tokens, n.heads * n.qk}), s, w);
 }
 
-void mla_decode(const DecodeEnv& env, Tensor y, Tensor x, const MlaWeights& w) {
+void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const MlaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const Dims n(env.config);
@@ -157,7 +170,7 @@ void mla_decode(const DecodeEnv& env, Tensor y, Tensor x, const MlaWeights& w) {
   mla_decode_attention(ctx, o_latent, q_latent, q_rope, env.cache, env.rows,
                        env.config.softmax_scale());
   head_linear_forward(ctx, o, o_latent, w_uv);
-  linear_forward(ctx, y, o.reshape({rows, n.heads * n.v}), w.o_proj);
+  linear_add_forward(ctx, y, residual, o.reshape({rows, n.heads * n.v}), w.o_proj);
 }
 
 }  // namespace temper

@@ -11,12 +11,13 @@ struct MlpSaved {
   Tensor gate_up;  // [T, 2I]  backward makes silu(gate) * up again: cheaper than to keep it
 };
 
-// y = down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
-// Shapes: y, x [T, d].
-void mlp_forward(const LayerEnv& env, Tensor y, MlpSaved* saved, Tensor x, const MlpWeights& w);
+// y = residual + down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
+// Shapes: y, residual, x [T, d].
+void mlp_forward(const LayerEnv& env, Tensor y, Tensor residual, MlpSaved* saved, Tensor x,
+                 const MlpWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`.
-void mlp_backward(const LayerEnv& env, Tensor dx, const MlpWeights& dw, Tensor dy,
+void mlp_backward(const LayerEnv& env, const Grad& dx, const MlpWeights& dw, Tensor dy,
                   const MlpSaved& saved, const MlpWeights& w);
 
 }  // namespace temper

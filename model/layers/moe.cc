@@ -1,6 +1,7 @@
 #include "model/layers/moe.h"
 
 #include "core/device.h"
+#include "core/named_range.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
 #include "model/ops/router_replay.h"
@@ -32,22 +33,47 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
   plan_experts(env.ctx, s.plan, s.route.experts);
 }
 
-// What the experts' products read and what is cheaper to make again in backward than to keep.
-struct ExpertInputs {
-  Tensor rows;  // [T*K, d]  the input of each sorted row, filled
-  Tensor act;   // [T*K, I]  silu(gate) * up, to be filled
-};
-ExpertInputs expert_inputs(Context& ctx, const MoeSaved& s) {
-  const int64_t rows = s.plan.token_of.numel();
-  const ExpertInputs in{ctx.scratch.tensor("moe.rows", s.x.dtype, {rows, s.x.cols()}),
-                        ctx.scratch.tensor("moe.act", s.x.dtype, {rows, s.gate_up.cols() / 2})};
-  gather_rows_forward(ctx, in.rows, s.x, s.plan.token_of);
-  return in;
+// The rows of x (or of dy) in the order of the experts.
+Tensor sort_rows(Context& ctx, const char* name, const Tensor& x, const ExpertPlan& plan) {
+  const Tensor rows =
+      ctx.scratch.tensor(name, x.dtype, {plan.token_of.numel(), x.cols()});  // [T*K, d]
+  gather_rows_forward(ctx, rows, x, plan.token_of);
+  return rows;
+}
+
+// The routed experts' way back. With z = weight * silu(gate) * up their output is W_down z, so that
+// the weights' gradient needs no output: dweight = (W_down^T dy) . silu(gate) up.
+void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
+                      const MoeWeights& dw, Tensor dy, const MoeSaved& s, const MoeWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const int64_t rows = s.gate_up.rows(), inner = s.gate_up.cols() / 2;
+  const Tensor drows = sort_rows(ctx, "moe.drows", dy, s.plan);               // [T*K, d]
+  const Tensor z = ctx.scratch.tensor("moe.act", dy.dtype, {rows, inner});    // [T*K, I]
+  const Tensor dz = ctx.scratch.tensor("moe.dact", dy.dtype, {rows, inner});  // [T*K, I]
+  const Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dy.dtype, {rows, 2 * inner});
+
+  grouped_linear_backward(ctx, {.dx = fresh(dz)}, drows, z, w.experts_down_proj, s.plan.offsets);
+  weighted_swiglu_backward(
+      ctx, {fresh(dgate_up.slice_cols(0, inner)), fresh(dgate_up.slice_cols(inner, inner))},
+      dweights, z, dz, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner),
+      {s.route.weights, s.plan.row_of});
+  grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, drows, z,
+                          w.experts_down_proj, s.plan.offsets);
+  // drows has been read; now it is the gradient of the experts' input.
+  grouped_linear_backward(ctx, {.dx = fresh(drows)}, dgate_up, drows, w.experts_gate_up_proj,
+                          s.plan.offsets);
+  gather_rows_backward(ctx, dx, drows, s.plan.row_of);
+  const Tensor x = sort_rows(ctx, "moe.rows", s.x, s.plan);  // [T*K, d]
+  grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_gate_up_proj)}, dgate_up, x,
+                          w.experts_gate_up_proj, s.plan.offsets);
 }
 
 }  // namespace
 
-void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const MoeWeights& w) {
+void moe_forward(const LayerEnv& env, Tensor y, Tensor residual, MoeSaved* saved, Tensor x,
+                 const MoeWeights& w) {
+  const NamedRange range(env.ctx, "moe forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   Arena& arena = env.arena(saved != nullptr);
@@ -55,62 +81,45 @@ void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const
   s.x = x;
   route_tokens(env, arena, s, w);
 
-  const int64_t rows = s.plan.token_of.numel(), d = x.cols(), inner = w.experts_down_proj.dim(2);
-  s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});  // [T*K, 2I]
-  s.out = arena.tensor("moe.out", x.dtype, {rows, d});                  // [T*K, d]
-  const ExpertInputs in = expert_inputs(ctx, s);
-  grouped_linear_forward(ctx, s.gate_up, in.rows, w.experts_gate_up_proj, s.plan.offsets);
-  swiglu_forward(ctx, in.act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
-  grouped_linear_forward(ctx, s.out, in.act, w.experts_down_proj, s.plan.offsets);
+  const int64_t rows = s.plan.token_of.numel(), inner = w.experts_down_proj.dim(2);
+  s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});       // [T*K, 2I]
+  const Tensor act = ctx.scratch.tensor("moe.act", x.dtype, {rows, inner});  // [T*K, I]
+  const Tensor out = sort_rows(ctx, "moe.rows", x, s.plan);                  // [T*K, d]
+  grouped_linear_forward(ctx, s.gate_up, out, w.experts_gate_up_proj, s.plan.offsets);
+  swiglu_forward(ctx, act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
+  // The sorted inputs have been read: the experts' outputs take their place.
+  grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);
 
   if (env.config.n_shared_experts > 0) {
-    mlp_forward(env, y, saved ? &s.shared : nullptr, x, w.shared_experts);
+    mlp_forward(env, y, residual, saved ? &s.shared : nullptr, x, w.shared_experts);
   } else {
-    fill_zero(ctx, y);
+    copy(ctx, y, residual);
   }
-  combine_forward(ctx, y, s.out, s.route.weights, s.plan.row_of);
+  combine_forward(ctx, y, out, s.route.weights, s.plan.row_of);
   if (saved != nullptr) *saved = s;
 }
 
-void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor dy,
+void moe_backward(const LayerEnv& env, const Grad& dx, const MoeWeights& dw, Tensor dy,
                   const MoeSaved& s, const MoeWeights& w, double balance_coefficient) {
+  const NamedRange range(env.ctx, "moe backward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
-  const DType dtype = dy.dtype;
-  const int64_t tokens = dy.rows(), rows = s.gate_up.rows(), d = dy.cols();
-  const int64_t inner = w.experts_down_proj.dim(2), experts = w.gate.dim(0);
-  Tensor dweights = ctx.scratch.tensor("moe.dweights", stat_dtype(dtype),
-                                       {tokens, s.route.weights.cols()});  // [T, K]
-  Tensor dlogits =
-      ctx.scratch.tensor("moe.dlogits", stat_dtype(dtype), {tokens, experts});     // [T, E]
-  Tensor dout = ctx.scratch.tensor("moe.dout", dtype, {rows, d});                  // [T*K, d]
-  Tensor dact = ctx.scratch.tensor("moe.dact", dtype, {rows, inner});              // [T*K, I]
-  Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dtype, {rows, 2 * inner});  // [T*K, 2I]
-  Tensor drows = ctx.scratch.tensor("moe.drows", dtype, {rows, d});                // [T*K, d]
-  for (Tensor t : {dweights, dlogits, dout, dact, dgate_up, drows}) fill_zero(ctx, t);
+  const DType wide = stat_dtype(dy.dtype);
+  const int64_t tokens = dy.rows(), experts = w.gate.dim(0);
+  const Tensor dweights =
+      ctx.scratch.tensor("moe.dweights", wide, {tokens, s.route.weights.cols()});     // [T, K]
+  const Tensor dlogits = ctx.scratch.tensor("moe.dlogits", wide, {tokens, experts});  // [T, E]
 
+  experts_backward(env, dx, fresh(dweights), dw, dy, s, w);
   if (env.config.n_shared_experts > 0)
-    mlp_backward(env, dx, dw.shared_experts, dy, s.shared, w.shared_experts);
-
-  // The routed experts, last product first.
-  const ExpertInputs in = expert_inputs(ctx, s);
-  const Tensor gate = s.gate_up.slice_cols(0, inner), up = s.gate_up.slice_cols(inner, inner);
-  swiglu_forward(ctx, in.act, gate, up);
-  combine_backward(ctx, dout, dweights, dy, s.out, s.route.weights, s.plan.row_of);
-  grouped_linear_backward(ctx, {.dx = dact, .dw = dw.experts_down_proj}, dout, in.act,
-                          w.experts_down_proj, s.plan.offsets);
-  swiglu_backward(ctx, dgate_up.slice_cols(0, inner), dgate_up.slice_cols(inner, inner), dact, gate,
-                  up);
-  grouped_linear_backward(ctx, {.dx = drows, .dw = dw.experts_gate_up_proj}, dgate_up, in.rows,
-                          w.experts_gate_up_proj, s.plan.offsets);
-  gather_rows_backward(ctx, dx, drows, s.plan.row_of);
+    mlp_backward(env, dx.written(), dw.shared_experts, dy, s.shared, w.shared_experts);
 
   // The gate: from the weights of the chosen, and from the balance loss.
   const RouterParams params = router_params(env.config);
-  router_backward(ctx, dlogits, dweights, s.route, params);
+  router_backward(ctx, fresh(dlogits), dweights, s.route, params);
   if (balance_coefficient != 0.0)
     balance_loss_backward(ctx, dlogits, s.route.scores, env.sequences, balance_coefficient, params);
-  linear_backward(ctx, {.dx = dx, .dw = dw.gate}, dlogits, s.x, w.gate);
+  linear_backward(ctx, {.dx = dx.written(), .dw = env.grad(dw.gate)}, dlogits, s.x, w.gate);
 }
 
 }  // namespace temper

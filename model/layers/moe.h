@@ -14,17 +14,17 @@ struct MoeSaved {
   RouterOutputs route;  // experts [T, K] i32, weights [T, K], scores [T, E]
   ExpertPlan plan;      // rows sorted by expert
   Tensor gate_up;       // [T*K, 2I]  of each sorted row
-  Tensor out;           // [T*K, d]  the experts' outputs
   MlpSaved shared;
 };
 
-// y = sum_k weight_k FFN_{e_k}(x) + FFN_shared(x).  The shared experts are not scaled.
-// Source: DeepSeek-V3 eq. 12-16.  Shapes: y, x [T, d].
-void moe_forward(const LayerEnv& env, Tensor y, MoeSaved* saved, Tensor x, const MoeWeights& w);
+// y = residual + sum_k weight_k FFN_{e_k}(x) + FFN_shared(x).  The shared experts are not scaled.
+// Source: DeepSeek-V3 eq. 12-16.  Shapes: y, residual, x [T, d].
+void moe_forward(const LayerEnv& env, Tensor y, Tensor residual, MoeSaved* saved, Tensor x,
+                 const MoeWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`; the balance loss's gradient, times
 // `balance_coefficient`, goes into the gate's logits.
-void moe_backward(const LayerEnv& env, Tensor dx, const MoeWeights& dw, Tensor dy,
+void moe_backward(const LayerEnv& env, const Grad& dx, const MoeWeights& dw, Tensor dy,
                   const MoeSaved& saved, const MoeWeights& w, double balance_coefficient);
 
 }  // namespace temper

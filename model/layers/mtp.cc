@@ -72,20 +72,21 @@ void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,
   ArenaScope scope(ctx.scratch);
   const DType dtype = s.hidden.dtype;
   const int64_t tokens = s.hidden.rows(), d = config.hidden_size;
-  rms_norm_backward(ctx, {grads.doutput, dw.shared_head_norm}, grads.dhidden, s.output,
+  LayerEnv env{ctx, activations, config, s.stream.batch.bounds(), s.cos, s.sin};
+  env.fresh_weights = grads.fresh_weights;
+  rms_norm_backward(ctx, {grads.doutput, env.grad(dw.shared_head_norm)}, grads.dhidden, s.output,
                     w.shared_head_norm, s.output_rstd);
-  const LayerEnv env{ctx, activations, config, s.stream.batch.bounds(), s.cos, s.sin};
   block_backward(env, grads.doutput, dw.block, s.block, w.block, grads.balance_coefficient);
 
   Tensor djoined = ctx.scratch.tensor("mtp.djoined", dtype, {tokens, 2 * d});  // [T', 2d]
   Tensor dembedded = ctx.scratch.tensor("mtp.dembedded", dtype, {tokens, d});  // [T', d]
   Tensor dprevious = ctx.scratch.tensor("mtp.dprevious", dtype, {tokens, d});  // [T', d]
-  for (Tensor t : {djoined, dembedded, dprevious}) fill_zero(ctx, t);
-  linear_backward(ctx, {.dx = djoined, .dw = dw.eh_proj}, grads.doutput, s.joined, w.eh_proj);
-  rms_norm_backward(ctx, {dembedded, dw.enorm}, djoined.slice_cols(0, d), s.embedded, w.enorm,
-                    s.embedded_rstd);
-  rms_norm_backward(ctx, {dprevious, dw.hnorm}, djoined.slice_cols(d, d), s.previous, w.hnorm,
-                    s.previous_rstd);
+  linear_backward(ctx, {.dx = fresh(djoined), .dw = env.grad(dw.eh_proj)}, grads.doutput, s.joined,
+                  w.eh_proj);
+  rms_norm_backward(ctx, {fresh(dembedded), env.grad(dw.enorm)}, djoined.slice_cols(0, d),
+                    s.embedded, w.enorm, s.embedded_rstd);
+  rms_norm_backward(ctx, {fresh(dprevious), env.grad(dw.hnorm)}, djoined.slice_cols(d, d),
+                    s.previous, w.hnorm, s.previous_rstd);
   embedding_backward(ctx, grads.dembed_tokens, dembedded, s.stream.batch.ids);
   scatter_rows_add(ctx, grads.dbefore, dprevious, s.stream.rows);
 }

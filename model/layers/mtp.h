@@ -43,6 +43,7 @@ void mtp_forward(Context& ctx, Arena& activations, const ModelConfig& config, Mt
 struct MtpGrads {
   Tensor dbefore, dembed_tokens, dhidden, doutput;
   double balance_coefficient = 0.0;
+  bool fresh_weights = false;  // `dw` is (LayerEnv)
 };
 void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,
                   const MtpGrads& grads, const MtpWeights& dw, const MtpSaved& saved,

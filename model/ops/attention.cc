@@ -39,8 +39,11 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
   }
 }
 
-void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
+void attention_backward(Context& ctx, const AttentionGrads& wanted, Tensor d_o,
                         const AttentionSaved& saved, const AttentionShape& shape) {
+  // Both devices' kernels add.
+  const AttentionGrads grads{to_add(ctx, wanted.dq), to_add(ctx, wanted.dk),
+                             to_add(ctx, wanted.dv)};
   const Tensor &q = saved.q, &k = saved.k, &v = saved.v;
   check_attention(saved.o, q, k, v, shape);
   check_alike({d_o, saved.o, saved.lse, grads.dq, grads.dk, grads.dv});

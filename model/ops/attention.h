@@ -4,6 +4,7 @@
 #include "core/context.h"
 #include "core/sequences.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -24,7 +25,7 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
 // P = exp(scale q.k - lse); dv += P^T do; dS = P * (do.v^T - rowsum(do * o)) * scale;
 // dq += dS k; dk += dS^T q.  Source: Dao et al. 2022, appendix B.4.
 struct AttentionGrads {
-  Tensor dq, dk, dv;
+  Grad dq, dk, dv;
 };
 struct AttentionSaved {
   Tensor q, k, v, o, lse;

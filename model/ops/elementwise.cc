@@ -55,32 +55,6 @@ void scale(Context& ctx, Tensor y, double factor) {
   }
 }
 
-void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x) {
-  check_alike({y, x});
-  require(y.rank == 3, "broadcast_heads: y is not [T, H, n]");
-  check_rows_cols(x, y.dim(0), y.cols(), "broadcast_heads: x");
-  switch (y.device) {
-    case Device::cpu:
-      return cpu::broadcast_heads_forward(ctx, y, x);
-    case Device::cuda:
-      if constexpr (kWithCuda) return cuda::broadcast_heads_forward(ctx, y, x);
-      no_backend();
-  }
-}
-
-void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
-  check_alike({dx, dy});
-  require(dy.rank == 3, "broadcast_heads: dy is not [T, H, n]");
-  check_rows_cols(dx, dy.dim(0), dy.cols(), "broadcast_heads: dx");
-  switch (dx.device) {
-    case Device::cpu:
-      return cpu::broadcast_heads_backward(ctx, dx, dy);
-    case Device::cuda:
-      if constexpr (kWithCuda) return cuda::broadcast_heads_backward(ctx, dx, dy);
-      no_backend();
-  }
-}
-
 double sum_of_squares(Context& ctx, Tensor x) {
   switch (x.device) {
     case Device::cpu:

@@ -17,10 +17,6 @@ void add(Context& ctx, Tensor y, Tensor x);
 void add(Context& ctx, Tensor out, Tensor a, Tensor b);
 // y *= factor.
 void scale(Context& ctx, Tensor y, double factor);
-// y_t = x_{t / repeat}: x [T, n] repeated for each of the `H` heads. Shapes: y [T, H, n], x [T, n].
-void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x);
-// dx += sum over heads of dy. Adds into: dx [T, n].
-void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy);
 // Sum of squares in f64, in an order that does not depend on the number of threads.
 double sum_of_squares(Context& ctx, Tensor x);
 

@@ -14,6 +14,11 @@ void check_linear(const Tensor& y, const Tensor& x, const Tensor& w) {
   check_rows_cols(y, x.rows(), w.rows(), "linear: y");
 }
 
+void check_bias(const Tensor& y, const Tensor& bias) {
+  check_alike({y, bias});
+  if (bias.data) check_rows_cols(bias, 1, y.cols(), "linear: bias");
+}
+
 void check_grads(const LinearGrads& grads, const Tensor& dy, const Tensor& x, const Tensor& w) {
   check_alike({dy, grads.dx, grads.dw, grads.dbias});
   if (grads.dx.data) check_rows_cols(grads.dx, x.rows(), x.cols(), "linear: dx");
@@ -42,13 +47,26 @@ void check_heads(const Tensor& y, const Tensor& x, const Tensor& w) {
 
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   check_linear(y, x, w);
-  check_alike({y, bias});
-  if (bias.data) check_rows_cols(bias, 1, w.rows(), "linear: bias");
+  check_bias(y, bias);
   switch (y.device) {
     case Device::cpu:
-      return cpu::linear_forward(ctx, y, x, w, bias);
+      return cpu::linear_forward(ctx, y, {}, x, w, bias);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, x, w, bias);
+      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, {}, x, w, bias);
+      no_backend();
+  }
+}
+
+void linear_add_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
+  check_linear(y, x, w);
+  check_bias(y, bias);
+  check_alike({y, residual});
+  check_rows_cols(residual, y.rows(), y.cols(), "linear: residual");
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::linear_forward(ctx, y, residual, x, w, bias);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, residual, x, w, bias);
       no_backend();
   }
 }

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -12,11 +13,14 @@ namespace temper {
 // A row of y depends on its row of x and on w alone, never on T or on the row's place (bit for
 // bit).
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias = {});
+// y = residual + x w^T + bias, rounded once.  Shapes: residual [T, N], the rest as above.
+void linear_add_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w,
+                        Tensor bias = {});
 
 // dx += dy w;  dw += dy^T x;  dbias += sum over rows of dy. An empty output is skipped.
 // Shapes: dx [T, K], dw [N, K], dbias [N], dy [T, N]. Adds into: dx, dw, dbias.
 struct LinearGrads {
-  Tensor dx = {}, dw = {}, dbias = {};
+  Grad dx = {}, dw = {}, dbias = {};
 };
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w);
 

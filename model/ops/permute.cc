@@ -57,12 +57,12 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
   }
 }
 
-void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
+void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of) {
   check_alike({dx, dy});
   check_choices(dx, dy, row_of);
   switch (dx.device) {
     case Device::cpu:
-      return cpu::gather_rows_backward(ctx, dx, dy, row_of);
+      return cpu::gather_rows_backward(ctx, to_add(ctx, dx), dy, row_of);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::gather_rows_backward(ctx, dx, dy, row_of);
       no_backend();
@@ -78,23 +78,6 @@ void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor ro
       return cpu::combine_forward(ctx, y, x, weights, row_of);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::combine_forward(ctx, y, x, weights, row_of);
-      no_backend();
-  }
-}
-
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of) {
-  check_alike({dy, dx, dweights, x, weights});
-  check_choices(dy, x, row_of);
-  check_rows_cols(dx, x.rows(), x.cols(), "combine: dx");
-  check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
-  check_shape(dweights, {row_of.dim(0), row_of.dim(1)}, "combine: dweights");
-  switch (dy.device) {
-    case Device::cpu:
-      return cpu::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
-    case Device::cuda:
-      if constexpr (kWithCuda)
-        return cuda::combine_backward(ctx, dx, dweights, dy, x, weights, row_of);
       no_backend();
   }
 }

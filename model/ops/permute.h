@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -20,15 +21,12 @@ void count_rows(Context& ctx, Tensor counts, Tensor offsets);
 // y_r = x_{index_r}.  Shapes: y [R, d], x [T, d], index [R] i32.
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
-void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
+void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of);
 
 // y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T,
 // K].
 // Types: weights may be of the wider dtype (core/device.h: stat_dtype).
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
-// dx_{row_of[t, k]} += weights[t, k] * dy_t;  dweights[t, k] += x_{row_of[t, k]} . dy_t.
-// Adds into: dx [R, d], dweights [T, K].
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of);
+// Its gradient is taken where the rows come from: weighted_swiglu_backward (model/ops/swiglu.h).
 
 }  // namespace temper

@@ -31,7 +31,8 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
   if (grads.dw.data) check_rows_cols(grads.dw, 1, x.cols(), "rms_norm: dw");
   switch (dy.device) {
     case Device::cpu:
-      return cpu::rms_norm_backward(ctx, grads, dy, x, w, rstd);
+      return cpu::rms_norm_backward(ctx, {to_add(ctx, grads.dx), to_add(ctx, grads.dw)}, dy, x, w,
+                                    rstd);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::rms_norm_backward(ctx, grads, dy, x, w, rstd);
       no_backend();

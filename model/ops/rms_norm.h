@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -16,7 +17,7 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
 // rstd. Shapes: dx, dy, x [.., n]; dw, w [n]; rstd [rows]. Adds into: dx, dw (an empty one is
 // skipped).
 struct RmsNormGrads {
-  Tensor dx = {}, dw = {};
+  Grad dx = {}, dw = {};
 };
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
                        Tensor rstd);

@@ -55,7 +55,7 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
   }
 }
 
-void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params) {
   const int64_t tokens = dlogits.rows(), experts = dlogits.cols();
   check_params(params, experts);
@@ -66,7 +66,7 @@ void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const Router
   check_shape(saved.scores, {tokens, experts}, "router: scores");
   switch (dlogits.device) {
     case Device::cpu:
-      return cpu::router_backward(ctx, dlogits, dweights, saved, params);
+      return cpu::router_backward(ctx, to_add(ctx, dlogits), dweights, saved, params);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::router_backward(ctx, dlogits, dweights, saved, params);
       no_backend();

@@ -5,6 +5,7 @@
 #include "core/sequences.h"
 #include "core/tensor.h"
 #include "model/config.h"
+#include "model/ops/grad.h"
 
 namespace temper {
 
@@ -34,7 +35,7 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
                     const RouterParams& params);
 
 // Adds into: dlogits [T, E]; dweights [T, K]. Selection and bias get no gradient.
-void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
 
 // bias_i += speed * sign(mean(counts) - counts_i).  Source: DeepSeek-V3 section 2.1.2.

@@ -25,8 +25,7 @@ int64_t attention_numbers(const ModelConfig& c) {
 int64_t ffn_numbers(const ModelConfig& c, bool moe) {
   if (!moe) return 2 * c.intermediate_size;
   const int64_t k = c.num_experts_per_tok, e = c.n_routed_experts;
-  return e + 4 * k + k * (c.hidden_size + 2 * c.moe_intermediate_size) +
-         2 * c.shared_intermediate_size();
+  return e + 4 * k + 2 * k * c.moe_intermediate_size + 2 * c.shared_intermediate_size();
 }
 
 int64_t block_numbers(const ModelConfig& c, bool moe) {
@@ -80,8 +79,8 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   const auto in = [&](DType dtype) { return parameters * static_cast<int64_t>(size_of(dtype)); };
   const int64_t weights = in(request.dtype);
   const int64_t moment = in(options.optimizer.bf16_moments ? DType::bf16 : wide);
-  const int64_t head =
-      2 * head_chunk(request.device) * config.vocab_size * static_cast<int64_t>(size_of(wide));
+  const int64_t head = head_chunk(request.device, config.vocab_size) * config.vocab_size *
+                       static_cast<int64_t>(size_of(wide) + size_of(request.dtype));
   MemoryPlan plan;
   plan.memory_bytes =
       request.memory_bytes > 0 ? request.memory_bytes : available_memory(request.device);

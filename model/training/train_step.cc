@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/device.h"
+#include "core/named_range.h"
 #include "model/ops/elementwise.h"
 
 namespace temper {
@@ -95,11 +96,23 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       balance_sum_(allocate(DType::f64, {1}, ctx.device)) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
-  fill_zero(ctx_, grads_.storage.view);
+  fresh_ = true;
   fill_zero(ctx_, load_counts_.view);
   fill_zero(ctx_, balance_sum_.view);
   counts_ = counts;
   report_ = {};
+}
+
+// A step's first micro-batch writes the gradients, each with the first op that gets there. Several
+// ops share the embedding's (a tied head writes it); modules that do not run have none.
+void TrainStep::zero_shared_gradients() {
+  if (!config_.tie_word_embeddings) fill_zero(ctx_, grads_.view.embed_tokens);
+  if (with_mtp() || grads_.view.mtp.empty()) return;
+  // The modules' gradients end the storage.
+  const Tensor &all = grads_.storage.view, &first = grads_.view.mtp.front().enorm;
+  const auto before = (static_cast<const char*>(first.data) - static_cast<const char*>(all.data)) /
+                      static_cast<int64_t>(size_of(all.dtype));
+  fill_zero(ctx_, all.slice_cols(before, all.cols() - before));
 }
 
 void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss) {
@@ -107,12 +120,12 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
 }
 
 void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
+  const NamedRange range(ctx_, "micro-batch");
   activations_.reset();
   const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
   const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));
-  const bool with_mtp = options_.mtp_weight > 0.0 && !weights_.view.mtp.empty();
 
-  ForwardOptions forward{.recompute = options_.recompute, .mtp = with_mtp};
+  ForwardOptions forward{.recompute = options_.recompute, .mtp = with_mtp()};
   forward.experts = replayed_experts(sequences, batch);
   if (!forward.experts.empty()) {
     forward.differing = activations_.tensor("train.differing", DType::i32, {batch.tokens()});
@@ -130,7 +143,9 @@ void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const 
   grads.dhidden =
       activations_.tensor("train.dhidden", hidden.dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
-  loss({batch, hidden, rows, {grads.dhidden, grads_.view.lm_head}});
+  grads.fresh_weights = fresh_;
+  if (fresh_) zero_shared_gradients();
+  loss({batch, hidden, rows, {grads.dhidden, {grads_.view.lm_head, fresh_}}});
   mtp_loss(saved, sequences, grads);
 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
@@ -140,6 +155,7 @@ void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const 
     decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
+  fresh_ = false;
 }
 
 // The loss of log-probabilities and entropies, by way of the chunked head.
@@ -255,6 +271,8 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
 }
 
 StepReport TrainStep::finish(double lr) {
+  const NamedRange range(ctx_, "update");
+  if (fresh_) fill_zero(ctx_, grads_.storage.view);  // nothing was accumulated
   report_.grad_norm = global_grad_norm(ctx_, grads_);
   report_.lr = lr;
   if (!std::isfinite(report_.grad_norm))

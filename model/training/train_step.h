@@ -78,9 +78,10 @@ class TrainStep {
  public:
   TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weights, TrainOptions options);
 
-  // Zeroes the gradients. `counts` covers everything that accumulate() will get before finish().
+  // Makes the gradients fresh. `counts` covers everything that accumulate() will get before
+  // finish().
   void begin(const GlobalCounts& counts);
-  // Forward, the stage's loss, backward; adds into the gradients.
+  // Forward, the stage's loss, backward; adds into the gradients (the first one writes them).
   void accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss);
   // The same for a loss of whole distributions, such as a distance to a teacher's.
   void accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss);
@@ -109,6 +110,8 @@ class TrainStep {
   void report_replay(std::span<const TrainSequence> sequences, Tensor differing);
   void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
                   const LossFunction& loss);
+  bool with_mtp() const { return options_.mtp_weight > 0.0 && !weights_.view.mtp.empty(); }
+  void zero_shared_gradients();
   void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
                 DecoderGrads& grads);
 
@@ -122,6 +125,7 @@ class TrainStep {
   OwnedTensor load_counts_;  // [MoE blocks, E] i32
   OwnedTensor balance_sum_;  // [1] f64
   GlobalCounts counts_;
+  bool fresh_ = true;  // nothing has been accumulated since begin()
   StepReport report_;
 };
 

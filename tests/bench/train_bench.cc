@@ -1,6 +1,8 @@
 // Times training steps of a preset with random weights on random tokens:
-//   build/bench_train PRESET DEVICE [SEQUENCES [TOKENS [STEPS]]]
-// Prints milliseconds of each step, the median's tokens a second, and the memory taken.
+//   build/bench_train PRESET[:LAYERS] DEVICE [SEQUENCES [TOKENS [STEPS]]]
+// PRESET is one of preset_names() or qwen2.5-0.5b; LAYERS keeps the first so many. Prints
+// milliseconds of each step, the median's tokens a second, and the memory that was planned and
+// taken.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +14,7 @@
 #include "core/random.h"
 #include "model/checkpoint/transfer.h"
 #include "model/config.h"
+#include "model/training/memory_plan.h"
 #include "model/training/train_step.h"
 
 using namespace temper;
@@ -22,6 +25,32 @@ double now_ms() {
   return std::chrono::duration<double, std::milli>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+// Source: Qwen2.5-0.5B's config.json; the shape alone, so without its rope_theta.
+ModelConfig qwen_half_billion() {
+  ModelConfig config;
+  config.model_type = "qwen2";
+  config.attention = AttentionKind::gqa;
+  config.vocab_size = 151936;
+  config.hidden_size = 896;
+  config.intermediate_size = 4864;
+  config.num_hidden_layers = 24;
+  config.num_attention_heads = 14;
+  config.num_key_value_heads = 2;
+  config.head_dim = 64;
+  config.max_position_embeddings = 32768;
+  config.qkv_bias = true;
+  config.tie_word_embeddings = true;
+  return config;
+}
+
+ModelConfig config_of(const std::string& name) {
+  const size_t colon = name.find(':');
+  const std::string preset = name.substr(0, colon);
+  ModelConfig config = preset == "qwen2.5-0.5b" ? qwen_half_billion() : preset_config(preset);
+  if (colon != std::string::npos) config.num_hidden_layers = std::stoll(name.substr(colon + 1));
+  return config;
 }
 
 // Normal enough for timing, and filled by all threads: uniform numbers of the right variance.
@@ -58,22 +87,24 @@ std::vector<TrainSequence> random_sequences(int64_t count, int64_t length, int64
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: bench_train PRESET cpu|cuda [SEQUENCES [TOKENS [STEPS]]]\n");
+    std::fprintf(stderr,
+                 "usage: bench_train PRESET[:LAYERS] cpu|cuda [SEQUENCES [TOKENS [STEPS]]]\n");
     return 2;
   }
   const auto number = [&](int i, int64_t otherwise) {
     return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise;
   };
   const int64_t count = number(3, 8), length = number(4, 2048), steps = number(5, 12);
-  ModelConfig config = preset_config(argv[1]);
+  ModelConfig config = config_of(argv[1]);
   Context ctx(0, device_of(argv[2]));
   const int64_t free_before = available_memory(ctx.device);
+  const DType dtype = ctx.device == Device::cpu ? DType::f32 : DType::bf16;
   OwnedWeights weights;
   {
     OwnedWeights host = allocate_weights(config, DType::f32);
     fill_quickly(ctx, host, config);
-    weights = ctx.device == Device::cpu ? std::move(host)
-                                        : weights_on_device(ctx, host, config, DType::bf16);
+    weights =
+        ctx.device == Device::cpu ? std::move(host) : weights_on_device(ctx, host, config, dtype);
   }
   TrainOptions options;
   options.optimizer.bf16_moments = ctx.device == Device::cuda;
@@ -111,5 +142,10 @@ int main(int argc, char** argv) {
       static_cast<double>(count * length) / median * 1e3,
       static_cast<double>(step.activations().high_water_bytes()) / 1e9,
       static_cast<double>(free_before - available_memory(ctx.device)) / 1e9);
+  const MemoryPlan plan = estimate_training(
+      config, options,
+      {.dtype = dtype, .device = ctx.device, .micro_batch_tokens = count * length});
+  std::printf("planned %.2f GB\n%s\n", static_cast<double>(plan.total_bytes()) / 1e9,
+              plan.text().c_str());
   return 0;
 }

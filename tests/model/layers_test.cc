@@ -30,7 +30,7 @@ struct Bench {
   test::Tensors tensors;
   OwnedWeights weights, grads;
   std::vector<int32_t> cu_seqlens{0, 5, 6, 13};
-  Tensor x, y, dy, dx, cos, sin;
+  Tensor x, residual, y, dy, dx, cos, sin;
 
   explicit Bench(const ModelConfig& c)
       : config(c),
@@ -39,6 +39,7 @@ struct Bench {
     const int64_t tokens = cu_seqlens.back(), d = config.hidden_size;
     x = tensors.normal(DType::f64, {tokens, d});
     dy = tensors.normal(DType::f64, {tokens, d});
+    residual = tensors.normal(DType::f64, {tokens, d});
     y = tensors.poisoned(DType::f64, {tokens, d});
     dx = tensors.zeros(DType::f64, {tokens, d});
     std::vector<int32_t> positions;
@@ -105,20 +106,22 @@ void check_mla(const ModelConfig& config) {
   Bench b(config);
   MlaSaved saved;
   const MlaWeights& w = b.weights.view.layers[1].mla;
-  check_layer(
-      b, "model.layers.1.self_attn.",
-      {[&](Tensor y, bool save) { mla_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
-       [&] { mla_backward(b.env(), b.dx, b.grads.view.layers[1].mla, b.dy, saved, w); }});
+  check_layer(b, "model.layers.1.self_attn.",
+              {[&](Tensor y, bool save) {
+                 mla_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+               },
+               [&] { mla_backward(b.env(), b.dx, b.grads.view.layers[1].mla, b.dy, saved, w); }});
 }
 
 void check_gqa(const ModelConfig& config) {
   Bench b(config);
   GqaSaved saved;
   const GqaWeights& w = b.weights.view.layers[1].gqa;
-  check_layer(
-      b, "model.layers.1.self_attn.",
-      {[&](Tensor y, bool save) { gqa_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
-       [&] { gqa_backward(b.env(), b.dx, b.grads.view.layers[1].gqa, b.dy, saved, w); }});
+  check_layer(b, "model.layers.1.self_attn.",
+              {[&](Tensor y, bool save) {
+                 gqa_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+               },
+               [&] { gqa_backward(b.env(), b.dx, b.grads.view.layers[1].gqa, b.dy, saved, w); }});
 }
 
 void check_moe(const ModelConfig& config, double balance) {
@@ -128,7 +131,9 @@ void check_moe(const ModelConfig& config, double balance) {
   const RouterParams params = router_params(b.config);
   check_layer(
       b, "model.layers.2.mlp.",
-      {[&](Tensor y, bool save) { moe_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
+      {[&](Tensor y, bool save) {
+         moe_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+       },
        [&] { moe_backward(b.env(), b.dx, b.grads.view.layers[2].moe, b.dy, saved, w, balance); },
        [&] {
          return balance * test::balance_loss(b.ctx, saved.route.scores, b.cu_seqlens, params);
@@ -162,10 +167,11 @@ TEST_CASE("layers: gradient of the dense feed-forward in f64") {
   Bench b(small_v3_config());
   MlpSaved saved;
   const MlpWeights& w = b.weights.view.layers[0].mlp;
-  check_layer(
-      b, "model.layers.0.mlp.",
-      {[&](Tensor y, bool save) { mlp_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
-       [&] { mlp_backward(b.env(), b.dx, b.grads.view.layers[0].mlp, b.dy, saved, w); }});
+  check_layer(b, "model.layers.0.mlp.",
+              {[&](Tensor y, bool save) {
+                 mlp_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+               },
+               [&] { mlp_backward(b.env(), b.dx, b.grads.view.layers[0].mlp, b.dy, saved, w); }});
 }
 
 TEST_CASE("layers: gradient of MLA in f64, with q-LoRA and YaRN, and without either") {

@@ -133,34 +133,6 @@ void scale(Context& ctx, Tensor y, double factor) {
   });
 }
 
-void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x) {
-  const int64_t heads = y.dim(1);
-  dispatch_float(y.dtype, [&]<class T>() {
-    parallel_rows(ctx, y.rows(), y.cols(), [&](int64_t begin, int64_t end) {
-      for (int64_t r = begin; r < end; ++r) {
-        const T* from = x.row<T>(r / heads);
-        std::copy(from, from + y.cols(), y.row<T>(r));
-      }
-    });
-  });
-}
-
-void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
-  const int64_t heads = dy.dim(1);
-  dispatch_float(dx.dtype, [&]<class T>() {
-    parallel_rows(ctx, dx.rows(), heads * dx.cols(), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        T* to = dx.row<T>(t);
-        for (int64_t h = 0; h < heads; ++h) {
-          const T* from = dy.row<T>(t * heads + h);
-#pragma omp simd
-          for (int64_t i = 0; i < dx.cols(); ++i) to[i] += from[i];
-        }
-      }
-    });
-  });
-}
-
 double sum_of_squares(Context& ctx, Tensor x) {
   // One partial sum a row (or fixed stretch of a flat tensor), added up in order.
   const Rows rows = rows_of(x, x.contiguous());

@@ -53,11 +53,18 @@ void add_bias_gradient(Context& ctx, const Tensor& dbias, const Tensor& dy) {
 }
 
 template <class T>
-void forward(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w, const Tensor& bias) {
-  if (bias.data) {
-    const T* from = bias.get<T>();
-    parallel_rows(ctx, y.rows(), y.cols(), [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) std::copy(from, from + y.cols(), y.row<T>(t));
+void forward(Context& ctx, const Tensor& y, const Tensor& residual, const Tensor& x,
+             const Tensor& w, const Tensor& bias) {
+  const bool begun = residual.data != nullptr || bias.data != nullptr;
+  if (begun) {
+    parallel_rows(ctx, y.rows(), 2 * y.cols(), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t) {
+        const T* from = residual.data != nullptr ? residual.row<T>(t) : bias.get<T>();
+        T* to = y.row<T>(t);
+        std::copy(from, from + y.cols(), to);
+        if (residual.data == nullptr || bias.data == nullptr) continue;
+        for (int64_t j = 0; j < y.cols(); ++j) to[j] += bias.get<T>()[j];
+      }
     });
   }
   gemm<T>(ctx, {y.rows(),
@@ -66,7 +73,7 @@ void forward(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w, co
                 rows_of<T>(x),
                 columns_of<T>(w),
                 {y.get<T>(), y.row_stride, 1},
-                bias.data != nullptr});
+                begun});
 }
 
 template <class T>
@@ -79,7 +86,7 @@ void backward(Context& ctx, const LinearGrads& grads, const Tensor& dy, const Te
                   rows_of<T>(dy),
                   rows_of<T>(w),
                   {grads.dx.get<T>(), grads.dx.row_stride, 1},
-                  true});
+                  !grads.dx.fresh});
   if (grads.dw.data)
     gemm<T>(ctx, {w.rows(),
                   w.cols(),
@@ -87,8 +94,8 @@ void backward(Context& ctx, const LinearGrads& grads, const Tensor& dy, const Te
                   columns_of<T>(dy),
                   rows_of<T>(x),
                   {grads.dw.get<T>(), grads.dw.row_stride, 1},
-                  true});
-  if (grads.dbias.data) add_bias_gradient<T>(ctx, grads.dbias, dy);
+                  !grads.dw.fresh});
+  if (grads.dbias.data) add_bias_gradient<T>(ctx, to_add(ctx, grads.dbias), dy);
 }
 
 template <class T>
@@ -123,24 +130,23 @@ void grouped_backward(Context& ctx, const LinearGrads& grads, const Tensor& dy, 
   parallel_slices(ctx, k, x.rows() * n * k, [&](int64_t slot, Slice slice) {
     for (int64_t e = 0; e < experts; ++e) {
       const int64_t first = offsets[e], count = offsets[e + 1] - first;
-      if (count == 0) continue;
-      if (grads.dx.data)
+      if (grads.dx.data && count > 0)
         gemm_serial<T>({count,
                         slice.n,
                         n,
                         {dy.row<T>(first), dy.row_stride, 1},
                         {w.get<T>() + e * n * k + slice.begin, k, 1},
                         {grads.dx.row<T>(first) + slice.begin, grads.dx.row_stride, 1},
-                        true},
+                        !grads.dx.fresh},
                        workspace.row<T>(slot));
-      if (grads.dw.data)
+      if (grads.dw.data && (count > 0 || grads.dw.fresh))
         gemm_serial<T>({n,
                         slice.n,
                         count,
                         {dy.row<T>(first), 1, dy.row_stride},
                         {x.row<T>(first) + slice.begin, x.row_stride, 1},
                         {grads.dw.get<T>() + e * n * k + slice.begin, k, 1},
-                        true},
+                        !grads.dw.fresh},
                        workspace.row<T>(slot));
     }
   });
@@ -167,8 +173,8 @@ void per_head(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w, i
 
 }  // namespace
 
-void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
-  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, x, w, bias); });
+void linear_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
+  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, residual, x, w, bias); });
 }
 
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w) {

@@ -78,26 +78,4 @@ void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor ro
   });
 }
 
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of) {
-  const int64_t per_token = row_of.cols(), n = dy.cols();
-  dispatch_float(dy.dtype, [&]<class T>() {
-    // Every sorted row belongs to one choice of one token, so tokens are independent.
-    parallel_rows(ctx, dy.rows(), 4 * per_token * n, [&](int64_t begin, int64_t end) {
-      for (int64_t t = begin; t < end; ++t) {
-        const T* grad = dy.row<T>(t);
-        for (int64_t k = 0; k < per_token; ++k) {
-          const int32_t r = row_of.row<int32_t>(t)[k];
-          const T* from = x.row<T>(r);
-          T* to = dx.row<T>(r);
-          const T w = weights.row<T>(t)[k];
-          dweights.row<T>(t)[k] += lane_sum<T>(n, [&](int64_t i) { return from[i] * grad[i]; });
-#pragma omp simd
-          for (int64_t i = 0; i < n; ++i) to[i] += w * grad[i];
-        }
-      }
-    });
-  });
-}
-
 }  // namespace temper::cpu

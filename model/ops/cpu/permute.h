@@ -10,7 +10,5 @@ void count_rows(Context& ctx, Tensor counts, Tensor offsets);
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of);
 
 }  // namespace temper::cpu

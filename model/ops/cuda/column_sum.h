@@ -2,12 +2,15 @@
 #pragma once
 
 #include "core/context.h"
-#include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper::cuda {
 
-// to_j += sum over rows i of a_ij * (b_ij * s_i), or of a_ij alone where `b` is empty.
-// Shapes: to [n] f32; a, b [rows, n] f32 or bf16; s [rows] f32 (with b).
-void add_column_sums(Context& ctx, Tensor to, Tensor a, Tensor b = {}, Tensor s = {});
+// to_j += sum over rows i of a_ij.  Shapes: to [n] f32; a [rows, n] f32 or bf16, rows > 0.
+void column_sums(Context& ctx, const Grad& to, Tensor a);
+
+// The same over few rows, for kernels that leave a part of the sum each.
+// Shapes: to [n] f32, parts [count, n] f32.
+void sum_parts(Context& ctx, const Grad& to, Tensor parts);
 
 }  // namespace temper::cuda

@@ -10,20 +10,6 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// Each thread takes N neighbours of one row.
-struct Place {
-  int64_t row, col;
-};
-template <int N>
-__device__ Place place_of(int64_t cols) {
-  const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x, per_row = cols / N;
-  if (index < (int64_t{1} << 31) && per_row < (int64_t{1} << 31)) {  // 32-bit division is faster
-    const auto i = static_cast<uint32_t>(index), n = static_cast<uint32_t>(per_row);
-    return {i / n, int64_t{i % n} * N};
-  }
-  return {index / per_row, index % per_row * N};
-}
-
 template <class Y, class X>
 __device__ Y convert(X x) {
   if constexpr (std::is_same_v<X, Y>) {
@@ -65,31 +51,21 @@ __global__ void scale_kernel(Rows<T> y, float factor) {
   element = from_float<T>(to_float(element) * factor);
 }
 
-template <class T>
-__global__ void broadcast_kernel(Rows<T> y, Rows<T> x, int64_t heads) {
-  const Place p = place_of<1>(y.cols);
-  if (p.row >= y.rows) return;
-  y.row(p.row)[p.col] = x.row(p.row / heads)[p.col];
-}
-
-template <class T>
-__global__ void broadcast_backward_kernel(Rows<T> dx, Rows<T> dy, int64_t heads) {
-  const Place p = place_of<1>(dx.cols);
-  if (p.row >= dx.rows) return;
-  float sum = to_float(dx.row(p.row)[p.col]);
-  for (int64_t h = 0; h < heads; ++h) sum += to_float(dy.row(p.row * heads + h)[p.col]);
-  dx.row(p.row)[p.col] = from_float<T>(sum);
-}
-
-// Block b adds up elements b * kThreads + thread, then every gridDim.x * kThreads further.
-template <class T>
+// Block b takes packs b * kThreads + thread, then every gridDim.x * kThreads further; the squares
+// of a pack are added in float, all else in double.
+template <class T, int N>
 __global__ void squares_kernel(double* parts, Rows<T> x) {
-  const int64_t n = x.rows * x.cols;
+  const int64_t packs_of_row = x.cols / N, n = x.rows * packs_of_row;
   double sum = 0.0;
+#pragma unroll 4
   for (int64_t i = int64_t{blockIdx.x} * kThreads + threadIdx.x; i < n;
        i += int64_t{gridDim.x} * kThreads) {
-    const double v = to_float(x.row(i / x.cols)[i % x.cols]);
-    sum += v * v;
+    const int64_t row = x.rows == 1 ? 0 : i / packs_of_row;
+    const auto pack = load_pack<N>(x.row(row) + (i - row * packs_of_row) * N);
+    float squares = 0.0F;
+#pragma unroll
+    for (int e = 0; e < N; ++e) squares += to_float(pack.at[e]) * to_float(pack.at[e]);
+    sum += squares;
   }
   __shared__ double shared[kThreads];
   shared[threadIdx.x] = sum;
@@ -171,32 +147,17 @@ void scale(Context& ctx, Tensor y, double factor) {
   });
 }
 
-void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x) {
-  if (y.empty()) return;
-  dispatch(y.dtype, [&]<class T>() {
-    broadcast_kernel<<<blocks_for(y.numel(), kThreads), kThreads, 0, stream_of(ctx)>>>(
-        rows_of<T>(y), rows_of<T>(x), y.dim(1));
-    check_launch();
-  });
-}
-
-void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy) {
-  if (dx.empty()) return;
-  dispatch(dx.dtype, [&]<class T>() {
-    broadcast_backward_kernel<<<blocks_for(dx.numel(), kThreads), kThreads, 0, stream_of(ctx)>>>(
-        rows_of<T>(dx), rows_of<T>(dy), dy.dim(1));
-    check_launch();
-  });
-}
-
 double sum_of_squares(Context& ctx, Tensor x) {
   if (x.empty()) return 0.0;
   ArenaScope scope(ctx.scratch);
   constexpr int64_t kParts = 1024;
   const Tensor parts = ctx.scratch.tensor("squares.parts", DType::f64, {kParts});
   dispatch(x.dtype, [&]<class T>() {
-    squares_kernel<<<kParts, kThreads, 0, stream_of(ctx)>>>(data_of<double>(parts), rows_of<T>(x));
-    check_launch();
+    const Rows<T> rows = rows_of<T>(x);
+    dispatch_pack<T>({rows}, [&]<int N>() {
+      squares_kernel<T, N><<<kParts, kThreads, 0, stream_of(ctx)>>>(data_of<double>(parts), rows);
+      check_launch();
+    });
   });
   double sum = 0.0;
   for (const double part : download_doubles(ctx, parts)) sum += part;

@@ -9,8 +9,6 @@ void fill_zero(Context& ctx, Tensor y);
 void copy(Context& ctx, Tensor y, Tensor x);
 void add(Context& ctx, Tensor out, Tensor a, Tensor b);
 void scale(Context& ctx, Tensor y, double factor);
-void broadcast_heads_forward(Context& ctx, Tensor y, Tensor x);
-void broadcast_heads_backward(Context& ctx, Tensor dx, Tensor dy);
 double sum_of_squares(Context& ctx, Tensor x);
 
 }  // namespace temper::cuda

@@ -51,8 +51,9 @@ void set_alignment(cublasLtMatmulPreference_t preference,
   check(cublasLtMatmulPreferenceSetAttribute(preference, attribute, &bytes, sizeof bytes));
 }
 
+// `from` is C where the product starts from nothing.
 GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const Operand& b,
-                   int64_t batch) {
+                   const Operand& from, int64_t batch) {
   GemmPlan plan;
   check(cublasLtMatmulDescCreate(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
   const auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool transposed) {
@@ -63,7 +64,8 @@ GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const O
   transpose(CUBLASLT_MATMUL_DESC_TRANSB, a.transposed);
   plan.a = layout_of(b, batch);
   plan.b = layout_of(a, batch);
-  plan.c = layout_of(c, batch);
+  plan.c = layout_of(from, batch);
+  plan.d = layout_of(c, batch);
 
   cublasLtMatmulPreference_t preference = nullptr;
   check(cublasLtMatmulPreferenceCreate(&preference));
@@ -72,12 +74,12 @@ GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const O
                                              sizeof runtime.workspace_bytes));
   set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, b);
   set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, a);
-  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, c);
+  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, from);
   set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      runtime.blas, plan.operation, plan.a, plan.b, plan.c, plan.c, preference, 1, &best, &found);
+      runtime.blas, plan.operation, plan.a, plan.b, plan.c, plan.d, preference, 1, &best, &found);
   cublasLtMatmulPreferenceDestroy(preference);
   check(status);
   require(found > 0, "cuBLASLt knows no way to do a product of this shape");
@@ -97,8 +99,8 @@ Operand operand(const Tensor& t, bool transposed) {
           .transposed = transposed};
 }
 
-void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b, float beta,
-          int64_t batch) {
+void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b,
+          const std::optional<Operand>& from, int64_t batch) {
   const int64_t inner = a.transposed ? a.rows : a.cols;
   require((b.transposed ? b.cols : b.rows) == inner, "gemm: the inner dimensions differ");
   require((a.transposed ? a.cols : a.rows) == c.rows, "gemm: the rows differ");
@@ -107,18 +109,21 @@ void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b, fl
   if (c.rows == 0 || c.cols == 0 || batch == 0) return;
   Runtime& runtime = runtime_of(ctx);
   std::vector<int64_t> key;
-  for (const Operand* o : {&c, &a, &b})
+  const Operand& start = from.has_value() ? *from : c;
+  require(start.dtype == c.dtype && start.rows == c.rows && start.cols == c.cols,
+          "gemm: what the product starts from is not like its result");
+  for (const Operand* o : {&c, &a, &b, &start})
     for (const int64_t part : {static_cast<int64_t>(o->dtype), o->rows, o->cols, o->stride,
                                o->batch_stride, int64_t{o->transposed}, alignment_of(*o)})
       key.push_back(part);
   key.push_back(batch);
   auto at = runtime.plans.find(key);
   if (at == runtime.plans.end())
-    at = runtime.plans.emplace(key, make_plan(runtime, c, a, b, batch)).first;
+    at = runtime.plans.emplace(key, make_plan(runtime, c, a, b, start, batch)).first;
   const GemmPlan& plan = at->second;
-  const float one = 1.0F;
+  const float one = 1.0F, beta = from.has_value() ? 1.0F : 0.0F;
   check(cublasLtMatmul(runtime.blas, plan.operation, &one, b.data, plan.a, a.data, plan.b, &beta,
-                       c.data, plan.c, c.data, plan.c, &plan.algorithm, runtime.workspace,
+                       start.data, plan.c, c.data, plan.d, &plan.algorithm, runtime.workspace,
                        runtime.workspace_bytes, runtime.stream));
 }
 

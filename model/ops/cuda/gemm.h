@@ -1,6 +1,8 @@
 // Matrix products by cuBLASLt, planned once for each shape and dtype.
 #pragma once
 
+#include <optional>
+
 #include "core/context.h"
 #include "core/tensor.h"
 
@@ -17,9 +19,10 @@ struct Operand {
 // All of a tensor as a matrix of rows() x cols().
 Operand operand(const Tensor& t, bool transposed = false);
 
-// C = A B + beta C for each of `batch` matrices; A and B are f32 or bf16 alike, C that or f32.
-// f32 products are full f32 (no TF32). Sums are f32. Deterministic: one algorithm a shape.
-void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b, float beta,
-          int64_t batch = 1);
+// C = A B + `from` for each of `batch` matrices; A and B are f32 or bf16 alike, C that or f32;
+// `from` is of C's shape and dtype, C itself perhaps, or nothing. f32 products are full f32 (no
+// TF32). Sums are f32. Deterministic: one algorithm a shape.
+void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b,
+          const std::optional<Operand>& from, int64_t batch = 1);
 
 }  // namespace temper::cuda

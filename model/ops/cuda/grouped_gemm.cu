@@ -256,14 +256,14 @@ void launch(Context& ctx, Kernel* kernel, dim3 grid, Arguments... arguments) {
 // Rows of x times w^T (w_rows: forward) or times w (input gradient).
 template <class T, bool kForward>
 __global__ void __launch_bounds__(kThreads<T>)
-    rows_kernel(Rows<T> y, Rows<T> x, const T* w, int64_t n, int64_t k, const int32_t* offsets,
-                int64_t groups) {
+    rows_kernel(Rows<T> y, bool add, Rows<T> x, const T* w, int64_t n, int64_t k,
+                const int32_t* offsets, int64_t groups) {
   const Tile tile = find_tile(offsets, groups, blockIdx.y, kTile<T>);
   if (tile.group < 0) return;
   // Forward: w [N, K], output columns N, inner K. Input gradient: output columns K, inner N.
   const T* we = w + int64_t{tile.group} * n * k;
   const int64_t out = kForward ? n : k, inner = kForward ? k : n;
-  const Product<T> p{y.row(tile.begin), y.stride, tile.end - tile.begin, out, inner, !kForward};
+  const Product<T> p{y.row(tile.begin), y.stride, tile.end - tile.begin, out, inner, add};
   const Factor<T> a{x.row(tile.begin), x.stride, 1};
   const Factor<T> b{we, kForward ? 1 : k, kForward ? k : 1};
   const int64_t row = tile.row - tile.begin, col = int64_t{blockIdx.x} * kTile<T>;
@@ -277,11 +277,11 @@ __global__ void __launch_bounds__(kThreads<T>)
 // dw_e [N, K] += dy_e^T x_e.
 template <class T>
 __global__ void __launch_bounds__(kThreads<T>)
-    weight_kernel(float* dw, Rows<T> dy, Rows<T> x, const int32_t* offsets) {
+    weight_kernel(float* dw, bool add, Rows<T> dy, Rows<T> x, const int32_t* offsets) {
   const int64_t e = blockIdx.z, begin = offsets[e], rows = offsets[e + 1] - begin;
-  if (rows == 0) return;
+  if (rows == 0 && add) return;
   const int64_t n = dy.cols, k = x.cols;
-  const Product<float> p{dw + e * n * k, k, n, k, rows, true};
+  const Product<float> p{dw + e * n * k, k, n, k, rows, add};
   const Factor<T> a{dy.row(begin), 1, dy.stride}, b{x.row(begin), x.stride, 1};
   const int64_t row = int64_t{blockIdx.y} * kTile<T>, col = int64_t{blockIdx.x} * kTile<T>;
   if constexpr (sizeof(T) == 2) {
@@ -292,14 +292,15 @@ __global__ void __launch_bounds__(kThreads<T>)
 }
 
 template <bool kForward>
-void multiply_rows(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
+void multiply_rows(Context& ctx, Tensor y, bool add, Tensor x, Tensor w, Tensor offsets) {
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x);
     const int64_t groups = w.dim(0);
     const int64_t tiles = to.rows / kTile<T> + (groups < to.rows ? groups : to.rows);
     const dim3 grid(blocks_for(to.cols, kTile<T>), static_cast<unsigned>(tiles));
-    launch<T>(ctx, rows_kernel<T, kForward>, grid, to, from, static_cast<const T*>(data_of<T>(w)),
-              w.dim(1), w.dim(2), static_cast<const int32_t*>(data_of<int32_t>(offsets)), groups);
+    launch<T>(ctx, rows_kernel<T, kForward>, grid, to, add, from,
+              static_cast<const T*>(data_of<T>(w)), w.dim(1), w.dim(2),
+              static_cast<const int32_t*>(data_of<int32_t>(offsets)), groups);
   });
 }
 
@@ -307,21 +308,22 @@ void multiply_rows(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
 
 void grouped_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
   if (y.empty() || grouped_forward_hopper(ctx, y, x, w, offsets)) return;
-  multiply_rows<true>(ctx, y, x, w, offsets);
+  multiply_rows<true>(ctx, y, false, x, w, offsets);
 }
 
-void grouped_input_grad(Context& ctx, Tensor dx, Tensor dy, Tensor w, Tensor offsets) {
+void grouped_input_grad(Context& ctx, const Grad& dx, Tensor dy, Tensor w, Tensor offsets) {
   if (dx.empty() || grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
-  multiply_rows<false>(ctx, dx, dy, w, offsets);
+  multiply_rows<false>(ctx, dx, !dx.fresh, dy, w, offsets);
 }
 
-void grouped_weight_grad(Context& ctx, Tensor dw, Tensor dy, Tensor x, Tensor offsets) {
+void grouped_weight_grad(Context& ctx, const Grad& dw, Tensor dy, Tensor x, Tensor offsets) {
+  if (dy.empty()) to_add(ctx, dw);
   if (dw.empty() || dy.empty() || grouped_weight_grad_hopper(ctx, dw, dy, x, offsets)) return;
   dispatch(dy.dtype, [&]<class T>() {
     const dim3 grid(blocks_for(x.cols(), kTile<T>), blocks_for(dy.cols(), kTile<T>),
                     static_cast<unsigned>(dw.dim(0)));
-    launch<T>(ctx, weight_kernel<T>, grid, data_of<float>(dw), rows_of<T>(dy), rows_of<T>(x),
-              static_cast<const int32_t*>(data_of<int32_t>(offsets)));
+    launch<T>(ctx, weight_kernel<T>, grid, data_of<float>(dw), !dw.fresh, rows_of<T>(dy),
+              rows_of<T>(x), static_cast<const int32_t*>(data_of<int32_t>(offsets)));
   });
 }
 

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "core/tensor.h"
+#include "model/ops/grad.h"
 
 namespace temper::cuda {
 
@@ -11,9 +12,9 @@ namespace temper::cuda {
 // to 16 bytes, or more than 512 groups.
 bool grouped_forward_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
                             const Tensor& offsets);
-bool grouped_input_grad_hopper(Context& ctx, const Tensor& dx, const Tensor& dy, const Tensor& w,
+bool grouped_input_grad_hopper(Context& ctx, const Grad& dx, const Tensor& dy, const Tensor& w,
                                const Tensor& offsets);
-bool grouped_weight_grad_hopper(Context& ctx, const Tensor& dw, const Tensor& dy, const Tensor& x,
+bool grouped_weight_grad_hopper(Context& ctx, const Grad& dw, const Tensor& dy, const Tensor& x,
                                 const Tensor& offsets);
 
 }  // namespace temper::cuda

@@ -26,13 +26,14 @@ constexpr int pair_size(Kind kind) {
 }
 
 struct Problem {
-  void* c;
-  int64_t stride;  // of C's rows
-  int rows, cols;  // of an expert's dw; cols: of every C
-  int inner;       // the inner dimension where it is not the group's rows
-  const int32_t* offsets;
-  int groups;
-  unsigned* counter;  // of the tiles of dw that were handed out
+  void* c = nullptr;
+  int64_t stride = 0;                // of C's rows
+  int rows = 0, cols = 0;            // of an expert's dw; cols: of every C
+  int inner = 0;                     // the inner dimension where it is not the group's rows
+  const int32_t* offsets = nullptr;  // null: one group of `rows` rows
+  int groups = 1;
+  unsigned* counter = nullptr;  // of the tiles of dw that were handed out
+  bool add = false;             // to what C holds
 };
 
 // What the producer tells the consumers of a tile.
@@ -62,7 +63,8 @@ struct Shared {
 // so that the longest tiles go first.
 template <Kind kKind>
 __device__ void order_groups(Shared& shared, const Problem& p) {
-  for (int e = threadIdx.x; e <= p.groups; e += kThreads) shared.offsets[e] = p.offsets[e];
+  for (int e = threadIdx.x; e <= p.groups; e += kThreads)
+    shared.offsets[e] = p.offsets != nullptr ? p.offsets[e] : e * p.rows;
   __syncthreads();
   for (int e = threadIdx.x; e < p.groups; e += kThreads) {
     int rank = e;
@@ -115,7 +117,9 @@ class Schedule {
     if (position_ == p_.groups) return;
     const int rows = rows_of_group(),
               high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
-    tiles_ = rows == 0 ? 0 : high * ((p_.cols + kTileCols - 1) / kTileCols);
+    // A fresh dw is written also where its expert has no rows.
+    const bool none = rows == 0 && (is_rows(kKind) || p_.add);
+    tiles_ = none ? 0 : high * ((p_.cols + kTileCols - 1) / kTileCols);
   }
   const Shared& shared_;
   const Problem& p_;

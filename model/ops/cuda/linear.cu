@@ -1,5 +1,7 @@
 #include "model/ops/cuda/linear.h"
 
+#include <optional>
+
 #include "model/ops/cuda/column_sum.h"
 #include "model/ops/cuda/elementwise.h"
 #include "model/ops/cuda/gemm.h"
@@ -26,6 +28,15 @@ Tensor as(Context& ctx, Tensor t, DType dtype) {
   return out;
 }
 
+// What a product starts from: nothing where the tensor is empty or the gradient fresh.
+std::optional<Operand> begin_with(const Tensor& t) {
+  if (t.data == nullptr) return std::nullopt;
+  return operand(t);
+}
+std::optional<Operand> begin_with(const Grad& grad) {
+  return begin_with(grad.fresh ? Tensor{} : Tensor(grad));
+}
+
 // One head of [T, H, n] as a [T, n] matrix; the batch walks the heads.
 Operand heads_operand(const Tensor& t) {
   Operand o = operand(t);
@@ -44,9 +55,9 @@ Operand weights_operand(const Tensor& w, int64_t rows, int64_t cols, bool transp
 
 }  // namespace
 
-void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
+void linear_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
   if (y.empty()) return;
-  gemm(ctx, operand(y), operand(x), operand(w, true), 0.0F);
+  gemm(ctx, operand(y), operand(x), operand(w, true), begin_with(residual));
   if (bias.data == nullptr) return;
   dispatch(y.dtype, [&]<class Y>() {
     dispatch(bias.dtype, [&]<class B>() {
@@ -58,13 +69,17 @@ void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
 }
 
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w) {
-  if (dy.empty()) return;
+  if (dy.empty()) {
+    for (const Grad& grad : {grads.dx, grads.dw, grads.dbias}) to_add(ctx, grad);
+    return;
+  }
   ArenaScope scope(ctx.scratch);
   const Tensor narrow = as(ctx, dy, x.dtype);
-  if (grads.dx.data != nullptr) gemm(ctx, operand(grads.dx), operand(narrow), operand(w), 1.0F);
+  if (grads.dx.data != nullptr)
+    gemm(ctx, operand(grads.dx), operand(narrow), operand(w), begin_with(grads.dx));
   if (grads.dw.data != nullptr)
-    gemm(ctx, operand(grads.dw), operand(narrow, true), operand(x), 1.0F);
-  if (grads.dbias.data != nullptr) add_column_sums(ctx, grads.dbias, dy);
+    gemm(ctx, operand(grads.dw), operand(narrow, true), operand(x), begin_with(grads.dw));
+  if (grads.dbias.data != nullptr) column_sums(ctx, grads.dbias, dy);
 }
 
 void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
@@ -79,13 +94,13 @@ void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, 
 
 void head_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
   if (y.empty()) return;
-  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, y.cols(), x.cols(), true), 0.0F,
+  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, y.cols(), x.cols(), true), {},
        w.dim(0));
 }
 
 void head_linear_transposed_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
   if (y.empty()) return;
-  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, x.cols(), y.cols(), false), 0.0F,
+  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, x.cols(), y.cols(), false), {},
        w.dim(0));
 }
 

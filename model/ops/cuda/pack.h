@@ -44,6 +44,20 @@ __device__ inline void store_pack(T* to, const Pack<T, kCount>& pack) {
   *reinterpret_cast<Pack<T, kCount>*>(to) = pack;
 }
 
+// The N neighbours of one row that are a thread's share, in a grid of one dimension.
+struct Place {
+  int64_t row, col;
+};
+template <int N>
+__device__ Place place_of(int64_t cols) {
+  const int64_t index = int64_t{blockIdx.x} * blockDim.x + threadIdx.x, per_row = cols / N;
+  if (index < (int64_t{1} << 31) && per_row < (int64_t{1} << 31)) {  // 32-bit division is faster
+    const auto i = static_cast<uint32_t>(index), n = static_cast<uint32_t>(per_row);
+    return {i / n, int64_t{i % n} * N};
+  }
+  return {index / per_row, index % per_row * N};
+}
+
 template <int kCount, class T>
 __device__ Pack<T, kCount>& pack_at(T* row, int64_t pack) {
   return reinterpret_cast<Pack<T, kCount>*>(row)[pack];

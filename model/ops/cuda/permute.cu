@@ -115,61 +115,47 @@ __global__ void gather_rows(Rows<T> y, Rows<T> x, const int32_t* index) {
     pack_at<kCount>(to, i) = pack_at<kCount>(from, i);
 }
 
-// to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k; a null weight is 1.
-template <class T, int kCount>
-__global__ void sum_choices(Rows<T> to, Rows<T> from, Rows<float> weights, Rows<int32_t> row_of) {
-  const int64_t t = blockIdx.x;
-  for (int64_t i = threadIdx.x; i < to.cols / kCount; i += blockDim.x) {
-    Pack<T, kCount> own = pack_at<kCount>(to.row(t), i);
-    float sum[kCount];
-    for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
-    for (int64_t k = 0; k < row_of.cols; ++k) {
-      const Pack<T, kCount> x = pack_at<kCount>(from.row(row_of.row(t)[k]), i);
-      const float w = weights.data != nullptr ? weights.row(t)[k] : 1.0F;
-      for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
-    }
-    for (int j = 0; j < kCount; ++j) own.at[j] = from_float<T>(sum[j]);
-    pack_at<kCount>(to.row(t), i) = own;
-  }
-}
-
 template <class T>
-struct CombineGrads {
-  Rows<T> dx;
-  Rows<float> dweights;
-  Rows<T> dy, x;
-  Rows<float> weights;
+struct Choosing {
+  Rows<T> to;
+  bool fresh;
+  Rows<T> from;
+  Rows<float> weights;  // null: 1
   Rows<int32_t> row_of;
 };
 
+// to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k.
 template <class T, int kCount>
-__global__ void combine_gradients(CombineGrads<T> g) {
-  const int64_t choice = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  const int64_t t = choice / g.row_of.cols, k = choice % g.row_of.cols;
-  if (t >= g.row_of.rows) return;
-  const int64_t r = g.row_of.row(t)[k];
-  const float w = g.weights.row(t)[k];
-  float dot = 0.0F;
-  for (int64_t i = threadIdx.x % 32; i < g.dy.cols / kCount; i += 32) {
-    const Pack<T, kCount> grad = pack_at<kCount>(g.dy.row(t), i);
-    const Pack<T, kCount> from = pack_at<kCount>(g.x.row(r), i);
-    Pack<T, kCount> to = pack_at<kCount>(g.dx.row(r), i);
-    for (int j = 0; j < kCount; ++j) {
-      dot += to_float(from.at[j]) * to_float(grad.at[j]);
-      to.at[j] = from_float<T>(to_float(to.at[j]) + w * to_float(grad.at[j]));
+__global__ void sum_choices(Choosing<T> c) {
+  const int64_t t = blockIdx.x;
+  const int32_t* rows = c.row_of.row(t);
+  const float* weights = c.weights ? c.weights.row(t) : nullptr;
+  for (int64_t i = threadIdx.x; i < c.to.cols / kCount; i += blockDim.x) {
+    float sum[kCount] = {};
+    if (!c.fresh) {
+      const Pack<T, kCount> own = pack_at<kCount>(c.to.row(t), i);
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
     }
-    pack_at<kCount>(g.dx.row(r), i) = to;
+#pragma unroll 4
+    for (int64_t k = 0; k < c.row_of.cols; ++k) {
+      const Pack<T, kCount> x = pack_at<kCount>(c.from.row(rows[k]), i);
+      const float w = weights != nullptr ? weights[k] : 1.0F;
+#pragma unroll
+      for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
+    }
+    Pack<T, kCount> out;
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) out.at[j] = from_float<T>(sum[j]);
+    pack_at<kCount>(c.to.row(t), i) = out;
   }
-  dot = warp_sum(dot);
-  if (threadIdx.x % 32 == 0) g.dweights.row(t)[k] += dot;
 }
 
 template <class T>
-void launch_sum(Context& ctx, Rows<T> to, Rows<T> from, Rows<float> weights, Rows<int32_t> row_of) {
-  if (to.rows == 0) return;
-  dispatch_pack<T>({to, from}, [&]<int kCount>() {
-    sum_choices<T, kCount>
-        <<<blocks_for(to.rows, 1), kThreads, 0, stream_of(ctx)>>>(to, from, weights, row_of);
+void launch_sum(Context& ctx, const Choosing<T>& c) {
+  if (c.to.rows == 0) return;
+  dispatch_pack<T>({c.to, c.from}, [&]<int kCount>() {
+    sum_choices<T, kCount><<<blocks_for(c.to.rows, 1), kThreads, 0, stream_of(ctx)>>>(c);
     check_launch();
   });
 }
@@ -218,30 +204,16 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
   });
 }
 
-void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
+void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of) {
   dispatch(dx.dtype, [&]<class T>() {
-    launch_sum<T>(ctx, rows_of<T>(dx), rows_of<T>(dy), {}, rows_of<int32_t>(row_of));
+    launch_sum<T>(ctx, {rows_of<T>(dx), dx.fresh, rows_of<T>(dy), {}, rows_of<int32_t>(row_of)});
   });
 }
 
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
   dispatch(y.dtype, [&]<class T>() {
-    launch_sum<T>(ctx, rows_of<T>(y), rows_of<T>(x), rows_of<float>(weights),
-                  rows_of<int32_t>(row_of));
-  });
-}
-
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of) {
-  if (row_of.numel() == 0) return;
-  dispatch(dy.dtype, [&]<class T>() {
-    const CombineGrads<T> grads{rows_of<T>(dx), rows_of<float>(dweights), rows_of<T>(dy),
-                                rows_of<T>(x),  rows_of<float>(weights),  rows_of<int32_t>(row_of)};
-    dispatch_pack<T>({grads.dx, grads.dy, grads.x}, [&]<int kCount>() {
-      const unsigned blocks = blocks_for(row_of.numel(), kWarps);
-      combine_gradients<T, kCount><<<blocks, kThreads, 0, stream_of(ctx)>>>(grads);
-      check_launch();
-    });
+    launch_sum<T>(ctx, {rows_of<T>(y), false, rows_of<T>(x), rows_of<float>(weights),
+                        rows_of<int32_t>(row_of)});
   });
 }
 

@@ -8,9 +8,7 @@ namespace temper::cuda {
 void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts);
 void count_rows(Context& ctx, Tensor counts, Tensor offsets);
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
-void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of);
+void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of);
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
-void combine_backward(Context& ctx, Tensor dx, Tensor dweights, Tensor dy, Tensor x, Tensor weights,
-                      Tensor row_of);
 
 }  // namespace temper::cuda

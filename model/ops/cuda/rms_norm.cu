@@ -34,33 +34,130 @@ __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, fl
   }
 }
 
-template <class T, int N>
-__global__ void backward_kernel(Rows<T> dx, Rows<T> dy, Rows<T> x, const T* w, const float* rstd) {
-  const T *dyr = dy.row(blockIdx.x), *xr = x.row(blockIdx.x);
-  const int64_t step = int64_t{blockDim.x} * N;
-  float dot = 0.0F;
-  for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
-    const auto d = load_pack<N>(dyr + j), p = load_pack<N>(xr + j), g = load_pack<N>(w + j);
+template <class T>
+struct Backward {
+  Rows<T> dx;
+  bool fresh;    // dx
+  float* parts;  // [blocks, n] each block's share of dw; null: dw is not wanted
+  Rows<T> dy, x;
+  const T* w;
+  const float* rstd;
+  int64_t rows_of_block;
+};
+
+// The sums of kCount numbers over the block, in a fixed order.
+template <int kCount>
+__device__ void block_sums(float (&x)[kCount]) {
+  __shared__ float parts[kCount][32];
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
 #pragma unroll
-    for (int i = 0; i < N; ++i) dot += to_float(d.at[i]) * to_float(g.at[i]) * to_float(p.at[i]);
-  }
-  const float r = rstd[blockIdx.x];
-  const float shared = block_sum(dot) / static_cast<float>(x.cols) * r * r;
-  T* to = dx.row(blockIdx.x);
-  for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
-    const auto d = load_pack<N>(dyr + j), p = load_pack<N>(xr + j), g = load_pack<N>(w + j);
-    auto out = load_pack<N>(to + j);
+  for (int i = 0; i < kCount; ++i) x[i] = warp_sum(x[i]);
+  if (warps == 1) return;
+  __syncthreads();
+  if (lane == 0)
 #pragma unroll
-    for (int i = 0; i < N; ++i) {
-      const float grad = r * (to_float(d.at[i]) * to_float(g.at[i]) - to_float(p.at[i]) * shared);
-      out.at[i] = from_float<T>(to_float(out.at[i]) + grad);
-    }
-    store_pack<N>(to + j, out);
+    for (int i = 0; i < kCount; ++i) parts[i][warp] = x[i];
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) x[i] = warp_sum(lane < warps ? parts[i][lane] : 0.0F);
+}
+
+// Writes the thread's part of a block's share of dw.
+template <int N, int kPacks>
+__device__ void put_share(float* share, const float (&dw)[kPacks][N], int64_t n) {
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+    const int64_t j = (int64_t{threadIdx.x} + p * int64_t{blockDim.x}) * N;
+    if (j >= n) continue;
+#pragma unroll
+    for (int e = 0; e < N; ++e) share[j + e] = dw[p][e];
   }
 }
 
-unsigned threads_for(int64_t packs_of_row) {
-  return static_cast<unsigned>(std::clamp<int64_t>((packs_of_row + 31) / 32 * 32, 32, 512));
+// A block takes neighbouring rows, kRows at a time, and each thread the same kPacks packs of each:
+// so its share of dw stays in registers.
+template <class T, int N, int kPacks, int kRows>
+__global__ void backward_kernel(Backward<T> b) {
+  const int64_t n = b.x.cols, step = int64_t{blockDim.x} * N, column = int64_t{threadIdx.x} * N;
+  const int64_t first = int64_t{blockIdx.x} * b.rows_of_block;
+  const int64_t end = min(first + b.rows_of_block, b.x.rows);
+  float dw[kPacks][N] = {};
+  Pack<T, N> w[kPacks];
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p)
+    if (column + p * step < n) w[p] = load_pack<N>(b.w + column + p * step);
+  for (int64_t row = first; row < end; row += kRows) {
+    Pack<T, N> dy[kRows][kPacks], x[kRows][kPacks];
+    float dot[kRows] = {}, r[kRows];
+#pragma unroll
+    for (int i = 0; i < kRows; ++i) {
+      if (row + i >= end) continue;
+      r[i] = b.rstd[row + i];
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) {
+        const int64_t j = column + p * step;
+        if (j >= n) continue;
+        dy[i][p] = load_pack<N>(b.dy.row(row + i) + j);
+        x[i][p] = load_pack<N>(b.x.row(row + i) + j);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p)
+        if (row + i < end && column + p * step < n)
+#pragma unroll
+          for (int e = 0; e < N; ++e) {
+            const float grad = to_float(dy[i][p].at[e]), value = to_float(x[i][p].at[e]);
+            dot[i] += grad * to_float(w[p].at[e]) * value;
+            dw[p][e] += grad * (value * r[i]);
+          }
+    block_sums(dot);
+#pragma unroll
+    for (int i = 0; i < kRows; ++i)
+#pragma unroll
+      for (int p = 0; p < kPacks; ++p) {
+        const int64_t j = column + p * step;
+        if (!b.dx || row + i >= end || j >= n) continue;
+        const float pull = dot[i] / static_cast<float>(n) * r[i] * r[i];
+        T* to = b.dx.row(row + i) + j;
+        Pack<T, N> out{};
+        if (!b.fresh) out = load_pack<N>(to);
+#pragma unroll
+        for (int e = 0; e < N; ++e) {
+          const float grad = r[i] * (to_float(dy[i][p].at[e]) * to_float(w[p].at[e]) -
+                                     to_float(x[i][p].at[e]) * pull);
+          out.at[e] = from_float<T>(b.fresh ? grad : to_float(out.at[e]) + grad);
+        }
+        store_pack<N>(to, out);
+      }
+  }
+  if (b.parts != nullptr) put_share(b.parts + int64_t{blockIdx.x} * n, dw, n);
+}
+
+unsigned threads_for(int64_t packs_of_row, int64_t most = 512) {
+  return static_cast<unsigned>(std::clamp<int64_t>((packs_of_row + 31) / 32 * 32, 32, most));
+}
+
+constexpr int64_t kMostBlocks = 2048;  // of 32 threads; fewer of larger ones
+
+template <class T, int N, int kPacks, int kRows>
+void launch_backward(Context& ctx, Backward<T> b, const Grad& dw) {
+  const int64_t rows = b.x.rows, n = b.x.cols;
+  const unsigned threads = threads_for((n / N + kPacks - 1) / kPacks, 1024);
+  const int64_t most = std::max<int64_t>(256, kMostBlocks * 32 / threads);
+  b.rows_of_block = std::max<int64_t>((rows + most - 1) / most, 1);
+  b.rows_of_block = (b.rows_of_block + kRows - 1) / kRows * kRows;
+  const unsigned blocks = blocks_for(rows, b.rows_of_block);
+  ArenaScope scope(ctx.scratch);
+  Tensor parts;
+  if (dw.data != nullptr) {
+    parts = ctx.scratch.tensor("rms_norm.parts", DType::f32, {blocks, n});
+    b.parts = data_of<float>(parts);
+  }
+  backward_kernel<T, N, kPacks, kRows><<<blocks, threads, 0, stream_of(ctx)>>>(b);
+  check_launch();
+  if (dw.data != nullptr) sum_parts(ctx, dw, parts);
 }
 
 }  // namespace
@@ -86,24 +183,21 @@ void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, d
 
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
                        Tensor rstd) {
-  if (dy.empty()) return;
   dispatch(dy.dtype, [&]<class T>() {
-    const Rows<T> dyr = rows_of<T>(dy), xr = rows_of<T>(x), weight = rows_of<T>(w);
-    const Rows<T> to = rows_of<T>(grads.dx);
-    if (!to) return;
-    const auto blocks = static_cast<unsigned>(to.rows);
-    const float* r = data_of<float>(rstd);
-    if (packs(to) && packs(dyr) && packs(xr) && packs(weight)) {
-      constexpr int n = kWide<T>;
-      backward_kernel<T, n>
-          <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, dyr, xr, weight.data, r);
-    } else {
-      backward_kernel<T, 1>
-          <<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(to, dyr, xr, weight.data, r);
-    }
-    check_launch();
+    const Rows<T> weight = rows_of<T>(w);
+    const Backward<T> b{
+        rows_of<T>(grads.dx), grads.dx.fresh,       nullptr, rows_of<T>(dy), rows_of<T>(x),
+        weight.data,          data_of<float>(rstd), 0};
+    dispatch_pack<T>({b.dx, b.dy, b.x, weight}, [&]<int N>() {
+      const int64_t packs_of_row = b.x.cols / N;
+      require(packs_of_row <= 8192, "rms_norm: a row that the GPU's kernel does not take");
+      if (packs_of_row <= 1024) {
+        launch_backward<T, N, 1, 4>(ctx, b, grads.dw);
+      } else {
+        launch_backward<T, N, 8, 1>(ctx, b, grads.dw);
+      }
+    });
   });
-  if (grads.dw.data != nullptr) add_column_sums(ctx, grads.dw, dy, x, rstd);
 }
 
 }  // namespace temper::cuda

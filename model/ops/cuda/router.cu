@@ -186,9 +186,10 @@ __global__ void route(ForwardRows rows, Gate gate) {
   weigh(scores, gate, rows.experts.row(t), rows.weights.row(t));
 }
 
-// ds -> dlogits of one row, added. `dscores(e)` is called by all lanes of the warp together.
+// ds -> dlogits of one row, added or, if it is fresh, written. `dscores(e)` is called by all lanes
+// of the warp together.
 template <class DScore>
-__device__ void scores_backward(const float* scores, const Gate& gate, float* dlogits,
+__device__ void scores_backward(const float* scores, const Gate& gate, float* dlogits, bool fresh,
                                 DScore&& dscores) {
   const int lane = threadIdx.x % 32;
   float dot = 0.0F;
@@ -204,12 +205,15 @@ __device__ void scores_backward(const float* scores, const Gate& gate, float* dl
     const float ds = dscores(e);
     if (e >= gate.experts) continue;
     const float s = scores[e];
-    dlogits[e] += gate.sigmoid ? ds * s * (1.0F - s) : s * (ds - dot);
+    const float grad = gate.sigmoid ? ds * s * (1.0F - s) : s * (ds - dot);
+    dlogits[e] = fresh ? grad : dlogits[e] + grad;
   }
 }
 
 struct BackwardRows {
-  Rows<float> dlogits, dweights, scores;
+  Rows<float> dlogits;
+  bool fresh;  // dlogits
+  Rows<float> dweights, scores;
   Rows<int32_t> experts;
 };
 
@@ -225,7 +229,7 @@ __global__ void route_gradient(BackwardRows rows, Gate gate) {
   const float dw = holds ? rows.dweights.row(t)[lane] : 0.0F;
   const float sum = warp_sum(score) + kSmallest, dot = warp_sum(dw * score);
   const float own = gate.normalise ? gate.factor / sum * (dw - dot / sum) : gate.factor * dw;
-  scores_backward(scores, gate, rows.dlogits.row(t), [&](int e) {
+  scores_backward(scores, gate, rows.dlogits.row(t), rows.fresh, [&](int e) {
     float ds = 0.0F;
     for (int k = 0; k < gate.top_k; ++k) {
       const int chosen = __shfl_sync(kAll, expert, k);
@@ -255,16 +259,27 @@ __device__ int64_t sequence_of(const Balance& b, int64_t t) {
   return low;
 }
 
+constexpr int64_t kTokensOfBlock = 64;  // whose choices are counted in shared memory first
+
 template <int kPerLane>
 __global__ void count_chosen(Balance b, Gate gate) {
-  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (t >= b.scores.rows) return;
-  Spread<kPerLane> scores = load_row<kPerLane>(b.scores.row(t), gate.experts);
-  take_largest(scores, gate.experts, gate.top_k);
-  int32_t* chosen = b.chosen + sequence_of(b, t) * gate.experts;
+  extern __shared__ int32_t counts[];  // of the sequence that the block's first token is of
+  for (int e = threadIdx.x; e < gate.experts; e += kThreads) counts[e] = 0;
+  __syncthreads();
+  const int64_t first = blockIdx.x * kTokensOfBlock, own = sequence_of(b, first);
+  const int64_t end = min(first + kTokensOfBlock, b.scores.rows);
+  for (int64_t t = first + threadIdx.x / 32; t < end; t += kWarps) {
+    Spread<kPerLane> scores = load_row<kPerLane>(b.scores.row(t), gate.experts);
+    take_largest(scores, gate.experts, gate.top_k);
+    const int64_t s = sequence_of(b, t);
+    int32_t* chosen = s == own ? counts : b.chosen + s * gate.experts;
 #pragma unroll
-  for (int i = 0; i < kPerLane; ++i)
-    if (scores.taken >> i & 1) atomicAdd(&chosen[threadIdx.x % 32 + 32 * i], 1);
+    for (int i = 0; i < kPerLane; ++i)
+      if (scores.taken >> i & 1) atomicAdd(&chosen[threadIdx.x % 32 + 32 * i], 1);
+  }
+  __syncthreads();
+  for (int e = threadIdx.x; e < gate.experts; e += kThreads)
+    if (counts[e] > 0) atomicAdd(&b.chosen[own * gate.experts + e], counts[e]);
 }
 
 __device__ double warp_sum_double(double x) {
@@ -328,7 +343,7 @@ __global__ void balance_gradient(Balance b, Gate gate, Rows<float> dlogits, doub
   const Term term(b, gate, t);
   const double mean = term.weighted / term.plain;
   const double unit = coefficient / static_cast<double>(term.length) / term.plain;
-  scores_backward(b.scores.row(t), gate, dlogits.row(t), [&](int e) {
+  scores_backward(b.scores.row(t), gate, dlogits.row(t), false, [&](int e) {
     return e < gate.experts ? static_cast<float>(unit * (term.unit * term.chosen[e] - mean)) : 0.0F;
   });
 }
@@ -353,8 +368,9 @@ Balance count_balance(Context& ctx, const Tensor& scores, const Sequences& seque
   check(cudaMemsetAsync(b.chosen, 0, static_cast<size_t>(chosen.numel()) * sizeof(int32_t),
                         stream_of(ctx)));
   dispatch_experts(gate.experts, [&]<int kPerLane>() {
+    const size_t shared = static_cast<size_t>(gate.experts) * sizeof(int32_t);
     count_chosen<kPerLane>
-        <<<blocks_for(b.scores.rows, kWarps), kThreads, 0, stream_of(ctx)>>>(b, gate);
+        <<<blocks_for(b.scores.rows, kTokensOfBlock), kThreads, shared, stream_of(ctx)>>>(b, gate);
     check_launch();
   });
   return b;
@@ -375,9 +391,9 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
   });
 }
 
-void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params) {
-  const BackwardRows rows{rows_of<float>(dlogits), rows_of<float>(dweights),
+  const BackwardRows rows{rows_of<float>(dlogits), dlogits.fresh, rows_of<float>(dweights),
                           rows_of<float>(saved.scores), rows_of<int32_t>(saved.experts)};
   if (rows.dlogits.rows == 0) return;
   route_gradient<<<blocks_for(rows.dlogits.rows, kWarps), kThreads, 0, stream_of(ctx)>>>(

@@ -1,48 +1,104 @@
+#include "model/ops/cuda/swiglu.h"
+
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
-#include "model/ops/cuda/swiglu.h"
 
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 256;
+constexpr int kThreads = 256, kWarps = kThreads / 32;
 
 __device__ float sigmoid(float x) {
-  return 1.0F / (1.0F + __expf(-x));
+  return __fdividef(1.0F, 1.0F + __expf(-x));
 }
 
 template <class T, int N>
 __global__ void forward_kernel(Rows<T> y, Rows<T> gate, Rows<T> up) {
-  const int64_t per_row = y.cols / N, index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const int64_t row = index / per_row, col = index % per_row * N;
-  if (row >= y.rows) return;
-  const auto g = load_pack<N>(gate.row(row) + col), u = load_pack<N>(up.row(row) + col);
+  const Place p = place_of<N>(y.cols);
+  if (p.row >= y.rows) return;
+  const auto g = load_pack<N>(gate.row(p.row) + p.col), u = load_pack<N>(up.row(p.row) + p.col);
   Pack<T, N> out;
 #pragma unroll
   for (int i = 0; i < N; ++i) {
     const float x = to_float(g.at[i]);
     out.at[i] = from_float<T>(x * sigmoid(x) * to_float(u.at[i]));
   }
-  store_pack<N>(y.row(row) + col, out);
+  store_pack<N>(y.row(p.row) + p.col, out);
+}
+
+template <class T>
+struct Backward {
+  Rows<T> dgate, dup;
+  bool dgate_fresh, dup_fresh;
+  Rows<T> y, dy, gate, up;  // y may be null
+};
+
+template <class T, int N>
+__device__ void put_gradient(T* to, bool fresh, const float (&grad)[N]) {
+  Pack<T, N> out{};
+  if (!fresh) out = load_pack<N>(to);
+#pragma unroll
+  for (int i = 0; i < N; ++i)
+    out.at[i] = from_float<T>(fresh ? grad[i] : to_float(out.at[i]) + grad[i]);
+  store_pack<N>(to, out);
+}
+
+// One pack of a row whose output counts `weight` times; returns its part of dy . silu(gate) up.
+template <class T, int N>
+__device__ float pack_gradient(const Backward<T>& b, int64_t row, int64_t col, float weight) {
+  const auto g = load_pack<N>(b.gate.row(row) + col), u = load_pack<N>(b.up.row(row) + col);
+  const auto d = load_pack<N>(b.dy.row(row) + col);
+  float dgate[N], dup[N], dot = 0.0F;
+  Pack<T, N> y;
+#pragma unroll
+  for (int i = 0; i < N; ++i) {
+    const float x = to_float(g.at[i]), s = sigmoid(x), silu = x * s, value = to_float(u.at[i]);
+    const float dout = to_float(d.at[i]), grad = weight * dout;
+    y.at[i] = from_float<T>(weight * silu * value);
+    dot += dout * silu * value;
+    dup[i] = grad * silu;
+    dgate[i] = grad * value * s * (1.0F + x * (1.0F - s));
+  }
+  put_gradient<T, N>(b.dgate.row(row) + col, b.dgate_fresh, dgate);
+  put_gradient<T, N>(b.dup.row(row) + col, b.dup_fresh, dup);
+  if (b.y) store_pack<N>(b.y.row(row) + col, y);
+  return dot;
 }
 
 template <class T, int N>
-__global__ void backward_kernel(Rows<T> dgate, Rows<T> dup, Rows<T> dy, Rows<T> gate, Rows<T> up) {
-  const int64_t per_row = dy.cols / N, index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
-  const int64_t row = index / per_row, col = index % per_row * N;
-  if (row >= dy.rows) return;
-  const auto g = load_pack<N>(gate.row(row) + col), u = load_pack<N>(up.row(row) + col);
-  const auto d = load_pack<N>(dy.row(row) + col);
-  auto dg = load_pack<N>(dgate.row(row) + col), du = load_pack<N>(dup.row(row) + col);
-#pragma unroll
-  for (int i = 0; i < N; ++i) {
-    const float x = to_float(g.at[i]), s = sigmoid(x), dout = to_float(d.at[i]);
-    du.at[i] = from_float<T>(to_float(du.at[i]) + dout * x * s);
-    dg.at[i] =
-        from_float<T>(to_float(dg.at[i]) + dout * to_float(u.at[i]) * s * (1.0F + x * (1.0F - s)));
-  }
-  store_pack<N>(dgate.row(row) + col, dg);
-  store_pack<N>(dup.row(row) + col, du);
+__global__ void backward_kernel(Backward<T> b) {
+  const Place p = place_of<N>(b.dy.cols);
+  if (p.row < b.dy.rows) pack_gradient<T, N>(b, p.row, p.col, 1.0F);
+}
+
+struct Weighted {
+  const float* weights;
+  float* dweights;
+  bool fresh;
+  const int32_t* row_of;
+  int64_t count;
+};
+
+// A warp takes the row of a choice.
+template <class T, int N>
+__global__ void weighted_kernel(Backward<T> b, Weighted w) {
+  const int64_t choice = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
+  if (choice >= w.count) return;
+  const int64_t row = w.row_of[choice];
+  const float weight = w.weights[choice];
+  float dot = 0.0F;
+#pragma unroll 2
+  for (int64_t col = threadIdx.x % 32 * N; col < b.dy.cols; col += 32 * N)
+    dot += pack_gradient<T, N>(b, row, col, weight);
+  dot = warp_sum(dot);
+  if (threadIdx.x % 32 == 0) w.dweights[choice] = w.fresh ? dot : w.dweights[choice] + dot;
+}
+
+template <class T>
+Backward<T> backward_of(const SwigluGrads& grads, const Tensor& y, const Tensor& dy,
+                        const Tensor& gate, const Tensor& up) {
+  return {rows_of<T>(grads.dgate), rows_of<T>(grads.dup), grads.dgate.fresh, grads.dup.fresh,
+          rows_of<T>(y),           rows_of<T>(dy),        rows_of<T>(gate),  rows_of<T>(up)};
 }
 
 }  // namespace
@@ -51,32 +107,38 @@ void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up) {
   if (y.empty()) return;
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> o = rows_of<T>(y), g = rows_of<T>(gate), u = rows_of<T>(up);
-    constexpr int n = kWide<T>;
-    const bool wide = packs(o) && packs(g) && packs(u);
-    const auto blocks = blocks_for(o.rows * o.cols / (wide ? n : 1), kThreads);
-    if (wide) {
-      forward_kernel<T, n><<<blocks, kThreads, 0, stream_of(ctx)>>>(o, g, u);
-    } else {
-      forward_kernel<T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(o, g, u);
-    }
-    check_launch();
+    dispatch_pack<T>({o, g, u}, [&]<int N>() {
+      forward_kernel<T, N>
+          <<<blocks_for(o.rows * o.cols / N, kThreads), kThreads, 0, stream_of(ctx)>>>(o, g, u);
+      check_launch();
+    });
   });
 }
 
-void swiglu_backward(Context& ctx, Tensor dgate, Tensor dup, Tensor dy, Tensor gate, Tensor up) {
+void swiglu_backward(Context& ctx, const SwigluGrads& grads, Tensor y, Tensor dy, Tensor gate,
+                     Tensor up) {
   if (dy.empty()) return;
   dispatch(dy.dtype, [&]<class T>() {
-    const Rows<T> dg = rows_of<T>(dgate), du = rows_of<T>(dup), d = rows_of<T>(dy);
-    const Rows<T> g = rows_of<T>(gate), u = rows_of<T>(up);
-    constexpr int n = kWide<T>;
-    const bool wide = packs(dg) && packs(du) && packs(d) && packs(g) && packs(u);
-    const auto blocks = blocks_for(d.rows * d.cols / (wide ? n : 1), kThreads);
-    if (wide) {
-      backward_kernel<T, n><<<blocks, kThreads, 0, stream_of(ctx)>>>(dg, du, d, g, u);
-    } else {
-      backward_kernel<T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(dg, du, d, g, u);
-    }
-    check_launch();
+    const Backward<T> b = backward_of<T>(grads, y, dy, gate, up);
+    dispatch_pack<T>({b.dgate, b.dup, b.y, b.dy, b.gate, b.up}, [&]<int N>() {
+      backward_kernel<T, N>
+          <<<blocks_for(b.dy.rows * b.dy.cols / N, kThreads), kThreads, 0, stream_of(ctx)>>>(b);
+      check_launch();
+    });
+  });
+}
+
+void weighted_swiglu_backward(Context& ctx, const SwigluGrads& grads, const Grad& dweights,
+                              Tensor z, Tensor dz, Tensor gate, Tensor up, const RowWeights& rows) {
+  if (dz.empty()) return;
+  dispatch(dz.dtype, [&]<class T>() {
+    const Backward<T> b = backward_of<T>(grads, z, dz, gate, up);
+    const Weighted w{data_of<float>(rows.weights), data_of<float>(dweights), dweights.fresh,
+                     data_of<int32_t>(rows.row_of), rows.row_of.numel()};
+    dispatch_pack<T>({b.dgate, b.dup, b.y, b.dy, b.gate, b.up}, [&]<int N>() {
+      weighted_kernel<T, N><<<blocks_for(w.count, kWarps), kThreads, 0, stream_of(ctx)>>>(b, w);
+      check_launch();
+    });
   });
 }
 

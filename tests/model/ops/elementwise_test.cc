@@ -45,12 +45,47 @@ TEST_CASE("swiglu's gradients", "[ops][gradient]") {
     swiglu_forward(ctx, y, gate, up);
     return test::dot_all(y, dy);
   };
-  swiglu_backward(ctx, dgate, dup, dy, gate, up);
+  const Tensor again = make.slice(f, {5, 13});
+  swiglu_backward(ctx, {dgate, dup}, again, dy, gate, up);
+  loss();
+  CHECK(test::same_bits(again, y));
   CHECK(test::check_gradient(gate, dgate, loss).relative < 1e-9);
   CHECK(test::check_gradient(up, dup, loss).relative < 1e-9);
   const Tensor twice = make.doubled(dgate);
-  swiglu_backward(ctx, dgate, dup, dy, gate, up);
+  swiglu_backward(ctx, {dgate, dup}, {}, dy, gate, up);
   CHECK(test::relative_difference(dgate, twice) < 1e-14);
+}
+
+TEST_CASE("swiglu's gradients where rows count with weights", "[ops][gradient]") {
+  Tensors make;
+  Context ctx(2);
+  const DType f = DType::f64;
+  const Tensor gate = make.normal_slice(f, {6, 13}, 2.0), up = make.normal_slice(f, {6, 13});
+  const Tensor dz = make.normal_slice(f, {6, 13}), y = make.poisoned(f, {6, 13});
+  const Tensor weights = make.normal(f, {3, 2}), row_of = make.ints({3, 2}, {4, 0, 1, 5, 3, 2});
+  const Tensor z = make.slice(f, {6, 13}), again = make.slice(f, {6, 13});
+  const Tensor dgate = make.zeros_slice(f, {6, 13}), dup = make.zeros_slice(f, {6, 13});
+  const Tensor dweights = make.zeros(f, {3, 2});
+  const auto loss = [&] {
+    swiglu_forward(ctx, y, gate, up);
+    for (int64_t c = 0; c < 6; ++c) {
+      const int32_t r = row_of.get<int32_t>()[c];
+      for (int64_t i = 0; i < 13; ++i)
+        z.row<double>(r)[i] = weights.get<double>()[c] * y.row<double>(r)[i];
+    }
+    return test::dot_all(z, dz);
+  };
+  const SwigluGrads grads{dgate, dup};
+  weighted_swiglu_backward(ctx, grads, dweights, again, dz, gate, up, {weights, row_of});
+  loss();
+  CHECK(test::relative_difference(again, z) < 1e-14);
+  CHECK(test::check_gradient(gate, dgate, loss).relative < 1e-9);
+  CHECK(test::check_gradient(up, dup, loss).relative < 1e-9);
+  CHECK(test::check_gradient(weights, dweights, loss).relative < 1e-9);
+  const Tensor twice = make.doubled(dgate), dweights2 = make.doubled(dweights);
+  weighted_swiglu_backward(ctx, grads, dweights, again, dz, gate, up, {weights, row_of});
+  CHECK(test::relative_difference(dgate, twice) < 1e-14);
+  CHECK(test::relative_difference(dweights, dweights2) < 1e-14);
 }
 
 TEST_CASE("add, scale, fill and copy work on slices and flat tensors", "[ops]") {
@@ -98,23 +133,6 @@ TEST_CASE("sum of squares keeps its bits on any number of threads", "[ops]") {
   CHECK(sum_of_squares(one, x) == sum_of_squares(two, x));
   CHECK(sum_of_squares(one, x) == sum_of_squares(five, x));
   CHECK(sum_of_squares(one, make.zeros(f, {0, 3})) == 0.0);
-}
-
-TEST_CASE("heads broadcast forward and add up backward", "[ops][gradient]") {
-  Tensors make;
-  Context ctx(2);
-  const DType f = DType::f64;
-  const Tensor x = make.normal_slice(f, {6, 5}), y = make.slice(f, {6, 3, 5});
-  const Tensor dy = make.normal_slice(f, {6, 3, 5}), dx = make.zeros_slice(f, {6, 5});
-  const auto loss = [&] {
-    broadcast_heads_forward(ctx, y, x);
-    return test::dot_all(y, dy);
-  };
-  broadcast_heads_backward(ctx, dx, dy);
-  CHECK(test::check_gradient(x, dx, loss).relative < 1e-10);
-  const Tensor twice = make.doubled(dx);
-  broadcast_heads_backward(ctx, dx, dy);
-  CHECK(test::relative_difference(dx, twice) < 1e-14);
 }
 
 TEST_CASE("16-bit floats convert exactly one way and to nearest even the other", "[ops]") {

@@ -4,6 +4,7 @@
 #include "model/ops/elementwise.h"
 #include "model/ops/embedding.h"
 #include "model/ops/linear.h"
+#include "model/ops/mla_heads.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
 #include "model/ops/router.h"
@@ -58,13 +59,12 @@ void on_both(double bound_f32, double bound_bf16, Body&& body) {
   }
 }
 
-TEST_CASE("cuda: sums, scaling, copies and heads are the CPU's", "[ops][cuda]") {
+TEST_CASE("cuda: sums, scaling and copies are the CPU's", "[ops][cuda]") {
   on_both(1e-6, 6e-3, [](Sides& s, double bound) {  // two roundings to 8 bits
     for (const int64_t cols : {1, 7, 64, 515}) {
-      const Tensor a = s.normal({5, 3, cols}), b = s.normal({5, 3, cols}),
-                   small = s.normal({5, cols});
+      const Tensor a = s.normal({5, 3, cols}), b = s.normal({5, 3, cols});
       const Tensor sum = s.make.poisoned(f, {5, 3, cols}), gpu_sum = s.poisoned(sum);
-      const Tensor gpu_a = s.up(a), gpu_b = s.up(b), gpu_small = s.up(small);
+      const Tensor gpu_a = s.up(a), gpu_b = s.up(b);
       add(s.host, sum, a, b);
       add(s.ctx, gpu_sum, gpu_a, gpu_b);
       CHECK(s.off(gpu_sum, sum) < bound);
@@ -78,12 +78,6 @@ TEST_CASE("cuda: sums, scaling, copies and heads are the CPU's", "[ops][cuda]") 
       CHECK(s.off(in_f32, a) == 0.0);
       copy(s.ctx, gpu_sum, in_f32);
       CHECK(s.off(gpu_sum, a) == 0.0);
-      broadcast_heads_forward(s.host, sum, small);
-      broadcast_heads_forward(s.ctx, gpu_sum, gpu_small);
-      CHECK(s.off(gpu_sum, sum) == 0.0);
-      broadcast_heads_backward(s.host, small, a);
-      broadcast_heads_backward(s.ctx, gpu_small, gpu_a);
-      CHECK(s.off(gpu_small, small) < bound);
       fill_zero(s.ctx, gpu_sum);
       fill_zero(s.host, sum);
       CHECK(s.off(gpu_sum, sum) == 0.0);
@@ -111,6 +105,13 @@ TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
       rms_norm_backward(s.ctx, {gpu_dx, gpu_dw}, gpu_dy, gpu_x, gpu_w, gpu_rstd);
       CHECK(s.off(gpu_dx, dx) < bound);
       CHECK(s.off(gpu_dw, dw, Layout::dense) < 1e-5);
+      const Tensor new_dx = s.poisoned(dx), new_dw = s.on_gpu.poisoned(dw, f);
+      rms_norm_backward(s.host, {fresh(dx), fresh(dw)}, dy, x, w, rstd);
+      rms_norm_backward(s.ctx, {fresh(new_dx), fresh(new_dw)}, gpu_dy, gpu_x, gpu_w, gpu_rstd);
+      CHECK(s.off(new_dx, dx) < bound);
+      CHECK(s.off(new_dw, dw, Layout::dense) < 1e-5);
+      rms_norm_backward(s.ctx, {fresh(gpu_dx), {}}, gpu_dy, gpu_x, gpu_w, gpu_rstd);
+      CHECK(s.off(gpu_dx, dx) < bound);
     }
   });
 }
@@ -155,10 +156,89 @@ TEST_CASE("cuda: SwiGLU and its gradient are the CPU's", "[ops][cuda]") {
       swiglu_forward(s.host, y, gate, up);
       swiglu_forward(s.ctx, gpu_y, gpu_gate, gpu_up);
       CHECK(s.off(gpu_y, y) < bound);
-      swiglu_backward(s.host, dgate, dup, dy, gate, up);
-      swiglu_backward(s.ctx, gpu_dgate, gpu_dup, s.up(dy), gpu_gate, gpu_up);
+      const Tensor gpu_dy = s.up(dy), again = s.poisoned(y);
+      swiglu_backward(s.host, {dgate, dup}, {}, dy, gate, up);
+      swiglu_backward(s.ctx, {gpu_dgate, gpu_dup}, again, gpu_dy, gpu_gate, gpu_up);
+      CHECK(s.off(again, y) < bound);
       CHECK(s.off(gpu_dgate, dgate) < bound);
       CHECK(s.off(gpu_dup, dup) < bound);
+      swiglu_backward(s.host, {fresh(dgate), fresh(dup)}, {}, dy, gate, up);
+      swiglu_backward(s.ctx, {fresh(s.poisoned(y)), fresh(gpu_dup)}, {}, gpu_dy, gpu_gate, gpu_up);
+      swiglu_backward(s.ctx, {fresh(gpu_dgate), fresh(s.poisoned(y))}, {}, gpu_dy, gpu_gate,
+                      gpu_up);
+      CHECK(s.off(gpu_dgate, dgate) < bound);
+      CHECK(s.off(gpu_dup, dup) < bound);
+    }
+  });
+}
+
+TEST_CASE("cuda: SwiGLU's gradient where rows count with weights is the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+    for (const int64_t cols : {1, 33, 512}) {
+      const int64_t tokens = 37, k = 3, rows = tokens * k;
+      std::vector<int32_t> order;
+      for (int64_t c = 0; c < rows; ++c) order.push_back(static_cast<int32_t>(c * 7 % rows));
+      const Tensor gate = s.normal({rows, cols}, 2.0), up = s.normal({rows, cols});
+      const Tensor dz = s.normal({rows, cols}), z = s.make.poisoned(f, {rows, cols});
+      const Tensor dgate = s.normal({rows, cols}), dup = s.normal({rows, cols});
+      const Tensor weights = s.make.normal(f, {tokens, k});
+      const Tensor dweights = s.make.normal(f, {tokens, k});
+      const Tensor gpu_gate = s.up(gate), gpu_up = s.up(up), gpu_dz = s.up(dz);
+      const Tensor gpu_dgate = s.up(dgate), gpu_dup = s.up(dup), gpu_z = s.poisoned(z);
+      const Tensor gpu_dweights = s.wide(dweights);
+      const RowWeights cpu_rows{weights, s.make.ints({tokens, k}, order)};
+      const RowWeights gpu_rows{s.wide(weights), s.on_gpu.upload(cpu_rows.row_of)};
+      weighted_swiglu_backward(s.host, {dgate, dup}, dweights, z, dz, gate, up, cpu_rows);
+      weighted_swiglu_backward(s.ctx, {gpu_dgate, gpu_dup}, gpu_dweights, gpu_z, gpu_dz, gpu_gate,
+                               gpu_up, gpu_rows);
+      CHECK(s.off(gpu_z, z) < bound);
+      CHECK(s.off(gpu_dgate, dgate) < bound);
+      CHECK(s.off(gpu_dup, dup) < bound);
+      CHECK(s.off(gpu_dweights, dweights, Layout::dense) < 2e-5);
+      const Tensor new_dgate = s.poisoned(z), new_dup = s.poisoned(z);
+      const Tensor new_dweights = s.on_gpu.poisoned(dweights, f);
+      weighted_swiglu_backward(s.host, {fresh(dgate), fresh(dup)}, fresh(dweights), z, dz, gate, up,
+                               cpu_rows);
+      weighted_swiglu_backward(s.ctx, {fresh(new_dgate), fresh(new_dup)}, fresh(new_dweights),
+                               gpu_z, gpu_dz, gpu_gate, gpu_up, gpu_rows);
+      CHECK(s.off(new_dgate, dgate) < bound);
+      CHECK(s.off(new_dup, dup) < bound);
+      CHECK(s.off(new_dweights, dweights, Layout::dense) < 2e-5);
+    }
+  });
+}
+
+TEST_CASE("cuda: the heads of latent attention and their gradients are the CPU's", "[ops][cuda]") {
+  on_both(2e-6, 8e-3, [](Sides& s, double bound) {
+    struct Size {
+      int64_t heads, nope, rope;
+    };
+    for (const Size& z : {Size{1, 1, 2}, {3, 6, 4}, {5, 7, 6}, {8, 128, 64}}) {
+      CAPTURE(z.heads, z.nope, z.rope);
+      const int64_t tokens = 23, width = z.nope + z.rope;
+      const Tensor q = s.normal({tokens, z.heads, width}), kv = s.normal({tokens, z.heads, z.nope});
+      const Tensor k_rope = s.normal({tokens, z.rope});
+      const Tensor k = s.make.poisoned(f, {tokens, z.heads, width});
+      const Tensor cos = s.make.normal(f, {tokens, z.rope / 2});
+      const Tensor sin = s.make.normal(f, {tokens, z.rope / 2});
+      const Tensor gpu_q = s.up(q), gpu_k = s.poisoned(k), gpu_kv = s.up(kv);
+      const Tensor gpu_rope = s.up(k_rope), gpu_cos = s.wide(cos), gpu_sin = s.wide(sin);
+      mla_heads_forward(s.host, {q, k, kv, k_rope, cos, sin});
+      mla_heads_forward(s.ctx, {gpu_q, gpu_k, gpu_kv, gpu_rope, gpu_cos, gpu_sin});
+      CHECK(s.off(gpu_q, q) < bound);
+      CHECK(s.off(gpu_k, k) < bound);
+      const Tensor dq = s.normal({tokens, z.heads, width}), gpu_dq = s.up(dq);
+      const Tensor dk = s.normal({tokens, z.heads, width}), gpu_dk = s.up(dk);
+      mla_heads_backward(s.host, {dq, dk, kv, k_rope, cos, sin});
+      mla_heads_backward(s.ctx, {gpu_dq, gpu_dk, gpu_kv, gpu_rope, gpu_cos, gpu_sin});
+      CHECK(s.off(gpu_dq, dq) < bound);
+      CHECK(s.off(gpu_kv, kv) < bound);
+      CHECK(s.off(gpu_rope, k_rope) < bound);
+      const Tensor new_kv = s.poisoned(kv), new_rope = s.poisoned(k_rope);
+      mla_heads_backward(s.host, {dq, dk, fresh(kv), fresh(k_rope), cos, sin});
+      mla_heads_backward(s.ctx, {gpu_dq, gpu_dk, fresh(new_kv), fresh(new_rope), gpu_cos, gpu_sin});
+      CHECK(s.off(new_kv, kv) < bound);
+      CHECK(s.off(new_rope, k_rope) < bound);
     }
   });
 }
@@ -217,6 +297,18 @@ TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]"
       CHECK(s.off(gpu_dx, dx) < bound);
       CHECK(s.off(gpu_dw, dw, Layout::dense) < 3e-6);
       CHECK(s.off(gpu_dbias, dbias, Layout::dense) < 3e-6);
+      const Tensor new_dx = s.poisoned(dx), new_dw = s.on_gpu.poisoned(dw, f);
+      const Tensor new_dbias = s.on_gpu.poisoned(dbias, f), residual = s.normal({z.t, z.n});
+      linear_backward(s.host, {fresh(dx), fresh(dw), fresh(dbias)}, dy, x, w);
+      linear_backward(s.ctx, {fresh(new_dx), fresh(new_dw), fresh(new_dbias)}, s.up(dy), gpu_x,
+                      gpu_w);
+      CHECK(s.off(new_dx, dx) < bound);
+      CHECK(s.off(new_dw, dw, Layout::dense) < 3e-6);
+      CHECK(s.off(new_dbias, dbias, Layout::dense) < 3e-6);
+      const Tensor sum = s.poisoned(y);
+      linear_add_forward(s.host, y, residual, x, w, bias);
+      linear_add_forward(s.ctx, sum, s.up(residual), gpu_x, gpu_w, s.dense(bias));
+      CHECK(s.off(sum, y) < bound);
     }
   });
 }
@@ -263,6 +355,12 @@ TEST_CASE("cuda: grouped products over ragged and empty groups are the CPU's", "
       grouped_linear_backward(s.ctx, {gpu_dx, gpu_dw, {}}, s.up(dy), gpu_x, gpu_w, gpu_offsets);
       CHECK(s.off(gpu_dx, dx) < bound);
       CHECK(s.off(gpu_dw, dw, Layout::dense) < 3e-6);
+      const Tensor new_dx = s.poisoned(dx), new_dw = s.on_gpu.poisoned(dw, f);
+      grouped_linear_backward(s.host, {fresh(dx), fresh(dw), {}}, dy, x, w, offsets);
+      grouped_linear_backward(s.ctx, {fresh(new_dx), fresh(new_dw), {}}, s.up(dy), gpu_x, gpu_w,
+                              gpu_offsets);
+      CHECK(s.off(new_dx, dx) < bound);
+      CHECK(s.off(new_dw, dw, Layout::dense) < 3e-6);
     }
   });
 }

@@ -1,0 +1,239 @@
+// The head's product with what is done to its logits, tile by tile while they are in registers: a
+// tile's share of a row's softmax, or the gradient of the logits in bf16. Tiles, order and pipeline
+// are those of the experts' products (grouped_mainloop.h), with one group of all rows.
+#include "model/ops/cuda/head_gemm_hopper.h"
+
+#include "model/ops/cuda/grouped_launch.h"
+#include "model/ops/cuda/grouped_mainloop.h"
+#include "model/ops/cuda/grouped_store.h"
+
+namespace temper::cuda {
+namespace {
+
+using namespace grouped;
+
+constexpr float kLog2E = 1.44269504F;
+
+// Of the logits of one row in one tile: the largest, sum exp(z - top), and sum exp(z - top) (z -
+// top).
+struct alignas(16) Share {
+  float top, sum, below, unused;
+};
+
+struct Forward {
+  Share* shares;        // [rows, tiles of columns]
+  float* target_logit;  // [rows]
+  const int32_t* target;
+  float inverse;  // 1 / temperature
+  int tiles;
+};
+
+struct Backward {
+  const int32_t* target;
+  const float *dlogprob, *dentropy, *entropy, *lse;  // dentropy and entropy may be null
+  float inverse;
+};
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+__device__ inline float exp2_approx(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
+// The maximum or sum over the four threads that share a row.
+__device__ inline float quad_max(float x) {
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffU, x, 2));
+}
+__device__ inline float quad_sum(float x) {
+  x += __shfl_xor_sync(0xffffffffU, x, 1);
+  return x + __shfl_xor_sync(0xffffffffU, x, 2);
+}
+
+// A thread's rows of a tile are `row` and `row` + 8; of each it holds columns 8 j + 2 c and the one
+// after in d[4 j + 2 half] and d[4 j + 2 half + 1].
+struct Corner {
+  int row, col;  // of the thread's first number
+  __device__ explicit Corner(const Tile& t)
+      : row(t.row + static_cast<int>(threadIdx.x) / 128 * 64 + threadIdx.x % 128 / 32 * 16 +
+            threadIdx.x % 32 / 4),
+        col(t.col + static_cast<int>(threadIdx.x) % 4 * 2) {}
+};
+
+struct StatsEpilogue {
+  const Problem& p;
+  const Forward& f;
+
+  __device__ void prepare(const Tile&) {}
+  __device__ void finish(float (&d)[128], const Tile& t) {
+    const Corner corner(t);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = corner.row + 8 * half;
+      float top = -INFINITY;
+#pragma unroll
+      for (int i = 0; i < 64; ++i) {
+        float& z = d[i / 2 * 4 + 2 * half + i % 2];
+        z = corner.col + i / 2 * 8 + i % 2 < p.cols ? z * f.inverse : -INFINITY;
+        top = fmaxf(top, z);
+      }
+      top = quad_max(top);
+      float sum = 0.0F, below = 0.0F;
+#pragma unroll
+      for (int i = 0; i < 64; ++i) {
+        const float gap = fmaxf(d[i / 2 * 4 + 2 * half + i % 2] - top, -1e30F);
+        const float e = exp2_approx(gap * kLog2E);
+        sum += e;
+        below += e * gap;
+      }
+      sum = quad_sum(sum);
+      below = quad_sum(below);
+      if (row >= t.end) continue;
+      if (threadIdx.x % 4 == 0)
+        f.shares[static_cast<int64_t>(row) * f.tiles + t.col / kTileCols] = {top, sum, below, 0.0F};
+      const int at = f.target[row] - corner.col;  // the target among the thread's columns
+      if (at < 0 || at >= kTileCols || at % 8 > 1) continue;
+#pragma unroll
+      for (int i = 0; i < 64; ++i)
+        if (at == i / 2 * 8 + i % 2) f.target_logit[row] = d[i / 2 * 4 + 2 * half + i % 2];
+    }
+  }
+};
+
+struct GradientEpilogue {
+  const Backward& b;
+  RowsEpilogue<false> rows;
+  // Of the thread's two rows: dlogit = p (factor + slope log p) + [column == target] gain.
+  float lse[2] = {}, factor[2] = {}, slope[2] = {}, gain[2] = {};
+  int target[2] = {};
+
+  __device__ void prepare(const Tile& t) {
+    rows.prepare(t);
+    const Corner corner(t);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const int row = min(corner.row + 8 * half, t.end - 1);
+      target[half] = b.target[row];
+      lse[half] = b.lse[row];
+      const float g = target[half] < 0 ? 0.0F : b.dlogprob[row];
+      const float e = b.dentropy != nullptr ? b.dentropy[row] : 0.0F;
+      factor[half] = -(e == 0.0F ? g : g + e * b.entropy[row]) * b.inverse;
+      slope[half] = -e * b.inverse;
+      gain[half] = g * b.inverse;
+    }
+  }
+  __device__ void finish(float (&d)[128], const Tile& t) {
+    const Corner corner(t);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+      for (int i = 0; i < 64; ++i) {
+        float& z = d[i / 2 * 4 + 2 * half + i % 2];
+        const float log_p = z * b.inverse - lse[half];
+        z = exp2_approx(log_p * kLog2E) * (factor[half] + slope[half] * log_p);
+        if (corner.col + i / 2 * 8 + i % 2 == target[half]) z += gain[half];
+      }
+    }
+    rows.finish(d, t);
+  }
+};
+
+#endif
+
+__global__ void __launch_bounds__(kThreads, 1)
+    stats_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
+                 const Problem p, const Forward f) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  run_tiles<Kind::forward>(p, a, b, [&](unsigned char*) { return StatsEpilogue{p, f}; });
+#endif
+}
+
+__global__ void __launch_bounds__(kThreads, 1)
+    gradient_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
+                    const Problem p, const Backward g) {
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+  run_tiles<Kind::forward>(p, a, b, [&](unsigned char*) { return GradientEpilogue{g, {p}}; });
+#endif
+}
+
+// A warp a row: the shares of its tiles in order of the lanes, then of the lanes.
+__global__ void join_kernel(Forward f, int64_t rows, int64_t vocab, float* logprob, float* entropy,
+                            float* lse) {
+  const int64_t row = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
+  if (row >= rows) return;
+  const int lane = threadIdx.x % 32;
+  const Share* shares = f.shares + row * f.tiles;
+  float top = -INFINITY;
+  for (int i = lane; i < f.tiles; i += 32) top = fmaxf(top, shares[i].top);
+  top = warp_max(top);
+  double sum = 0.0, below = 0.0;
+  for (int i = lane; i < f.tiles; i += 32) {
+    const Share s = shares[i];
+    const double gap = static_cast<double>(s.top) - static_cast<double>(top);
+    const double factor = expf(s.top - top);
+    sum += s.sum * factor;
+    below += (s.below + s.sum * gap) * factor;
+  }
+  for (int offset = 16; offset > 0; offset /= 2) {
+    sum += __shfl_xor_sync(0xffffffffU, sum, offset);
+    below += __shfl_xor_sync(0xffffffffU, below, offset);
+  }
+  if (lane > 0) return;
+  if (f.target[row] >= vocab) __trap();  // a target outside the vocabulary
+  const double all = static_cast<double>(top) + log(sum);
+  lse[row] = static_cast<float>(all);
+  if (entropy != nullptr) entropy[row] = static_cast<float>(log(sum) - below / sum);
+  logprob[row] =
+      f.target[row] < 0 ? 0.0F : static_cast<float>(static_cast<double>(f.target_logit[row]) - all);
+}
+
+// One group of all rows; c is null where the logits are not kept.
+Problem problem_of(void* c, int64_t stride, const Tensor& hidden, const Tensor& lm_head) {
+  return {.c = c,
+          .stride = stride,
+          .rows = static_cast<int>(hidden.rows()),
+          .cols = static_cast<int>(lm_head.rows()),
+          .inner = static_cast<int>(hidden.cols())};
+}
+
+}  // namespace
+
+bool head_fits_hopper(const Context& ctx, const Tensor& hidden, const Tensor& lm_head) {
+  return fits_tiles(ctx, {hidden, lm_head}) && lm_head.rows() % 8 == 0 &&
+         lm_head.row_stride == lm_head.cols();
+}
+
+void head_log_prob_forward_hopper(Context& ctx, const LogProbOutputs& out, const Tensor& hidden,
+                                  const Tensor& lm_head, const HeadTargets& targets) {
+  ArenaScope scope(ctx.scratch);
+  const int64_t rows = hidden.rows(), vocab = lm_head.rows();
+  const int64_t tiles = (vocab + kTileCols - 1) / kTileCols;
+  const Tensor shares = ctx.scratch.tensor("head.shares", DType::f32, {rows, tiles, 4});
+  const Tensor logit = ctx.scratch.tensor("head.target_logit", DType::f32, {rows});
+  const Forward f{reinterpret_cast<Share*>(shares.data), data_of<float>(logit),
+                  data_of<int32_t>(targets.targets), static_cast<float>(1.0 / targets.temperature),
+                  static_cast<int>(tiles)};
+  launch_tiles<Kind::forward>(ctx, stats_kernel, rows_map(hidden),
+                              weights_map(lm_head, Kind::forward),
+                              problem_of(nullptr, 0, hidden, lm_head), f);
+  join_kernel<<<blocks_for(rows, 4), 128, 0, stream_of(ctx)>>>(
+      f, rows, vocab, data_of<float>(out.logprob), data_of<float>(out.entropy),
+      data_of<float>(out.lse));
+  check_launch();
+}
+
+void head_log_prob_backward_hopper(Context& ctx, const Tensor& dlogits,
+                                   const HeadGradients& gradients, const Tensor& hidden,
+                                   const Tensor& lm_head, const HeadTargets& targets) {
+  const Backward b{
+      data_of<int32_t>(targets.targets),   data_of<float>(gradients.dlogprob),
+      data_of<float>(gradients.dentropy),  data_of<float>(gradients.saved.entropy),
+      data_of<float>(gradients.saved.lse), static_cast<float>(1.0 / targets.temperature)};
+  launch_tiles<Kind::forward>(ctx, gradient_kernel, rows_map(hidden),
+                              weights_map(lm_head, Kind::forward),
+                              problem_of(dlogits.data, dlogits.row_stride, hidden, lm_head), b);
+}
+
+}  // namespace temper::cuda

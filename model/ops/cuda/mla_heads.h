@@ -1,0 +1,12 @@
+// RoPE and keys of latent attention on the GPU. Contracts: model/ops/mla_heads.h, which has checked
+// the arguments.
+#pragma once
+
+#include "model/ops/mla_heads.h"
+
+namespace temper::cuda {
+
+void mla_heads_forward(Context& ctx, const MlaHeads& heads);
+void mla_heads_backward(Context& ctx, const MlaHeadsGrads& grads);
+
+}  // namespace temper::cuda

@@ -1,0 +1,35 @@
+// The product of the output head together with the log-probabilities of its logits.
+#pragma once
+
+#include "core/context.h"
+#include "core/tensor.h"
+#include "model/ops/linear.h"
+#include "model/ops/log_prob.h"
+
+namespace temper {
+
+// What is asked of the logits of each row.
+struct HeadTargets {
+  Tensor targets;                         // [T] i32, -1: none
+  Tensor kept_begin = {}, kept_ids = {};  // which logits count (model/ops/keep_logits.h)
+  double temperature = 1.0;
+};
+
+// out as log_prob_forward makes it of the logits hidden lm_head^T, after keep_logits where there is
+// something to keep. Logits are in the statistics' dtype of hidden (core/device.h) and are never
+// rounded to a narrower one.
+// Shapes: hidden [T, d], lm_head [V, d]; out.* [T].  All T V logits may be in scratch memory.
+void head_log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
+                           const HeadTargets& targets);
+
+// The way back; the logits are made again, their gradient is of hidden's dtype.
+// Shapes: dlogprob [T]; dentropy [T] or empty; saved as forward made it.
+// Adds into: grads.dx [T, d] (of hidden), grads.dw [V, d] (of lm_head).
+struct HeadGradients {
+  Tensor dlogprob, dentropy;
+  LogProbOutputs saved;
+};
+void head_log_prob_backward(Context& ctx, const LinearGrads& grads, const HeadGradients& gradients,
+                            Tensor hidden, Tensor lm_head, const HeadTargets& targets);
+
+}  // namespace temper
