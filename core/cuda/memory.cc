@@ -4,6 +4,7 @@
 
 #include "core/cuda/runtime.h"
 #include "core/error.h"
+#include "core/out_of_memory.h"
 
 namespace temper::cuda {
 
@@ -54,7 +55,7 @@ void* allocate(size_t bytes) {
     cudaGetLastError();
     size_t free_bytes = 0, total = 0;
     cudaMemGetInfo(&free_bytes, &total);
-    throw SystemError("the GPU is out of memory: " + std::to_string(bytes >> 20) +
+    throw OutOfMemory("the GPU is out of memory: " + std::to_string(bytes >> 20) +
                       " MiB asked for, " + std::to_string(free_bytes >> 20) + " of " +
                       std::to_string(total >> 20) + " MiB free");
   }

@@ -32,6 +32,9 @@ int64_t block_numbers(const ModelConfig& c, bool moe) {
   return 4 * c.hidden_size + 2 + attention_numbers(c) + ffn_numbers(c, moe);
 }
 
+constexpr const char* kTurnDown =
+    "lower --micro-batch-tokens or --max-tokens, use --recompute or --moments bf16";
+
 std::string line(const std::string& name, int64_t bytes) {
   char text[96];
   std::snprintf(text, sizeof text, "  %-28s %10.1f MiB\n", name.c_str(),
@@ -109,9 +112,21 @@ MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
     throw UserError({.what = "the memory plan does not fit",
                      .expected = "at most " + std::to_string(plan.memory_bytes >> 20) + " MiB",
                      .found = "\n" + plan.text(),
-                     .hint = "lower --micro-batch-tokens or --max-tokens, use --recompute or "
-                             "--moments bf16"});
+                     .hint = kTurnDown});
   return plan;
+}
+
+std::string out_of_memory_text(const std::string& what, const MemoryPlan& plan,
+                               const Arena& activations, const Arena& scratch) {
+  const auto part = [](const char* title, const Arena& arena) {
+    std::string text = title, report = arena.report();
+    size_t end = 0;
+    for (int line = 0; line < 12 && end < report.size(); ++line) end = report.find('\n', end) + 1;
+    return text + " (" + std::to_string(arena.live_bytes() >> 20) + " MiB)\n" +
+           report.substr(0, end);
+  };
+  return what + "\n" + plan.text() + "\n" + part("activations of this micro-batch", activations) +
+         part("temporaries", scratch) + kTurnDown;
 }
 
 std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,

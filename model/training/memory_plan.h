@@ -46,6 +46,11 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
 MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
                          const PlanRequest& request);
 
+// What to say when a step finds no more memory: `what` happened, what was planned, what lives in
+// the arenas (largest first), and what to turn down.
+std::string out_of_memory_text(const std::string& what, const MemoryPlan& plan,
+                               const Arena& activations, const Arena& scratch);
+
 // Generation with every sequence at its full length.
 struct GenerationRequest {
   DType dtype = DType::f32;

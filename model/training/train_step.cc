@@ -5,7 +5,9 @@
 
 #include "core/device.h"
 #include "core/named_range.h"
+#include "core/out_of_memory.h"
 #include "model/ops/elementwise.h"
+#include "model/training/memory_plan.h"
 
 namespace temper {
 namespace {
@@ -97,6 +99,7 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
 
 void TrainStep::begin(const GlobalCounts& counts) {
   fresh_ = true;
+  if (ctx_.scratch.live_bytes() == 0) ctx_.scratch.reset();  // one block from the second step on
   fill_zero(ctx_, load_counts_.view);
   fill_zero(ctx_, balance_sum_.view);
   counts_ = counts;
@@ -121,6 +124,20 @@ void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossF
 
 void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
   const NamedRange range(ctx_, "micro-batch");
+  try {
+    run_micro_batch(sequences, loss);
+  } catch (const OutOfMemory& error) {
+    int64_t tokens = 0;
+    for (const TrainSequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());
+    const MemoryPlan plan = estimate_training(config_, options_,
+                                              {.dtype = weights_.storage.view.dtype,
+                                               .device = ctx_.device,
+                                               .micro_batch_tokens = tokens});
+    throw SystemError(out_of_memory_text(error.what(), plan, activations_, ctx_.scratch));
+  }
+}
+
+void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
   activations_.reset();
   const TokenBatch batch = make_batch(ctx_, activations_, ids_of(sequences));
   const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(sequences));

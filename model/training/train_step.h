@@ -82,6 +82,7 @@ class TrainStep {
   // finish().
   void begin(const GlobalCounts& counts);
   // Forward, the stage's loss, backward; adds into the gradients (the first one writes them).
+  // Throws SystemError with the memory plan and what the memory is taken by where it runs out.
   void accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss);
   // The same for a loss of whole distributions, such as a distance to a teacher's.
   void accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss);
@@ -105,6 +106,7 @@ class TrainStep {
   const TrainOptions& options() const { return options_; }
 
  private:
+  void run_micro_batch(std::span<const TrainSequence> sequences, const HeadLoss& loss);
   HeadParams head_params(std::span<const TrainSequence> sequences);
   Tensor replayed_experts(std::span<const TrainSequence> sequences, const TokenBatch& batch);
   void report_replay(std::span<const TrainSequence> sequences, Tensor differing);

@@ -1,8 +1,9 @@
 // Checks and times the experts' products on a Hopper GPU:
 //   build/bench_grouped [check|time]
 // First the products of ragged groups against the path of other cards, on random numbers, with
-// poisoned outputs and paddings, twice for the bits. Then TFLOPS of each shape: the median of calls
-// by CUDA events, with a cold L2 cache.
+// poisoned outputs and paddings, twice for the bits. Then TFLOPS of each shape, of gradients that
+// are fresh: the median of calls by CUDA events, with a cold L2 cache; beside it the path of other
+// cards, and a loop of cuBLASLt's products over the groups.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "model/ops/cuda/grouped_gemm.h"
+#include "model/ops/linear.h"
 #include "tests/bench/gpu_bench.h"
 
 using namespace temper;
@@ -18,10 +20,11 @@ using namespace temper::bench;
 
 namespace {
 
+enum class Path { hopper, others, loop };
 enum class Product { forward, input_grad, weight_grad };
 constexpr const char* kNames[] = {"forward", "input gradient", "weight gradient"};
 
-void run(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor b, Tensor offsets) {
+void run(Context& ctx, Product product, bool hopper, Grad c, Tensor a, Tensor b, Tensor offsets) {
   const int major = ctx.cuda->properties.major;
   if (!hopper) ctx.cuda->properties.major = 8;  // the path of other cards
   if (product == Product::forward) cuda::grouped_forward(ctx, c, a, b, offsets);
@@ -30,8 +33,25 @@ void run(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor 
   ctx.cuda->properties.major = major;
 }
 
+// The same, group by group.
+void run_loop(Context& ctx, Product product, Tensor c, Tensor a, Tensor b,
+              const std::vector<int32_t>& ends) {
+  const auto matrix = [](const Tensor& t, int64_t e) {
+    return t.slice_rows(e, 1).reshape({t.dim(1), t.dim(2)});
+  };
+  for (size_t e = 0; e + 1 < ends.size(); ++e) {
+    const int64_t first = ends[e], count = ends[e + 1] - first, at = static_cast<int64_t>(e);
+    const auto rows = [&](const Tensor& t) { return t.slice_rows(first, count); };
+    if (product == Product::forward) linear_forward(ctx, rows(c), rows(a), matrix(b, at));
+    if (product == Product::input_grad)
+      linear_backward(ctx, {.dx = fresh(rows(c))}, rows(a), rows(c), matrix(b, at));
+    if (product == Product::weight_grad)
+      linear_backward(ctx, {.dw = fresh(matrix(c, at))}, rows(a), rows(b), matrix(c, at));
+  }
+}
+
 // Runs one product over C of these bytes and returns what C holds then.
-std::vector<char> result(Context& ctx, Product product, bool hopper, Tensor c, Tensor a, Tensor b,
+std::vector<char> result(Context& ctx, Product product, bool hopper, Grad c, Tensor a, Tensor b,
                          Tensor offsets, const std::vector<char>& before) {
   std::vector<char> after(before.size());
   cuda::check(cudaMemcpy(c.data, before.data(), before.size(), cudaMemcpyHostToDevice));
@@ -49,7 +69,7 @@ bool same(float got, float expected, float relative, float absolute) {
 
 // Groups of `sizes` rows, `spare` rows of NaN after the last.
 bool check_shape(Context& ctx, Product product, const std::vector<int32_t>& sizes, int64_t n,
-                 int64_t k) {
+                 int64_t k, bool is_fresh) {
   std::vector<int32_t> ends(1, 0);
   for (int32_t size : sizes) ends.push_back(ends.back() + size);
   const auto groups = static_cast<int64_t>(sizes.size());
@@ -72,7 +92,7 @@ bool check_shape(Context& ctx, Product product, const std::vector<int32_t>& size
   const size_t count = static_cast<size_t>(weights ? groups * n * k : rows * (c_cols + 8));
   const Buffer out(count * width, Device::cuda);
   std::vector<char> before(count * width, '\xFF');  // NaN
-  if (product != Product::forward) {
+  if (product != Product::forward && !is_fresh) {
     const std::vector<uint16_t> numbers = random_bf16(count, 3);
     for (size_t i = 0; i < count; ++i) {
       const float value = widen(numbers[i]);
@@ -83,9 +103,12 @@ bool check_shape(Context& ctx, Product product, const std::vector<int32_t>& size
   Tensor c = weights ? make_tensor(out.data(), DType::f32, {groups, n, k}, Device::cuda)
                      : make_tensor(out.data(), DType::bf16, {rows, c_cols}, Device::cuda);
   if (!weights) c.row_stride = c_cols + 8;
-  const std::vector<char> expected = result(ctx, product, false, c, a.view, b.view, at, before);
-  const std::vector<char> got = result(ctx, product, true, c, a.view, b.view, at, before);
-  const std::vector<char> again = result(ctx, product, true, c, a.view, b.view, at, before);
+  const std::vector<char> expected =
+      result(ctx, product, false, {c, is_fresh}, a.view, b.view, at, before);
+  const std::vector<char> got =
+      result(ctx, product, true, {c, is_fresh}, a.view, b.view, at, before);
+  const std::vector<char> again =
+      result(ctx, product, true, {c, is_fresh}, a.view, b.view, at, before);
   int64_t wrong = 0, numbers = 0;
   double largest = 0;
   const auto inner = weights ? static_cast<double>(used) : static_cast<double>(a_cols);
@@ -125,7 +148,7 @@ bool check_shape(Context& ctx, Product product, const std::vector<int32_t>& size
       weights ? std::memcpy(&x, &bytes[at_c * 4], 4) : std::memcpy(&half, &bytes[at_c * 2], 2);
       return double(weights ? x : widen(half));
     };
-    if (product != Product::forward) sum += value(before);
+    if (product != Product::forward && !is_fresh) sum += value(before);
     const double error = std::abs(value(got) - sum);
     worst = std::max(worst, error / scale);
     if (!(error <= 1e-5 * scale + (weights ? 0.0 : 0.004 * std::abs(sum)))) ++wrong;
@@ -171,18 +194,20 @@ void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& n
   const Tensor at = make_tensor(offsets.data(), DType::i32, {groups + 1}, Device::cuda);
   const double flops = 2.0 * double(rows) * double(n) * double(k);
   std::printf("%-28s N %5ld K %5ld:", shape.name, long(n), long(k));
-  for (const bool hopper : {true, false}) {
+  for (const Path path : {Path::hopper, Path::others, Path::loop}) {
     for (const Product product : {Product::forward, Product::input_grad, Product::weight_grad}) {
       const Tensor c = product == Product::forward      ? y.view
                        : product == Product::input_grad ? x.view
                                                         : dw.view;
       const Tensor a = product == Product::forward ? x.view : y.view;
       const Tensor b = product == Product::weight_grad ? x.view : w;
-      const float ms =
-          median_ms(ctx, flush, hopper ? 11 : 3, [&] { run(ctx, product, hopper, c, a, b, at); });
+      const float ms = median_ms(ctx, flush, path == Path::others ? 3 : 11, [&] {
+        if (path == Path::loop) return run_loop(ctx, product, c, a, b, ends);
+        run(ctx, product, path == Path::hopper, fresh(c), a, b, at);
+      });
       std::printf(" %6.1f", flops / double(ms) * 1e-9);
     }
-    std::printf(hopper ? "  |" : "\n");
+    std::printf(path == Path::loop ? "\n" : "  |");
   }
   std::fflush(stdout);
 }
@@ -196,20 +221,23 @@ int main(int argc, char** argv) {
   bool good = true;
   if (what != "time") {
     for (const Product p : {Product::forward, Product::input_grad, Product::weight_grad}) {
-      good = check_shape(ctx, p, {128}, 256, 64) && good;
-      good = check_shape(ctx, p, {256, 128, 384}, 512, 256) && good;
-      good = check_shape(ctx, p, {1, 0, 130, 77, 0, 300, 64, 65, 511}, 328, 200) && good;
-      good = check_shape(ctx, p, split(6000, 40, 6.0), 712, 1032) && good;
+      for (const bool is_fresh : {false, true}) {
+        good = check_shape(ctx, p, {128}, 256, 64, is_fresh) && good;
+        good = check_shape(ctx, p, {256, 128, 384}, 512, 256, is_fresh) && good;
+        good =
+            check_shape(ctx, p, {1, 0, 130, 77, 0, 300, 64, 65, 511}, 328, 200, is_fresh) && good;
+        good = check_shape(ctx, p, split(6000, 40, 6.0), 712, 1032, is_fresh) && good;
+      }
     }
     std::printf(good ? "all agree\n" : "WRONG\n");
   }
   if (what != "check") {
     const std::vector<Shape> shapes = {
-        {"v3-1b gate, up", split(65536, 32, 1.0), 512, 1024},
+        {"v3-1b gate and up", split(65536, 32, 1.0), 1024, 1024},
         {"v3-1b down", split(65536, 32, 1.0), 1024, 512},
-        {"v3-1b gate, up, fullest 4x", split(65536, 32, 4.0), 512, 1024},
+        {"v3-1b gate and up, fullest 4x", split(65536, 32, 4.0), 1024, 1024},
         {"v3-1b down, fullest 4x", split(65536, 32, 4.0), 1024, 512},
-        {"Moonlight gate, up", split(98304, 64, 1.0), 1408, 2048},
+        {"Moonlight gate and up", split(98304, 64, 1.0), 2816, 2048},
         {"Moonlight down", split(98304, 64, 1.0), 2048, 1408},
         {"Moonlight down, fullest 6x", split(98304, 64, 6.0), 2048, 1408},
         {"4 x 8192", split(32768, 4, 1.0), 4096, 7168},
@@ -221,7 +249,8 @@ int main(int argc, char** argv) {
     const std::vector<uint16_t> numbers = random_bf16((size_t{1} << 23) + 12345, 4);
     const Buffer flush(size_t{256} << 20, Device::cuda);
     std::printf(
-        "TFLOPS: forward, input gradient, weight gradient | the same of other cards' path\n");
+        "TFLOPS: forward, input gradient, weight gradient | of other cards' path | of a loop of "
+        "cuBLASLt\n");
     for (const Shape& shape : shapes) time_shape(ctx, shape, numbers, flush);
   }
   return good ? 0 : 1;

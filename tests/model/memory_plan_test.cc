@@ -66,6 +66,23 @@ TEST_CASE("memory plan: a micro-batch is no larger than what an update has") {
   CHECK(bytes_of(asked.items, "activations") == bytes_of(plan.items, "activations"));
 }
 
+TEST_CASE("memory plan: memory that runs out is explained") {
+  const MemoryPlan plan =
+      estimate_training(preset_config("tiny"), {}, {.micro_batch_tokens = 64, .memory_bytes = 1});
+  Arena activations, scratch;
+  activations.tensor("mla.q", DType::f32, {100});
+  activations.tensor("moe.gate_up", DType::f32, {1 << 20});
+  for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m"})
+    scratch.tensor(name, DType::f32, {1});
+  const std::string text = out_of_memory_text("no more memory", plan, activations, scratch);
+  CHECK(text.starts_with("no more memory\nmemory plan (micro-batches of 64 tokens)\n"));
+  CHECK(text.find("moe.gate_up") < text.find("mla.q"));
+  CHECK(text.find("4.0 MiB  moe.gate_up") != std::string::npos);
+  CHECK(text.find("MiB  m\n") != std::string::npos);  // the twelve largest; by name among equals
+  CHECK(text.find("MiB  a\n") == std::string::npos);
+  CHECK(text.find("lower --micro-batch-tokens") != std::string::npos);
+}
+
 TEST_CASE("memory plan: V3's cache is 70 kB a token in BF16, as published") {
   const auto items = estimate_generation(preset_config("deepseek-v3"),
                                          {.dtype = DType::bf16, .sequences = 2, .tokens = 500});

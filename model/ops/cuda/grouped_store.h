@@ -80,9 +80,10 @@ struct RowsEpilogue {
 
   __device__ void prepare(const Tile& t) {
     place = Place(p, t);
-    if (!kAdd) return;
+    if constexpr (kAdd) {
 #pragma unroll
-    for (int block = 0; block < kEarly; ++block) read_early(before[block], place, block);
+      for (int block = 0; block < kEarly; ++block) read_early(before[block], place, block);
+    }
   }
   __device__ void finish(float (&d)[128], const Tile&) {
     store<kAdd>(d, before, place);

@@ -15,19 +15,25 @@ struct Angles {
 // N neighbours of a row, or the `left` ones that there are.
 template <int N, class T>
 __device__ Pack<T, N> take(const T* from, int left) {
-  if constexpr (N == kWide<T>) return load_pack<N>(from);
-  Pack<T, N> pack{};
+  if constexpr (N == kWide<T>) {
+    return load_pack<N>(from);
+  } else {
+    Pack<T, N> pack{};
 #pragma unroll
-  for (int e = 0; e < N; ++e)
-    if (e < left) pack.at[e] = from[e];
-  return pack;
+    for (int e = 0; e < N; ++e)
+      if (e < left) pack.at[e] = from[e];
+    return pack;
+  }
 }
 template <int N, class T>
 __device__ void put(T* to, const Pack<T, N>& pack, int left) {
-  if constexpr (N == kWide<T>) return store_pack<N>(to, pack);
+  if constexpr (N == kWide<T>) {
+    store_pack<N>(to, pack);
+  } else {
 #pragma unroll
-  for (int e = 0; e < N; ++e)
-    if (e < left) to[e] = pack.at[e];
+    for (int e = 0; e < N; ++e)
+      if (e < left) to[e] = pack.at[e];
+  }
 }
 
 // Rotates the pairs from element `first` of the rotated part on, forward (1) or back (-1).

@@ -9,6 +9,8 @@
 namespace temper::cuda {
 namespace {
 
+constexpr int kMostThreads = 512;
+
 // One block a row; each thread takes packs of N neighbours.
 template <class T, int N>
 __global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, float eps) {
@@ -77,7 +79,7 @@ __device__ void put_share(float* share, const float (&dw)[kPacks][N], int64_t n)
 // A block takes neighbouring rows, kRows at a time, and each thread the same kPacks packs of each:
 // so its share of dw stays in registers.
 template <class T, int N, int kPacks, int kRows>
-__global__ void backward_kernel(Backward<T> b) {
+__global__ void __launch_bounds__(kMostThreads) backward_kernel(Backward<T> b) {
   const int64_t n = b.x.cols, step = int64_t{blockDim.x} * N, column = int64_t{threadIdx.x} * N;
   const int64_t first = int64_t{blockIdx.x} * b.rows_of_block;
   const int64_t end = min(first + b.rows_of_block, b.x.rows);
@@ -135,8 +137,9 @@ __global__ void backward_kernel(Backward<T> b) {
   if (b.parts != nullptr) put_share(b.parts + int64_t{blockIdx.x} * n, dw, n);
 }
 
-unsigned threads_for(int64_t packs_of_row, int64_t most = 512) {
-  return static_cast<unsigned>(std::clamp<int64_t>((packs_of_row + 31) / 32 * 32, 32, most));
+unsigned threads_for(int64_t packs_of_row) {
+  return static_cast<unsigned>(
+      std::clamp<int64_t>((packs_of_row + 31) / 32 * 32, 32, kMostThreads));
 }
 
 constexpr int64_t kMostBlocks = 2048;  // of 32 threads; fewer of larger ones
@@ -144,7 +147,7 @@ constexpr int64_t kMostBlocks = 2048;  // of 32 threads; fewer of larger ones
 template <class T, int N, int kPacks, int kRows>
 void launch_backward(Context& ctx, Backward<T> b, const Grad& dw) {
   const int64_t rows = b.x.rows, n = b.x.cols;
-  const unsigned threads = threads_for((n / N + kPacks - 1) / kPacks, 1024);
+  const unsigned threads = threads_for((n / N + kPacks - 1) / kPacks);
   const int64_t most = std::max<int64_t>(256, kMostBlocks * 32 / threads);
   b.rows_of_block = std::max<int64_t>((rows + most - 1) / most, 1);
   b.rows_of_block = (b.rows_of_block + kRows - 1) / kRows * kRows;
@@ -190,12 +193,10 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
         weight.data,          data_of<float>(rstd), 0};
     dispatch_pack<T>({b.dx, b.dy, b.x, weight}, [&]<int N>() {
       const int64_t packs_of_row = b.x.cols / N;
-      require(packs_of_row <= 8192, "rms_norm: a row that the GPU's kernel does not take");
-      if (packs_of_row <= 1024) {
-        launch_backward<T, N, 1, 4>(ctx, b, grads.dw);
-      } else {
-        launch_backward<T, N, 8, 1>(ctx, b, grads.dw);
-      }
+      require(packs_of_row <= 8 * kMostThreads, "rms_norm: the GPU takes no rows of this length");
+      if (packs_of_row <= kMostThreads) return launch_backward<T, N, 1, 4>(ctx, b, grads.dw);
+      if (packs_of_row <= 2 * kMostThreads) return launch_backward<T, N, 2, 2>(ctx, b, grads.dw);
+      launch_backward<T, N, 8, 1>(ctx, b, grads.dw);
     });
   });
 }
