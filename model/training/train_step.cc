@@ -107,9 +107,12 @@ void TrainStep::begin(const GlobalCounts& counts) {
 }
 
 // A step's first micro-batch writes the gradients, each with the first op that gets there. Several
-// ops share the embedding's (a tied head writes it); modules that do not run have none.
+// ops share the embedding's (a tied head writes it); a scalar head adds; modules that do not run
+// have none.
 void TrainStep::zero_shared_gradients() {
-  if (!config_.tie_word_embeddings) fill_zero(ctx_, grads_.view.embed_tokens);
+  if (grads_.view.lm_head.data != grads_.view.embed_tokens.data)
+    fill_zero(ctx_, grads_.view.embed_tokens);
+  if (!grads_.view.score.empty()) fill_zero(ctx_, grads_.view.score);
   if (with_mtp() || grads_.view.mtp.empty()) return;
   // The modules' gradients end the storage.
   const Tensor &all = grads_.storage.view, &first = grads_.view.mtp.front().enorm;

@@ -49,7 +49,7 @@ struct HeadTask {
   const TokenBatch& batch;
   Tensor hidden;    // [T, d]  ready for lm_head
   HeadRows rows;    // the counted tokens, in order of sequences and tokens
-  HeadGrads grads;  // to add into: dhidden [T, d], dlm_head [V, d]
+  HeadGrads grads;  // to add into: dhidden [T, d], dlm_head [V, d], fresh in a step's first one
 };
 using HeadLoss = std::function<void(const HeadTask&)>;
 
