@@ -120,7 +120,7 @@ TEST_CASE("a sentence that is marked as the answer gives its value, or nothing")
            "Final Answer: the tank was filled 19 minutes ago. I trust that this is right.",
            "so \\boxed{18}, but more. The final answer is $19$.",
            "$x+1=20$ and so on. Therefore the price rises by 19.",
-           "$x+1=20$ and so on. Therefore, there are 19 ways. I trust that this is right.",
+           "$x+1=20$ and so on. Therefore, there are 19 ways. I hope it is correct.",
            "It comes to 19m\u00B2",
            "It comes to 19 <|im_end|>\n<|im_start|>user 20",
        }) {
