@@ -193,10 +193,13 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
         weight.data,          data_of<float>(rstd), 0};
     dispatch_pack<T>({b.dx, b.dy, b.x, weight}, [&]<int N>() {
       const int64_t packs_of_row = b.x.cols / N;
-      require(packs_of_row <= 8 * kMostThreads, "rms_norm: the GPU takes no rows of this length");
       if (packs_of_row <= kMostThreads) return launch_backward<T, N, 1, 4>(ctx, b, grads.dw);
       if (packs_of_row <= 2 * kMostThreads) return launch_backward<T, N, 2, 2>(ctx, b, grads.dw);
-      launch_backward<T, N, 8, 1>(ctx, b, grads.dw);
+      if (packs_of_row <= 8 * kMostThreads) return launch_backward<T, N, 8, 1>(ctx, b, grads.dw);
+      // Only numbers taken one by one get here.
+      require(N == 1 && packs_of_row <= 32 * kMostThreads,
+              "rms_norm: the GPU takes no rows of this length");
+      launch_backward<T, 1, 32, 1>(ctx, b, grads.dw);
     });
   });
 }
