@@ -24,6 +24,10 @@ LayerEnv layer_env(const LayerEnv& env, const ForwardOptions& options, const Mod
   LayerEnv layer = env;
   layer.routing = {.forced = experts_of_layer(options.experts, env.cos.rows(), weights, l),
                    .differing = options.differing};
+  if (options.cache != nullptr) {
+    layer.cache = options.cache->layers[l];
+    layer.slots = options.slots;
+  }
   return layer;
 }
 

@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 
-#include "core/device.h"
 #include "core/error.h"
-#include "model/layers/lm_head.h"
 #include "rollout/expert_recorder.h"
 
 namespace temper {
@@ -16,6 +15,15 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// Steps that may be queued behind the one that runs. One hides the host's work; two hide its
+// hiccups, and cost each sample two rows behind its stop.
+constexpr size_t kAhead = 2;
+
+Stepping resolved(Stepping stepping, Device device) {
+  if (stepping != Stepping::automatic) return stepping;
+  return device == Device::cpu ? Stepping::plain : Stepping::ahead;
 }
 
 SampleResult empty_result(const RolloutRequest& request) {
@@ -32,34 +40,44 @@ SampleResult empty_result(const RolloutRequest& request) {
 
 struct RolloutEngine::Run {
   Run(std::span<const RolloutRequest> all, const RolloutCallbacks& calls,
-      const SchedulerLimits& limits, const KvCache& cache, ExpertRecorder recorder)
+      const SchedulerLimits& limits, const RunShape& shape, ExpertRecorder recorder)
       : requests(all),
         callbacks(calls),
-        manager(cache.blocks, cache.block_size),
+        manager(shape.blocks, shape.block_size),
         scheduler(all, limits, manager),
         experts(std::move(recorder)) {}
+
+  // A step under way.
+  struct Flight {
+    std::vector<PlannedDraw> draws;
+    int64_t prompt_rows = 0;
+  };
 
   std::span<const RolloutRequest> requests;
   const RolloutCallbacks& callbacks;
   BlockManager manager;
   Scheduler scheduler;
   ExpertRecorder experts;
+  std::deque<Flight> flights = {};
+  const StepPlan* plan = nullptr;  // the last one
   RolloutOutput output = {};
   Clock::time_point start = Clock::now();
 };
 
 RolloutEngine::RolloutEngine(Context& ctx, const ModelWeights& weights, const ModelConfig& config,
                              const EngineLimits& limits)
-    : ctx_(ctx), weights_(weights), config_(config), limits_(limits), scratch_(ctx.device) {
+    : ctx_(ctx),
+      weights_(weights),
+      config_(config),
+      limits_(limits),
+      runner_(ctx, weights, config,
+              resolved(limits.stepping, ctx.device) == Stepping::ahead ? kAhead : 0) {
   require(limits.max_samples > 0 && limits.block_size > 0, "an engine needs room for a sample");
   limits_.max_rows = std::max(limits.max_rows, limits.max_samples);
+  limits_.stepping = resolved(limits.stepping, ctx.device);
   const int64_t longest = config.max_position_embeddings;
   if (limits.max_length <= 0) limits_.max_length = longest;
   if (longest > 0) limits_.max_length = std::min(limits_.max_length, longest);
-  kept_ =
-      allocate(weights.embed_tokens.dtype, {limits.max_samples, config.hidden_size}, ctx.device);
-  requests_.reserve(static_cast<size_t>(limits.max_samples));
-  draws_.reserve(static_cast<size_t>(limits.max_samples));
 }
 
 int64_t RolloutEngine::bytes_of_blocks(int64_t blocks) const {
@@ -100,7 +118,7 @@ void RolloutEngine::check(const RolloutRequest& request, size_t index) const {
 int64_t RolloutEngine::blocks_wanted(std::span<const RolloutRequest> requests) const {
   const BlockManager sizes(1, limits_.block_size);
   std::vector<int64_t> costs;  // of each sample as if it ran alone
-  const int64_t most = limits_.cache_bytes / bytes_of_blocks(1);
+  const int64_t most = limits_.cache_bytes / bytes_of_blocks(1) - 1;  // one is the runner's
   for (size_t i = 0; i < requests.size(); ++i) {
     const int64_t cost = Scheduler::cost(sizes, requests[i], 1);
     if (cost > most) {
@@ -121,17 +139,39 @@ int64_t RolloutEngine::blocks_wanted(std::span<const RolloutRequest> requests) c
   return std::max<int64_t>(1, std::min(wanted, most));
 }
 
+RunShape RolloutEngine::shape_of(std::span<const RolloutRequest> requests) const {
+  const BlockManager sizes(1, limits_.block_size);
+  RunShape shape{.blocks = std::max(blocks_wanted(requests), runner_.cache_blocks()),
+                 .block_size = limits_.block_size,
+                 .max_samples = limits_.max_samples,
+                 .most_rows = limits_.max_rows};
+  const bool moe = count_moe_layers(weights_) > 0;
+  int64_t longest_prompt = 0;
+  for (const RolloutRequest& r : requests) {
+    const auto length = static_cast<int64_t>(r.prompt.size());
+    longest_prompt = std::max(longest_prompt, length);
+    shape.longest = std::max(shape.longest, sizes.blocks_for(length + r.max_new_tokens));
+    shape.kept = shape.kept || (r.kept && r.sampling.filtered());
+    shape.experts = shape.experts || (r.experts && moe);
+    shape.entropy = shape.entropy || r.entropy;
+  }
+  shape.whole_prompts = limits_.stepping == Stepping::ahead && !shape.kept && !shape.experts;
+  if (shape.whole_prompts)
+    shape.most_rows = limits_.max_samples + std::max(limits_.prompt_rows, longest_prompt);
+  return shape;
+}
+
 RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
                                  const RolloutCallbacks& callbacks) {
   for (size_t i = 0; i < requests.size(); ++i) check(requests[i], i);
-  const int64_t blocks = blocks_wanted(requests);
-  if (blocks > cache_.blocks) {
-    cache_ = {};  // the old one goes before the new one comes
-    cache_ = allocate_kv_cache(config_, blocks, limits_.block_size, weights_.embed_tokens.dtype,
-                               ctx_.device);
-  }
-  Run run(requests, callbacks, {.max_samples = limits_.max_samples, .max_rows = limits_.max_rows},
-          cache_, {requests, count_moe_layers(weights_), config_.num_experts_per_tok});
+  const RunShape shape = shape_of(requests);
+  runner_.begin(shape);
+  const SchedulerLimits limits{
+      .max_samples = limits_.max_samples,
+      .max_rows = shape.whole_prompts ? limits_.prompt_rows : limits_.max_rows,
+      .whole_prompts = shape.whole_prompts};
+  Run run(requests, callbacks, limits, shape,
+          {requests, count_moe_layers(weights_), config_.num_experts_per_tok});
   run.output.samples.resize(requests.size());
   for (size_t i = 0; i < requests.size(); ++i) {
     const auto samples = static_cast<size_t>(std::max<int64_t>(requests[i].samples, 0));
@@ -140,152 +180,87 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     }
     run.output.stats.samples += static_cast<int64_t>(samples);
   }
-  run.output.stats.cache_bytes = bytes_of_blocks(cache_.blocks);
-  for (;;) {
-    if (callbacks.interrupt != nullptr && callbacks.interrupt->requested()) {
-      run.scheduler.cancel();
-      break;
-    }
-    const StepPlan& plan = run.scheduler.next();
-    if (plan.rows() == 0 && plan.draws.empty()) break;
-    step(run, plan);
-    if (callbacks.on_step) callbacks.on_step(run.output.stats);
-  }
+  run.output.stats.cache_bytes = bytes_of_blocks(shape.blocks + 1);
+  run_steps(run, shape.whole_prompts ? kAhead : 0);
   run.output.stats.seconds = seconds_since(run.start);
   run.experts.finish(run.output.samples);
   return std::move(run.output);
 }
 
-void RolloutEngine::step(Run& run, const StepPlan& plan) {
-  ArenaScope scope(scratch_);
-  for (const BlockCopy& copy : plan.copies) copy_cache_block(ctx_, cache_, copy.from, copy.to);
-  Tensor hidden;
-  if (plan.rows() > 0) hidden = decode(run, plan);
-  const size_t row_bytes =
-      static_cast<size_t>(config_.hidden_size) * size_of(weights_.embed_tokens.dtype);
-  char* kept = static_cast<char*>(kept_.view.data);
-  for (const StepPlan::Keep& keep : plan.keeps) {
-    copy_bytes(ctx_, kept + static_cast<size_t>(keep.keep) * row_bytes, ctx_.device,
-               static_cast<const char*>(hidden.data) + static_cast<size_t>(keep.row) * row_bytes,
-               ctx_.device, row_bytes);
-  }
-  RolloutStats& stats = run.output.stats;
-  ++stats.steps;
-  stats.peak_running = std::max(stats.peak_running, run.scheduler.running());
-  stats.peak_blocks = std::max(stats.peak_blocks, run.manager.used());
-  if (!plan.draws.empty()) {
-    const Tensor logits = logits_of(plan, hidden);
-    draws_.resize(requests_.size());
-    for (size_t i = 0; i < plan.draws.size(); ++i) {
-      const PlannedDraw& planned = plan.draws[i];
-      const RolloutRequest& request = run.requests[planned.request];
-      SampleKey key = request.key;
-      key.sample += static_cast<uint32_t>(planned.sample);
-      const auto& ids =
-          run.output.samples[planned.request][static_cast<size_t>(planned.sample)].ids;
-      requests_[i].uniform = sampling_uniform(key, static_cast<uint32_t>(ids.size()));
-      requests_[i].params = &request.sampling;
-      requests_[i].entropy = request.entropy;
-      requests_[i].kept = request.kept;
+void RolloutEngine::run_steps(Run& run, size_t ahead) {
+  for (;;) {
+    if (run.callbacks.interrupt != nullptr && run.callbacks.interrupt->requested()) {
+      while (!run.flights.empty()) take_step(run);
+      run.scheduler.cancel();
+      return;
     }
-    // On the GPU the logits come to the host: one sampler, the same draws on either device.
-    const OwnedTensor copied = ctx_.device == Device::cpu ? OwnedTensor{} : to_host(ctx_, logits);
-    sampler_.draw(ctx_, draws_, requests_, ctx_.device == Device::cpu ? logits : copied.view);
-  }
-  take_draws(run, plan);
-}
-
-// Hidden states [rows, d] of the plan's tokens, whose cache entries are written.
-Tensor RolloutEngine::decode(Run& run, const StepPlan& plan) {
-  const auto sequences = static_cast<int64_t>(plan.sequences.size());
-  size_t width = 1;
-  for (const BlockList* s : plan.sequences) width = std::max(width, s->blocks.size());
-  std::vector<int32_t> table;  // [S, width]
-  for (const BlockList* s : plan.sequences) {
-    table.insert(table.end(), s->blocks.begin(), s->blocks.end());
-    table.resize(table.size() + width - s->blocks.size(), 0);
-  }
-  const auto column = [&](const char* name, const std::vector<int32_t>& values) {
-    return upload(ctx_, scratch_, name, values);
-  };
-  const DecodeBatch batch{
-      .ids = column("rollout.ids", plan.ids),
-      .positions = column("rollout.positions", plan.positions),
-      .slots = column("rollout.slots", plan.slots),
-      .rows = {.block_table = column("rollout.block_table", table)
-                                  .reshape({sequences, static_cast<int64_t>(width)}),
-               .row_sequence = column("rollout.row_sequence", plan.row_sequence),
-               .context_length = column("rollout.context_length", plan.context_length)},
-      .experts = run.experts.wanted() ? scratch_.tensor("rollout.experts", DType::i32,
-                                                        {run.experts.layers() * plan.rows(),
-                                                         config_.num_experts_per_tok})
-                                      : Tensor{},
-  };
-  const Tensor hidden = decoder_decode(ctx_, scratch_, weights_, config_, batch, cache_);
-  if (run.experts.wanted())
-    run.experts.take(plan, download_ints(ctx_, batch.experts), run.output.samples);
-  return hidden;
-}
-
-// Logits of the hidden states that draws need, one row for all draws of one state; sets the rows
-// of requests_.
-Tensor RolloutEngine::logits_of(const StepPlan& plan, Tensor hidden) {
-  const DType dtype = weights_.embed_tokens.dtype;
-  const size_t row_bytes = static_cast<size_t>(config_.hidden_size) * size_of(dtype);
-  const auto draws = static_cast<int64_t>(plan.draws.size());
-  Tensor states = scratch_.tensor("rollout.states", dtype, {draws, config_.hidden_size});
-  requests_.resize(plan.draws.size());
-  int32_t rows = 0;
-  for (size_t i = 0; i < plan.draws.size(); ++i) {
-    const PlannedDraw& d = plan.draws[i];
-    const bool same =
-        i > 0 && plan.draws[i - 1].row == d.row && (d.row >= 0 || plan.draws[i - 1].keep == d.keep);
-    if (!same) {
-      const Tensor& from = d.row >= 0 ? hidden : kept_.view;
-      const auto at = static_cast<size_t>(d.row >= 0 ? d.row : d.keep);
-      copy_bytes(ctx_, static_cast<char*>(states.data) + static_cast<size_t>(rows) * row_bytes,
-                 ctx_.device, static_cast<const char*>(from.data) + at * row_bytes, ctx_.device,
-                 row_bytes);
-      ++rows;
+    run.plan = &run.scheduler.next();
+    const bool more = run.plan->rows() > 0 || !run.plan->draws.empty();
+    if (!more && run.flights.empty()) return;
+    if (more) {
+      RolloutStats& stats = run.output.stats;
+      stats.peak_running = std::max(stats.peak_running, run.scheduler.running());
+      stats.peak_blocks = std::max(stats.peak_blocks, run.manager.used());
+      run.flights.push_back({run.plan->draws, run.plan->prompt_rows});
+      runner_.start(*run.plan, run.requests);
     }
-    requests_[i].row = rows - 1;
+    const size_t stay = more ? ahead : 0;
+    while (run.flights.size() > stay) take_step(run);
   }
-  Tensor logits = scratch_.tensor("rollout.logits", stat_dtype(dtype), {rows, config_.vocab_size});
-  lm_head_logits(ctx_, logits, states.slice_rows(0, rows), weights_.lm_head);
-  return logits;
 }
 
-void RolloutEngine::take_draws(Run& run, const StepPlan& plan) {
+// Waits for the oldest step and gives its draws to their samples.
+void RolloutEngine::take_step(Run& run) {
+  const Run::Flight flight = std::move(run.flights.front());
+  run.flights.pop_front();
+  const StepResult& step = runner_.fetch();
+  if (!step.experts.empty()) run.experts.take(*run.plan, step.experts, run.output.samples);
   RolloutStats& stats = run.output.stats;
   stats.seconds = seconds_since(run.start);
-  stats.prompt_tokens += plan.prompt_rows;
-  stats.generated_tokens += static_cast<int64_t>(plan.draws.size());
-  for (size_t i = 0; i < plan.draws.size(); ++i) {
-    const PlannedDraw& d = plan.draws[i];
-    const RolloutRequest& request = run.requests[d.request];
-    SampleResult& result = run.output.samples[d.request][static_cast<size_t>(d.sample)];
-    const Draw& draw = draws_[i];
-    if (result.ids.empty()) result.first_token_seconds = stats.seconds;
-    result.ids.push_back(draw.token);
-    result.logprobs.push_back(draw.logprob);
-    if (request.sampling.filtered()) result.sampled_logprobs.push_back(draw.sampled_logprob);
-    if (request.entropy) result.entropies.push_back(draw.entropy);
-    if (request.kept && request.sampling.filtered()) {
-      result.kept.counts.push_back(static_cast<int32_t>(draw.kept.size()));
-      result.kept.ids.insert(result.kept.ids.end(), draw.kept.begin(), draw.kept.end());
-    }
-    const TokenEvent event{.request = d.request, .sample = d.sample, .result = result};
-    const auto& stops = request.stop_ids;
-    bool stop = std::find(stops.begin(), stops.end(), draw.token) != stops.end();
-    if (run.callbacks.on_token && !run.callbacks.on_token(event)) stop = true;
-    const bool full = static_cast<int64_t>(result.ids.size()) >= request.max_new_tokens;
-    run.scheduler.accept(i, draw.token, stop || full);
-    if (!stop && !full) continue;
-    result.finish = stop ? FinishReason::stop : FinishReason::length;
-    result.seconds = stats.seconds;
-    ++stats.finished;
-    if (run.callbacks.on_finish) run.callbacks.on_finish(event);
+  ++stats.steps;
+  stats.prompt_tokens += flight.prompt_rows;
+  for (size_t i = 0; i < flight.draws.size(); ++i) {
+    const PlannedDraw& draw = flight.draws[i];
+    const SampleResult& result = run.output.samples[draw.request][static_cast<size_t>(draw.sample)];
+    // What a sample computed behind its stop is nobody's.
+    if (result.finish == FinishReason::cancelled) take_draw(run, draw, step, i);
   }
+  if (run.callbacks.on_step) run.callbacks.on_step(stats);
+}
+
+void RolloutEngine::take_draw(Run& run, const PlannedDraw& draw, const StepResult& step, size_t i) {
+  RolloutStats& stats = run.output.stats;
+  const RolloutRequest& request = run.requests[draw.request];
+  SampleResult& result = run.output.samples[draw.request][static_cast<size_t>(draw.sample)];
+  const int32_t token = step.tokens[i];
+  if (token < 0) {
+    throw UserError({.what = "the model's logits are not finite",
+                     .hint = "training diverged or the checkpoint is damaged: go back to an "
+                             "earlier checkpoint, or lower the learning rate"});
+  }
+  const double* numbers = step.numbers.data() + i * kNumberColumns;
+  ++stats.generated_tokens;
+  if (result.ids.empty()) result.first_token_seconds = stats.seconds;
+  result.ids.push_back(token);
+  result.logprobs.push_back(numbers[0]);
+  if (request.sampling.filtered()) result.sampled_logprobs.push_back(numbers[1]);
+  if (request.entropy) result.entropies.push_back(numbers[2]);
+  if (request.kept && request.sampling.filtered()) {
+    const std::vector<int32_t>& kept = step.kept[i];
+    result.kept.counts.push_back(static_cast<int32_t>(kept.size()));
+    result.kept.ids.insert(result.kept.ids.end(), kept.begin(), kept.end());
+  }
+  const TokenEvent event{.request = draw.request, .sample = draw.sample, .result = result};
+  const auto& stops = request.stop_ids;
+  bool stop = std::find(stops.begin(), stops.end(), token) != stops.end();
+  if (run.callbacks.on_token && !run.callbacks.on_token(event)) stop = true;
+  const bool full = static_cast<int64_t>(result.ids.size()) >= request.max_new_tokens;
+  if (!stop && !full) return;
+  if (!full) run.scheduler.stop(draw.request, draw.sample);
+  result.finish = stop ? FinishReason::stop : FinishReason::length;
+  result.seconds = stats.seconds;
+  ++stats.finished;
+  if (run.callbacks.on_finish) run.callbacks.on_finish(event);
 }
 
 }  // namespace temper

@@ -10,17 +10,30 @@
 #include "core/interrupt.h"
 #include "model/decoder.h"
 #include "rollout/request.h"
-#include "rollout/sampler.h"
 #include "rollout/scheduler.h"
+#include "rollout/step_runner.h"
 
 namespace temper {
 
+// How steps follow each other.
+enum class Stepping : uint8_t {
+  automatic,  // ahead on a GPU, plain on the CPU
+  // Each step is over before the next is planned; prompts run through the cache row by row.
+  plain,
+  // Steps are queued before the draws of those before are known, prompts run whole and packed. What
+  // a sample computes behind its stop is thrown away. Runs that ask for experts or for what the
+  // filters kept are plain in any case.
+  ahead,
+};
+
 struct EngineLimits {
-  int64_t max_samples = 64;  // samples that are decoded in one step
-  int64_t max_rows = 256;    // tokens of a step, prompts included; raised to max_samples if below
-  int64_t block_size = 16;   // tokens of a cache block
-  int64_t max_length = 0;    // prompt + completion; 0: the model's max_position_embeddings
+  int64_t max_samples = 64;     // samples that are decoded in one step
+  int64_t max_rows = 256;       // plain: tokens of a step, prompts included; at least max_samples
+  int64_t prompt_rows = 16384;  // ahead: tokens of prompts that are computed together
+  int64_t block_size = 16;      // tokens of a cache block
+  int64_t max_length = 0;       // prompt + completion; 0: the model's max_position_embeddings
   int64_t cache_bytes = int64_t{4} << 30;  // the cache grows to what a run can use, up to this
+  Stepping stepping = Stepping::automatic;
 };
 
 // A token was drawn; it is the last of `result.ids`.
@@ -30,7 +43,8 @@ struct TokenEvent {
   const SampleResult& result;
 };
 
-// All are called between steps on the thread that called run(); each may be empty.
+// All are called on the thread that called run(), token by token in the order of the steps, which
+// may be a few steps behind what the device computes; each may be empty.
 struct RolloutCallbacks {
   std::function<bool(const TokenEvent&)> on_token = {};  // false: the sample ends here (stop)
   std::function<void(const TokenEvent&)> on_finish = {};
@@ -51,8 +65,10 @@ class RolloutEngine {
                 const EngineLimits& limits = {});
 
   // Samples all requests. A completion depends on the weights, its prompt, its parameters and its
-  // key alone, bit for bit: not on the other requests, how many run together or the number of
-  // threads. (block_size is part of the arithmetic: attention sums block by block.)
+  // key alone: not on the other requests, how many run together or the number of threads; bit for
+  // bit on the CPU, on the GPU up to the rounding of products, whose order of summation cuBLASLt
+  // chooses by the number of rows. (block_size is part of the arithmetic: attention sums block by
+  // block.)
   // Throws UserError for an empty prompt, an id outside the vocabulary, bad sampling parameters,
   // or a request that max_length or the cache cannot hold (naming it by its place).
   RolloutOutput run(std::span<const RolloutRequest> requests,
@@ -67,21 +83,16 @@ class RolloutEngine {
 
   void check(const RolloutRequest& request, size_t index) const;
   int64_t blocks_wanted(std::span<const RolloutRequest> requests) const;
-  void step(Run& run, const StepPlan& plan);
-  Tensor decode(Run& run, const StepPlan& plan);
-  Tensor logits_of(const StepPlan& plan, Tensor hidden);
-  void take_draws(Run& run, const StepPlan& plan);
+  RunShape shape_of(std::span<const RolloutRequest> requests) const;
+  void run_steps(Run& run, size_t ahead);
+  void take_step(Run& run);
+  void take_draw(Run& run, const PlannedDraw& draw, const StepResult& step, size_t i);
 
   Context& ctx_;
   const ModelWeights& weights_;
   const ModelConfig& config_;
   EngineLimits limits_;
-  KvCache cache_;
-  OwnedTensor kept_;  // [max_samples, d]  the last hidden states of prompts
-  Arena scratch_;
-  Sampler sampler_;
-  std::vector<DrawRequest> requests_;  // of the step
-  std::vector<Draw> draws_;
+  StepRunner runner_;
 };
 
 }  // namespace temper

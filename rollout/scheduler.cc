@@ -22,10 +22,11 @@ int64_t longest(const RolloutRequest& request) {
 Scheduler::Scheduler(std::span<const RolloutRequest> requests, const SchedulerLimits& limits,
                      BlockManager& manager)
     : requests_(requests), limits_(limits), manager_(manager) {
-  require(limits.max_samples > 0 && limits.max_rows >= limits.max_samples,
+  require(limits.max_samples > 0 &&
+              (limits.whole_prompts ? limits.max_rows > 0 : limits.max_rows >= limits.max_samples),
           "a step has room for every running sample");
-  const auto rows = static_cast<size_t>(limits.max_rows);
   const auto samples = static_cast<size_t>(limits.max_samples);
+  const size_t rows = static_cast<size_t>(limits.max_rows) + (limits.whole_prompts ? samples : 0);
   for (auto* column :
        {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence, &plan_.context_length}) {
     column->reserve(rows);
@@ -36,7 +37,6 @@ Scheduler::Scheduler(std::span<const RolloutRequest> requests, const SchedulerLi
   plan_.keeps.reserve(samples);
   plan_.draws.reserve(samples);
   running_.reserve(samples);
-  drawn_.reserve(samples);
   for (int64_t k = limits.max_samples; k-- > 0;) free_keeps_.push_back(static_cast<int32_t>(k));
 }
 
@@ -62,10 +62,9 @@ const StepPlan& Scheduler::next() {
   plan_.keeps.clear();
   plan_.draws.clear();
   plan_.prompt_rows = 0;
-  drawn_.clear();
   plan_decode();
   for (Group& group : groups_) {
-    if (group.ready) start_samples(group, -1);
+    if (group.ready) start_samples(group);
   }
   start_groups();
   plan_prompts();
@@ -75,15 +74,21 @@ const StepPlan& Scheduler::next() {
 
 // One row a running sample: the token it drew last.
 void Scheduler::plan_decode() {
-  for (size_t i = 0; i < running_.size(); ++i) {
-    Running& sample = running_[i];
-    plan_.draws.push_back({.request = sample.request,
-                           .sample = sample.sample,
-                           .row = static_cast<int32_t>(plan_.rows())});
-    drawn_.push_back(i);
+  for (Running& sample : running_) {
+    const int32_t last = sample.draw;
+    plan_draw(sample, static_cast<int32_t>(plan_.rows()), 0);
     plan_.sequences.push_back(&sample.blocks);
-    add_row(sample.blocks, sample.token, {sample.request, sample.sample});
+    add_row(sample.blocks, -1 - last, {sample.request, sample.sample});
   }
+}
+
+void Scheduler::plan_draw(Running& sample, int32_t row, int32_t keep) {
+  plan_.draws.push_back({.request = sample.request,
+                         .sample = sample.sample,
+                         .position = sample.drawn++,
+                         .row = row,
+                         .keep = keep});
+  sample.draw = static_cast<int32_t>(plan_.draws.size()) - 1;
 }
 
 void Scheduler::add_row(BlockList& blocks, int32_t token, RowOwner owner) {
@@ -97,7 +102,7 @@ void Scheduler::add_row(BlockList& blocks, int32_t token, RowOwner owner) {
 
 // Starts as many samples of the group as there are places and blocks; each draws its first token
 // from the prompt's last hidden state. No row runs for them in this step.
-void Scheduler::start_samples(Group& group, int32_t row) {
+void Scheduler::start_samples(Group& group) {
   const RolloutRequest& request = requests_[group.request];
   const int64_t blocks = sample_cost(request);
   while (group.started < request.samples && running() + prompts_ < limits_.max_samples) {
@@ -109,9 +114,7 @@ void Scheduler::start_samples(Group& group, int32_t row) {
     }
     sample.blocks.blocks.reserve(static_cast<size_t>(manager_.blocks_for(longest(request))));
     manager_.fork(group.blocks, sample.blocks);
-    plan_.draws.push_back(
-        {.request = group.request, .sample = group.started, .row = row, .keep = group.keep});
-    drawn_.push_back(running_.size());
+    plan_draw(sample, -1, group.keep);
     running_.push_back(std::move(sample));
     ++group.started;
   }
@@ -138,13 +141,16 @@ void Scheduler::start_groups() {
   }
 }
 
-// Fills the rows that decoding left with prompts, the oldest first.
+// Fills the rows that decoding left, or the prompts' own, with prompts, the oldest first.
 void Scheduler::plan_prompts() {
   for (Group& group : groups_) {
     if (group.ready) continue;
     const std::vector<int32_t>& prompt = requests_[group.request].prompt;
     const int64_t left = static_cast<int64_t>(prompt.size()) - group.blocks.length;
-    const int64_t rows = std::min(left, limits_.max_rows - plan_.rows());
+    const int64_t room =
+        limits_.max_rows - (limits_.whole_prompts ? plan_.prompt_rows : plan_.rows());
+    const bool whole = limits_.whole_prompts && (left <= room || plan_.prompt_rows == 0);
+    const int64_t rows = whole ? left : limits_.whole_prompts ? 0 : std::min(left, room);
     if (rows <= 0) return;
     plan_.sequences.push_back(&group.blocks);
     plan_.prompt_rows += rows;
@@ -154,23 +160,22 @@ void Scheduler::plan_prompts() {
     if (rows < left) return;
     group.ready = true;
     --prompts_;
-    const auto last = static_cast<int32_t>(plan_.rows()) - 1;
-    plan_.keeps.push_back({last, group.keep});
-    start_samples(group, last);
+    plan_.keeps.push_back({static_cast<int32_t>(plan_.rows()) - 1, group.keep});
+    start_samples(group);
   }
 }
 
-void Scheduler::accept(size_t index, int32_t token, bool finished) {
-  Running& sample = running_[drawn_[index]];
-  sample.token = token;
-  sample.finished = finished;
+void Scheduler::stop(size_t request, int64_t sample) {
+  for (Running& running : running_)
+    running.stopped |= running.request == request && running.sample == sample;
 }
 
 // What the last step ended: samples, and prompts whose samples have all started.
 void Scheduler::drop_finished() {
   std::erase_if(running_, [&](Running& sample) {
-    if (sample.finished) manager_.release(sample.blocks);
-    return sample.finished;
+    const bool ends = sample.stopped || sample.drawn >= requests_[sample.request].max_new_tokens;
+    if (ends) manager_.release(sample.blocks);
+    return ends;
   });
   std::erase_if(groups_, [&](Group& group) {
     if (!group.ready || group.started < requests_[group.request].samples) return false;

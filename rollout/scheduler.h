@@ -15,6 +15,9 @@ namespace temper {
 struct SchedulerLimits {
   int64_t max_samples = 64;  // samples that are decoded in one step
   int64_t max_rows = 256;    // tokens of a step: one a running sample, the rest prompts' chunks
+  // Prompts are computed in one piece each, in steps of at most max_rows tokens of prompts (or one
+  // prompt that is longer), besides what is decoded.
+  bool whole_prompts = false;
 };
 
 // A token to draw after the step: from the hidden state of row `row`, or, with row == -1, from the
@@ -22,6 +25,7 @@ struct SchedulerLimits {
 struct PlannedDraw {
   size_t request = 0;
   int64_t sample = 0;
+  int64_t position = 0;  // of the token in the completion
   int32_t row = 0;
   int32_t keep = 0;
 };
@@ -32,7 +36,9 @@ struct RowOwner {
   int64_t sample = -1;
 };
 
-// One step. Row n is token ids[n] of sequence sequences[row_sequence[n]].
+// One step. Row n is token ids[n] of sequence sequences[row_sequence[n]]; ids[n] < 0 is the token
+// that draw -1 - ids[n] of the step before gave. Decoded rows come first, draw i being row i's, and
+// rows of prompts behind them.
 struct StepPlan {
   std::vector<int32_t> ids, positions, slots, row_sequence, context_length;
   std::vector<const BlockList*> sequences;
@@ -46,11 +52,13 @@ struct StepPlan {
 
   int64_t prompt_rows = 0;  // of the rows, those of prompts
   int64_t rows() const { return static_cast<int64_t>(ids.size()); }
+  int64_t decoded() const { return rows() - prompt_rows; }
 };
 
 // A prompt is computed once, in chunks that ride along with decode steps; its samples then share
 // its blocks, starting at once or as others leave. A sample starts only when its worst case is
-// reserved, so that none ever has to be thrown out; prompts and samples start in order.
+// reserved, so that none ever has to be thrown out; prompts and samples start in order. It plans
+// without knowing what was drawn: a sample that the caller has not stopped goes on to its limit.
 class Scheduler {
  public:
   // Every request must fit: cost(request) <= manager.blocks(). Both must outlive the scheduler.
@@ -59,8 +67,9 @@ class Scheduler {
 
   // The next step; valid until the next call of next(). Without rows and draws: all is done.
   const StepPlan& next();
-  // Answers draw `index` of the plan. A sample that is finished leaves the batch.
-  void accept(size_t index, int32_t token, bool finished);
+  // The sample ends before its limit: it leaves the batch with the next plan. Nothing if it is not
+  // in the batch any more.
+  void stop(size_t request, int64_t sample);
   // Gives up everything that is not finished.
   void cancel();
 
@@ -81,12 +90,14 @@ class Scheduler {
     size_t request = 0;
     int64_t sample = 0;
     BlockList blocks = {};
-    int32_t token = 0;  // drawn, not yet computed
-    bool finished = false;
+    int64_t drawn = 0;  // tokens
+    int32_t draw = 0;   // that of the last plan
+    bool stopped = false;
   };
 
   void plan_decode();
-  void start_samples(Group& group, int32_t row);
+  void start_samples(Group& group);
+  void plan_draw(Running& sample, int32_t row, int32_t keep);
   void start_groups();
   void plan_prompts();
   void drop_finished();
@@ -101,7 +112,6 @@ class Scheduler {
   std::deque<Group> groups_;
   int64_t prompts_ = 0;  // groups that are not ready: each holds one sample's place
   std::vector<Running> running_;
-  std::vector<size_t> drawn_;  // draw -> index into running_
   std::vector<int32_t> free_keeps_;
   StepPlan plan_;
 };

@@ -62,6 +62,16 @@ void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, T
                   draw.reshape({tokens, heads * d}), x, weight);
 }
 
+// One cache entry is all k heads, then all v heads.
+void write_entries(Context& ctx, Tensor cache, Tensor slots, const GqaSaved& s) {
+  ArenaScope scope(ctx.scratch);
+  const int64_t rows = s.k.dim(0), width = s.k.dim(1) * s.k.dim(2);
+  Tensor entry = ctx.scratch.tensor("gqa.entry", s.k.dtype, {rows, 2 * width});
+  copy(ctx, entry.slice_cols(0, width), s.k.reshape({rows, width}));
+  copy(ctx, entry.slice_cols(width, width), s.v.reshape({rows, width}));
+  cache_write(ctx, cache, entry, slots);
+}
+
 }  // namespace
 
 void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved, Tensor x,
@@ -75,6 +85,10 @@ void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved
   GqaSaved s;
   s.x = x;
   project_qkv(ctx, env.config, arena, s, w, env.cos, env.sin);
+  if (!env.cache.empty()) {
+    require(saved == nullptr, "the cache is filled by passes that keep nothing for backward");
+    write_entries(ctx, env.cache, env.slots, s);
+  }
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});               // [T, H, D]
   s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
@@ -119,15 +133,11 @@ void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = x.rows(), heads = env.config.num_attention_heads;
-  const int64_t kv_heads = env.config.num_key_value_heads, d = env.config.head_dim;
+  const int64_t d = env.config.head_dim;
   GqaSaved s;
   s.x = x;
   project_qkv(ctx, env.config, ctx.scratch, s, w, env.cos, env.sin);
-  // One cache entry is all k heads, then all v heads.
-  Tensor entry = ctx.scratch.tensor("gqa.entry", x.dtype, {rows, 2 * kv_heads * d});
-  copy(ctx, entry.slice_cols(0, kv_heads * d), s.k.reshape({rows, kv_heads * d}));
-  copy(ctx, entry.slice_cols(kv_heads * d, kv_heads * d), s.v.reshape({rows, kv_heads * d}));
-  cache_write(ctx, env.cache, entry, env.slots);
+  write_entries(ctx, env.cache, env.slots, s);
   Tensor o = ctx.scratch.tensor("gqa.o", x.dtype, {rows, heads, d});  // [N, H, D]
   gqa_decode_attention(ctx, o, s.q, env.cache, env.rows, env.config.softmax_scale());
   linear_add_forward(ctx, y, residual, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);

@@ -1,6 +1,7 @@
 #include "model/layers/kv_cache.h"
 
 #include "core/device.h"
+#include "model/ops/copy_blocks.h"
 
 namespace temper {
 
@@ -18,14 +19,12 @@ KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t blo
   return cache;
 }
 
-void copy_cache_block(Context& ctx, KvCache& cache, int32_t from, int32_t to) {
-  for (Tensor& layer : cache.layers) {
-    const size_t bytes =
-        static_cast<size_t>(cache.block_size * layer.cols()) * size_of(layer.dtype);
-    char* base = static_cast<char*>(layer.data);
-    copy_bytes(ctx, base + static_cast<size_t>(to) * bytes, layer.device,
-               base + static_cast<size_t>(from) * bytes, layer.device, bytes);
-  }
+void copy_cache_blocks(Context& ctx, KvCache& cache, Tensor pairs) {
+  const int64_t layers = static_cast<int64_t>(cache.layers.size());
+  copy_blocks(ctx,
+              cache.storage.view.reshape(
+                  {layers, cache.blocks, cache.block_size * cache.storage.view.cols()}),
+              pairs);
 }
 
 }  // namespace temper

@@ -21,7 +21,8 @@ struct KvCache {
 KvCache allocate_kv_cache(const ModelConfig& config, int64_t blocks, int64_t block_size,
                           DType dtype, Device device = Device::cpu);
 
-// Copies block `from` to block `to` in every layer (a shared block that one sample writes on).
-void copy_cache_block(Context& ctx, KvCache& cache, int32_t from, int32_t to);
+// Copies blocks in every layer (shared blocks that one sample writes on).
+// Shapes: pairs [P, 2] i32: from, to.
+void copy_cache_blocks(Context& ctx, KvCache& cache, Tensor pairs);
 
 }  // namespace temper

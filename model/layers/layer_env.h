@@ -28,6 +28,9 @@ struct LayerEnv {
   Routing routing = {};  // of the layer
   // The gradients of the layers' weights are fresh: a step's first micro-batch writes them.
   bool fresh_weights = false;
+  // Where not empty, the layer's entries of the paged cache are written too, each token's in its
+  // slot (kv_cache.h); only without saving.
+  Tensor cache = {}, slots = {};  // [blocks, block_size, cache_width], [T] i32
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
   Grad grad(const Tensor& dw) const { return {dw, fresh_weights}; }

@@ -76,6 +76,13 @@ void mla_forward(const LayerEnv& env, Tensor y, Tensor residual, MlaSaved* saved
   linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
   mla_heads_forward(ctx, {s.q, s.k, s.kv.slice_cols(0, n.nope), s.kv_a.slice_cols(n.latent, n.rope),
                           env.cos, env.sin});
+  if (!env.cache.empty()) {
+    require(saved == nullptr, "the cache is filled by passes that keep nothing for backward");
+    const Tensor heads = s.k.reshape({tokens, n.heads * n.qk});
+    copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);
+    copy(ctx, s.kv_a.slice_cols(n.latent, n.rope), heads.slice_cols(n.nope, n.rope));
+    cache_write(ctx, env.cache, s.kv_a, env.slots);
+  }
 
   s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});             // [T, H, v]
   s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]

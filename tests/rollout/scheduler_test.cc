@@ -1,5 +1,7 @@
 #include "rollout/scheduler.h"
 
+#include <algorithm>
+#include <deque>
 #include <map>
 
 #include "core/random.h"
@@ -14,6 +16,7 @@ namespace {
 struct ToyModel {
   std::vector<int32_t> cache;
   std::vector<uint64_t> kept;
+  std::vector<int32_t> drawn;  // tokens of the last step
   int64_t block_size;
 
   ToyModel(const BlockManager& manager, const SchedulerLimits& limits)
@@ -31,7 +34,10 @@ struct ToyModel {
         at(c.to * block_size + o) = at(c.from * block_size + o);
     }
     const auto rows = static_cast<size_t>(plan.rows());
-    for (size_t n = 0; n < rows; ++n) at(plan.slots[n]) = plan.ids[n];
+    for (size_t n = 0; n < rows; ++n) {
+      const int32_t id = plan.ids[n];
+      at(plan.slots[n]) = id < 0 ? drawn.at(static_cast<size_t>(-1 - id)) : id;
+    }
     std::vector<uint64_t> hidden(rows);
     for (size_t n = 0; n < rows; ++n) {
       REQUIRE(plan.context_length[n] == plan.positions[n] + 1);
@@ -63,33 +69,48 @@ struct Outcome {
   int64_t steps = 0, peak_running = 0, prompt_rows = 0;
 };
 
-// Token 0 stops a sample. Checks every state against the tokens it must stand for.
+// Token 0 stops a sample; the scheduler is told `late` steps behind. Checks every state against the
+// tokens it must stand for.
 Outcome run_all(const std::vector<RolloutRequest>& requests, const SchedulerLimits& limits,
-                int64_t blocks, int64_t block_size) {
+                int64_t blocks, int64_t block_size, size_t late = 0) {
   BlockManager manager(blocks, block_size);
   ToyModel model(manager, limits);
   Scheduler scheduler(requests, limits, manager);
   Outcome outcome;
+  std::deque<std::vector<PlannedDraw>> untold;  // draws of 0
   for (;; ++outcome.steps) {
+    while (untold.size() > late) {
+      for (const PlannedDraw& d : untold.front()) scheduler.stop(d.request, d.sample);
+      untold.pop_front();
+    }
     const StepPlan& plan = scheduler.next();
     if (plan.rows() == 0 && plan.draws.empty()) break;
-    REQUIRE(plan.rows() <= limits.max_rows);
+    REQUIRE((limits.whole_prompts ? plan.decoded() : plan.rows()) <= limits.max_rows);
     REQUIRE(scheduler.running() <= limits.max_samples);
     outcome.peak_running = std::max(outcome.peak_running, scheduler.running());
     outcome.prompt_rows += plan.prompt_rows;
     const std::vector<uint64_t> hidden = model.run(plan);
+    model.drawn.clear();
+    untold.emplace_back();
     for (size_t i = 0; i < plan.draws.size(); ++i) {
       const PlannedDraw& d = plan.draws[i];
+      REQUIRE((d.row < 0 || d.row == static_cast<int32_t>(i)));
       const uint64_t state =
           d.row >= 0 ? hidden[static_cast<size_t>(d.row)] : model.kept[static_cast<size_t>(d.keep)];
       std::vector<int32_t>& ids = outcome.completions[{d.request, d.sample}];
+      REQUIRE(d.position == static_cast<int64_t>(ids.size()));
       std::vector<int32_t> all = requests[d.request].prompt;
       all.insert(all.end(), ids.begin(), ids.end());
       REQUIRE(state == hash_of(all));
       ids.push_back(toy_token(state, d.sample));
-      const bool full = static_cast<int64_t>(ids.size()) == requests[d.request].max_new_tokens;
-      scheduler.accept(i, ids.back(), full || ids.back() == 0);
+      model.drawn.push_back(ids.back());
+      if (ids.back() == 0) untold.back().push_back(d);
     }
+  }
+  for (auto& [key, ids] : outcome.completions) {  // what lies behind a stop was drawn for nothing
+    const auto stop = std::find(ids.begin(), ids.end(), 0);
+    REQUIRE(ids.end() - stop <= static_cast<int64_t>(late) + 1);
+    if (stop != ids.end()) ids.erase(stop + 1, ids.end());
   }
   CHECK(manager.used() == 0);
   CHECK(manager.available() == blocks);
@@ -123,6 +144,9 @@ TEST_CASE("every sample sees its own tokens and the same ones under any limits")
         const int64_t enough = 60 / block_size + 1;  // for one sample of 20 + 25 tokens
         for (const int64_t blocks : {enough, 3 * enough, 40 * enough}) {
           CHECK(run_all(requests, limits, blocks, block_size).completions == want.completions);
+          SchedulerLimits whole = limits;
+          whole.whole_prompts = true;
+          CHECK(run_all(requests, whole, blocks, block_size, 2).completions == want.completions);
         }
       }
     }
@@ -162,10 +186,7 @@ TEST_CASE("cancelling gives every block back") {
   const std::vector<RolloutRequest> requests = random_requests(random, 5);
   BlockManager manager(64, 4);
   Scheduler scheduler(requests, {.max_samples = 4, .max_rows = 8}, manager);
-  for (int step = 0; step < 4; ++step) {
-    const StepPlan& plan = scheduler.next();
-    for (size_t i = 0; i < plan.draws.size(); ++i) scheduler.accept(i, 1, false);
-  }
+  for (int step = 0; step < 4; ++step) scheduler.next();
   CHECK(manager.used() > 0);
   scheduler.cancel();
   CHECK(manager.available() == 64);

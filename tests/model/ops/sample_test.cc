@@ -1,4 +1,4 @@
-#include "rollout/sampler.h"
+#include "model/ops/sample.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,15 +20,40 @@ std::vector<double> random_logits(int64_t size, uint64_t seed, double scale) {
   return logits;
 }
 
+struct Draw {
+  int32_t token;
+  double logprob, sampled_logprob, entropy;
+  std::vector<int32_t> kept;
+};
+
+// Draws from the rows of f64 logits; one rule and number a draw.
+std::vector<Draw> draw_all(Context& ctx, Tensor logits, std::vector<int32_t> rows,
+                           std::vector<double> uniforms, const std::vector<SamplingParams>& params,
+                           bool entropy = false) {
+  const auto count = static_cast<int64_t>(rows.size());
+  std::vector<double> rules, numbers(rows.size() * kNumberColumns, std::nan(""));
+  for (const SamplingParams& p : params)
+    rules.insert(rules.end(), {p.temperature, static_cast<double>(p.top_k), p.top_p, p.min_p});
+  std::vector<int32_t> tokens(rows.size(), -7);
+  std::vector<std::vector<int32_t>> kept;
+  const SampleOutputs out{make_tensor(tokens.data(), DType::i32, {count}),
+                          make_tensor(numbers.data(), DType::f64, {count, kNumberColumns}), &kept};
+  sample(ctx, out, logits,
+         {make_tensor(rows.data(), DType::i32, {count}),
+          make_tensor(uniforms.data(), DType::f64, {count}),
+          make_tensor(rules.data(), DType::f64, {count, kRuleColumns}), entropy});
+  std::vector<Draw> draws;
+  for (size_t i = 0; i < rows.size(); ++i)
+    draws.push_back({tokens[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2], kept[i]});
+  return draws;
+}
+
 Draw draw_one(std::vector<double>& logits, const SamplingParams& params, double uniform,
               bool entropy = false) {
   static Context ctx(2);
-  Sampler sampler;
-  Draw draw;
-  const DrawRequest request{.row = 0, .uniform = uniform, .params = &params, .entropy = entropy};
   const auto size = static_cast<int64_t>(logits.size());
-  sampler.draw(ctx, {&draw, 1}, {&request, 1}, make_tensor(logits.data(), DType::f64, {1, size}));
-  return draw;
+  return draw_all(ctx, make_tensor(logits.data(), DType::f64, {1, size}), {0}, {uniform}, {params},
+                  entropy)[0];
 }
 
 // The filtered distribution the slow way: sort everything, then cut in the documented order.
@@ -129,22 +154,22 @@ TEST_CASE("a row's draws do not depend on the rows and threads beside it") {
   std::vector<double> logits = random_logits(rows * size, 11, 2.0);
   const Tensor all = make_tensor(logits.data(), DType::f64, {rows, size});
   const SamplingParams plain{}, filtered{.temperature = 0.9, .top_p = 0.8};
-  std::vector<DrawRequest> requests;
+  std::vector<int32_t> row;
+  std::vector<double> uniform;
+  std::vector<SamplingParams> params;
+  Random random(4, RandomStream::data);
   for (int32_t r = 0; r < rows; ++r) {
-    for (uint32_t s = 0; s < 3; ++s) {
-      const SampleKey key{.seed = 1, .step = 2, .prompt = static_cast<uint32_t>(r), .sample = s};
-      const SamplingParams* params = r % 2 == 0 ? &plain : &filtered;
-      requests.push_back({.row = r, .uniform = sampling_uniform(key, 4), .params = params});
+    for (int s = 0; s < 3; ++s) {
+      row.push_back(r);
+      uniform.push_back(random.uniform());
+      params.push_back(r % 2 == 0 ? plain : filtered);
     }
   }
   Context one(1), three(3);
-  Sampler a, b;
-  std::vector<Draw> together(requests.size()), threaded(requests.size());
-  a.draw(one, together, requests, all);
-  b.draw(three, threaded, requests, all);
-  for (size_t i = 0; i < requests.size(); ++i) {
-    Draw alone;
-    a.draw(one, {&alone, 1}, {&requests[i], 1}, all);
+  const std::vector<Draw> together = draw_all(one, all, row, uniform, params);
+  const std::vector<Draw> threaded = draw_all(three, all, row, uniform, params);
+  for (size_t i = 0; i < row.size(); ++i) {
+    const Draw alone = draw_all(one, all, {row[i]}, {uniform[i]}, {params[i]})[0];
     CHECK(alone.token == together[i].token);
     CHECK(alone.logprob == together[i].logprob);
     CHECK(threaded[i].token == together[i].token);
@@ -152,14 +177,24 @@ TEST_CASE("a row's draws do not depend on the rows and threads beside it") {
   }
 }
 
+TEST_CASE("the kept ids are those that have a share of the filtered distribution") {
+  std::vector<double> logits = random_logits(300, 8, 2.0);
+  const SamplingParams params{.temperature = 0.8, .top_k = 50, .top_p = 0.7, .min_p = 0.01};
+  const std::vector<double> q = reference_probabilities(logits, params);
+  std::vector<int32_t> want;
+  for (size_t v = 0; v < q.size(); ++v)
+    if (q[v] > 0.0) want.push_back(static_cast<int32_t>(v));
+  CHECK(draw_one(logits, params, 0.3).kept == want);
+  CHECK(draw_one(logits, {}, 0.3).kept.empty());
+}
+
 TEST_CASE("draws are distributed as the softmax says") {
   std::vector<double> logits{0.0, 1.0, -1.0, 0.5};
   std::vector<int> count(4, 0);
   const int draws = 20000;
-  for (int i = 0; i < draws; ++i) {
-    const SampleKey key{.seed = 42, .sample = static_cast<uint32_t>(i)};
-    ++count[static_cast<size_t>(draw_one(logits, {}, sampling_uniform(key, 0)).token)];
-  }
+  Random random(42, RandomStream::data);
+  for (int i = 0; i < draws; ++i)
+    ++count[static_cast<size_t>(draw_one(logits, {}, random.uniform()).token)];
   const std::vector<double> p = reference_probabilities(logits, {});
   for (size_t v = 0; v < 4; ++v) {
     const double sigma = std::sqrt(p[v] * (1 - p[v]) * draws);
@@ -167,24 +202,17 @@ TEST_CASE("draws are distributed as the softmax says") {
   }
 }
 
-TEST_CASE("the sampling number hangs on every part of its key") {
-  const SampleKey base{.seed = 5, .step = 1, .prompt = 2, .sample = 3};
-  const double u = sampling_uniform(base, 7);
-  CHECK(u == sampling_uniform(base, 7));
-  SampleKey seed = base, step = base, prompt = base, sample = base;
-  seed.seed += uint64_t{1} << 40;
-  ++step.step;
-  ++prompt.prompt;
-  ++sample.sample;
-  for (const SampleKey& key : {seed, step, prompt, sample}) CHECK(sampling_uniform(key, 7) != u);
-  CHECK(sampling_uniform(base, 8) != u);
+TEST_CASE("rows that are not finite draw no token") {
+  std::vector<double> broken{0.0, std::nan(""), 1.0}, infinite{0.0, INFINITY, 1.0};
+  CHECK(draw_one(broken, {}, 0.5).token == -1);
+  CHECK(draw_one(infinite, {.top_p = 0.5}, 0.5).token == -1);
+  CHECK(draw_one(broken, {.temperature = 0.0}, 0.5).token == -1);
 }
 
-TEST_CASE("bad parameters and broken logits are refused") {
-  CHECK_THROWS_AS(check_sampling({.temperature = -1.0}, "--temperature"), UserError);
-  CHECK_THROWS_AS(check_sampling({.top_p = 0.0}, "--top-p"), UserError);
-  CHECK_THROWS_AS(check_sampling({.min_p = 1.5}, "--min-p"), UserError);
-  CHECK_NOTHROW(check_sampling({}, ""));
-  std::vector<double> logits{0.0, std::nan(""), 1.0};
-  CHECK_THROWS_AS(draw_one(logits, {}, 0.5), UserError);
+TEST_CASE("ids below 0 follow the tokens drawn") {
+  Context ctx(1);
+  std::vector<int32_t> ids{4, -1, -3, 0, -2}, tokens{7, -1, 9};
+  follow_draws(ctx, make_tensor(ids.data(), DType::i32, {5}),
+               make_tensor(tokens.data(), DType::i32, {3}));
+  CHECK(ids == std::vector<int32_t>{4, 7, 9, 0, 0});
 }

@@ -1,16 +1,22 @@
-#include "rollout/sampler.h"
+#include "model/ops/cpu/sample.h"
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
-#include "core/error.h"
-
-namespace temper {
+namespace temper::cpu {
 
 namespace {
 
-using Candidate = Sampler::Candidate;
-using Scratch = Sampler::Scratch;
+struct Candidate {
+  double weight;
+  int32_t token;
+};
+// Working memory of one thread.
+struct Scratch {
+  std::vector<double> block_sums;
+  std::vector<Candidate> candidates;
+};
 
 // Sums are kept a block, so that finding the token of a number looks into one block only.
 constexpr int64_t kBlock = 256;
@@ -54,10 +60,6 @@ void sum_weights(Row<T>& row, Scratch& scratch, bool entropy) {
     scratch.block_sums.push_back(sum);
     row.sum += sum;
   }
-  if (std::isfinite(row.sum)) return;
-  throw UserError({.what = "the model's logits are not finite",
-                   .hint = "training diverged or the checkpoint is damaged: go back to an earlier "
-                           "checkpoint, or lower the learning rate"});
 }
 
 // The token v with sum of weights before v <= uniform * sum < that sum + weight(v).
@@ -144,71 +146,100 @@ void gather_kept(const Row<T>& row, const SamplingParams& params, Scratch& scrat
             [](const Candidate& a, const Candidate& b) { return a.token < b.token; });
 }
 
+// One draw's place in the outputs.
+struct Draw {
+  int32_t& token;
+  double& logprob;
+  double& sampled_logprob;
+  double& entropy;
+};
+Draw place_of(const SampleOutputs& out, int64_t i) {
+  double* numbers = out.numbers.row<double>(i);
+  return {out.token.get<int32_t>()[i], numbers[0], numbers[1], numbers[2]};
+}
+
 template <class T>
-Draw draw_one(const Row<T>& row, const Scratch& scratch, const DrawRequest& request) {
-  const SamplingParams& params = *request.params;
-  Draw draw;
+void draw_one(Draw draw, const Row<T>& row, const SamplingParams& params, const Scratch& scratch,
+              double uniform) {
+  draw.sampled_logprob = 0.0;
   if (params.temperature <= 0.0) {
     draw.token = row.argmax;
     draw.logprob = row.logprob(draw.token);
   } else if (!params.filtered()) {
-    draw.token = draw_unfiltered(row, scratch, request.uniform);
+    draw.token = draw_unfiltered(row, scratch, uniform);
     draw.logprob = draw.sampled_logprob = row.logprob(draw.token);
   } else {
     const std::vector<Candidate>& kept = scratch.candidates;
     const double sum = sum_of(kept);
-    double left = request.uniform * sum;
+    double left = uniform * sum;
     size_t at = 0;
     while (at + 1 < kept.size() && left >= kept[at].weight) left -= kept[at++].weight;
     draw.token = kept[at].token;
     draw.logprob = row.logprob(draw.token);
     draw.sampled_logprob = std::log(kept[at].weight) - std::log(sum);
   }
-  if (request.entropy) draw.entropy = row.entropy();
-  if (request.kept && params.filtered() && params.temperature > 0.0)
-    for (const Candidate& c : scratch.candidates) draw.kept.push_back(c.token);
-  return draw;
 }
 
+SamplingParams rule_of(const SampleDraws& draws, int64_t i) {
+  const double* rule = draws.rules.row<double>(i);
+  return {rule[0], static_cast<int64_t>(rule[1]), rule[2], rule[3]};
+}
+
+// Draws [begin, end), which share row and rule.
 template <class T>
-void draw_row(std::span<Draw> draws, std::span<const DrawRequest> requests, Tensor logits,
-              Scratch& scratch) {
-  const SamplingParams& params = *requests[0].params;
-  Row<T> row{.logits = logits.row<T>(requests[0].row),
+void draw_row(const SampleOutputs& out, const Tensor& logits, const SampleDraws& draws,
+              int64_t begin, int64_t end, Scratch& scratch) {
+  const SamplingParams params = rule_of(draws, begin);
+  Row<T> row{.logits = logits.row<T>(draws.row.get<int32_t>()[begin]),
              .size = logits.cols(),
              .temperature = params.recorded_temperature()};
   find_max(row);
-  sum_weights(row, scratch, requests[0].entropy);
-  if (params.filtered() && params.temperature > 0.0) gather_kept(row, params, scratch);
-  for (size_t i = 0; i < requests.size(); ++i) draws[i] = draw_one(row, scratch, requests[i]);
+  sum_weights(row, scratch, draws.entropy);
+  const bool finite = std::isfinite(row.sum), cut = params.filtered() && params.temperature > 0.0;
+  if (finite && cut) gather_kept(row, params, scratch);
+  for (int64_t i = begin; i < end; ++i) {
+    const Draw draw = place_of(out, i);
+    draw.token = -1;
+    draw.entropy = draws.entropy && finite ? row.entropy() : 0.0;
+    if (!finite) continue;
+    draw_one(draw, row, params, scratch, draws.uniform.get<double>()[i]);
+    if (out.kept == nullptr || !cut) continue;
+    for (const Candidate& c : scratch.candidates)
+      (*out.kept)[static_cast<size_t>(i)].push_back(c.token);
+  }
+}
+
+bool alike(const SampleDraws& draws, int64_t i, int64_t j) {
+  const double *a = draws.rules.row<double>(i), *b = draws.rules.row<double>(j);
+  const int32_t* row = draws.row.get<int32_t>();
+  return row[i] == row[j] && std::equal(a, a + kRuleColumns, b);
 }
 
 }  // namespace
 
-void Sampler::draw(Context& ctx, std::span<Draw> draws, std::span<const DrawRequest> requests,
-                   Tensor logits) {
-  require(draws.size() == requests.size(), "a draw for every request");
-  const int64_t parts = ctx.pool.size();
-  scratch_.resize(static_cast<size_t>(parts));
-  auto same = [](const DrawRequest& a, const DrawRequest& b) {
-    return a.row == b.row && a.params == b.params && a.entropy == b.entropy;
-  };
-  // Part p takes every parts-th run of requests that share a row.
+void sample(Context& ctx, const SampleOutputs& out, Tensor logits, const SampleDraws& draws) {
+  const int64_t parts = ctx.pool.size(), count = draws.row.numel();
+  if (out.kept != nullptr) out.kept->assign(static_cast<size_t>(count), {});
+  // Part p takes every parts-th run of draws that share a row.
   ctx.pool.parallel_for(parts, 1, [&](int64_t part_begin, int64_t part_end) {
     for (int64_t part = part_begin; part < part_end; ++part) {
+      Scratch scratch;
       int64_t run = 0;
-      for (size_t begin = 0, end; begin < requests.size(); begin = end, ++run) {
-        for (end = begin + 1; end < requests.size() && same(requests[begin], requests[end]);
-             ++end) {
+      for (int64_t begin = 0, end; begin < count; begin = end, ++run) {
+        for (end = begin + 1; end < count && alike(draws, begin, end); ++end) {
         }
         if (run % parts != part) continue;
-        dispatch_float(logits.dtype, [&]<class T>() {
-          draw_row<T>(draws.subspan(begin, end - begin), requests.subspan(begin, end - begin),
-                      logits, scratch_[static_cast<size_t>(part)]);
-        });
+        dispatch_float(logits.dtype,
+                       [&]<class T>() { draw_row<T>(out, logits, draws, begin, end, scratch); });
       }
     }
   });
 }
 
-}  // namespace temper
+void follow_draws(Tensor ids, Tensor tokens) {
+  int32_t* id = ids.get<int32_t>();
+  for (int64_t n = 0; n < ids.numel(); ++n)
+    if (id[n] < 0) id[n] = std::max(0, tokens.get<int32_t>()[-1 - id[n]]);
+}
+
+}  // namespace temper::cpu

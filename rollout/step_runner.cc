@@ -1,0 +1,302 @@
+#include "rollout/step_runner.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "core/device.h"
+#include "core/error.h"
+#include "model/layers/lm_head.h"
+#include "model/ops/permute.h"
+#include "model/ops/sample.h"
+
+namespace temper {
+
+namespace {
+
+// Rows that a recorded step has room for: few different numbers, little more than is needed.
+int64_t padded_rows(int64_t rows) {
+  const int64_t unit = rows <= 8 ? 4 : rows <= 64 ? 8 : rows <= 256 ? 32 : 64;
+  return (rows + unit - 1) / unit * unit;
+}
+
+}  // namespace
+
+StepRunner::StepRunner(Context& ctx, const ModelWeights& weights, const ModelConfig& config,
+                       size_t ahead)
+    : ctx_(ctx),
+      weights_(weights),
+      config_(config),
+      inputs_(ctx, ahead + 1),
+      recorded_scratch_(ctx.device) {
+  for (size_t i = 0; i <= ahead; ++i) slots_.push_back({{}, QueueMark(ctx.device)});
+}
+
+void StepRunner::begin(const RunShape& shape) {
+  if (under_way() > 0) synchronize(ctx_);
+  started_ = fetched_ = 0;
+  make_room(shape);
+  shape_ = shape;
+  // All that a recording holds by value. What the same places hold may change.
+  std::vector<const void*> places{cache_.storage.view.data, outputs_.view.data,
+                                  weights_.embed_tokens.data, weights_.lm_head.data,
+                                  weights_.norm.data};
+  for (const BlockWeights& layer : weights_.layers) places.push_back(layer.input_layernorm.data);
+  if (shape.entropy) places.push_back(nullptr);
+  if (places == recorded_places_) return;
+  recordings_.clear();
+  recorded_places_ = std::move(places);
+}
+
+void StepRunner::make_room(const RunShape& shape) {
+  const DType dtype = weights_.embed_tokens.dtype;
+  const bool other_cache =
+      shape.blocks + 1 > cache_.blocks || shape.block_size != cache_.block_size;
+  const int64_t samples = padded_rows(std::max(shape.max_samples, shape_.max_samples));
+  if (other_cache) {
+    synchronize(ctx_);
+    cache_ = {};  // the old one goes before the new one comes
+    // One block more than asked for: rows that only fill up a recorded step write there.
+    cache_ = allocate_kv_cache(config_, shape.blocks + 1, shape.block_size, dtype, ctx_.device);
+  }
+  if (kept_.view.empty() || kept_.view.rows() < samples) {
+    kept_ = allocate(dtype, {samples, config_.hidden_size}, ctx_.device);
+    const int64_t draws = 2 * samples, doubles = draws * kNumberColumns;
+    outputs_ = allocate(DType::f64, {doubles + draws}, ctx_.device);
+    double* numbers = static_cast<double*>(outputs_.view.data);
+    numbers_ = make_tensor(numbers, DType::f64, {draws, kNumberColumns}, ctx_.device);
+    tokens_ = make_tensor(numbers + doubles, DType::i32, {draws}, ctx_.device);
+    for (Slot& slot : slots_) slot.output = HostBuffer(outputs_.buffer.bytes(), ctx_.device);
+    recordings_.clear();
+  }
+  const auto unit = static_cast<int64_t>(64);
+  const int64_t width = (std::max(shape.longest, table_width_) + 7) / 8 * 8;
+  const int64_t rows = std::max(shape.most_rows, shape_.most_rows) + samples + unit;
+  const int64_t bytes = 40 * rows + (2 * samples + unit) * (4 * width + 160) + (int64_t{1} << 14);
+  if (inputs_.reserve(static_cast<size_t>(bytes)) || width != table_width_) recordings_.clear();
+  table_width_ = width;
+}
+
+void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> requests) {
+  require(under_way() < static_cast<int64_t>(slots_.size()), "too many steps are under way");
+  const bool whole = shape_.whole_prompts;
+  const int64_t decoded = plan.decoded(), rows = whole ? decoded : plan.rows();
+  inputs_.begin(started_ % slots_.size());
+  slot().draws = static_cast<int64_t>(plan.draws.size());
+  slot().result = {};
+  // First those whose addresses recordings hold.
+  Rows main = decode_inputs(plan, rows, whole ? padded_rows(rows) : rows);
+  rows_.resize(static_cast<size_t>(decoded));
+  std::iota(rows_.begin(), rows_.end(), 0);
+  main.draws = draw_inputs(std::span(plan.draws).first(rows_.size()), requests, rows_,
+                           whole ? padded_rows(decoded) : decoded);
+  const Rows prompts = prompt_inputs(plan);
+  const Starts starts = start_inputs(plan, requests);
+  Tensor copies;
+  if (!plan.copies.empty()) {
+    copies = inputs_.tensor(DType::i32, {static_cast<int64_t>(plan.copies.size()), 2});
+    int32_t* to = inputs_.on_host(copies).get<int32_t>();
+    for (const BlockCopy& copy : plan.copies) *to++ = copy.from, *to++ = copy.to;
+  }
+  inputs_.send();
+  if (!copies.empty()) copy_cache_blocks(ctx_, cache_, copies);
+  run_step(plan, main, prompts, starts);
+  queue_copy(ctx_, slot().output.data(), outputs_.view.data, outputs_.buffer.bytes());
+  slot().mark.set(ctx_);
+  ++started_;
+}
+
+void StepRunner::run_step(const StepPlan& plan, const Rows& rows, const Rows& prompts,
+                          const Starts& starts) {
+  ArenaScope scope(ctx_.scratch);
+  const int64_t decoded = plan.decoded();
+  Tensor hidden;
+  if (shape_.whole_prompts) {
+    if (decoded > 0) play_decode(rows);
+    if (plan.prompt_rows > 0) hidden = prefill(prompts);
+  } else if (plan.rows() > 0) {
+    hidden = decode(rows);
+    if (decoded > 0) draw(hidden.slice_rows(0, decoded), rows.draws, 0);
+  }
+  keep(plan, hidden, shape_.whole_prompts ? decoded : 0);
+  if (starts.keeps.empty()) return;
+  Tensor states = ctx_.scratch.tensor("rollout.states", kept_.view.dtype,
+                                      {starts.keeps.numel(), config_.hidden_size});  // [u, d]
+  gather_rows_forward(ctx_, states, kept_.view, starts.keeps);
+  draw(states, starts.draws, decoded);
+}
+
+const StepResult& StepRunner::fetch() {
+  require(under_way() > 0, "no step is under way");
+  Slot& slot = slots_[fetched_++ % slots_.size()];
+  slot.mark.wait();
+  const double* numbers = static_cast<const double*>(slot.output.data());
+  const auto* tokens = reinterpret_cast<const int32_t*>(numbers + numbers_.numel());
+  const auto draws = static_cast<size_t>(slot.draws);
+  slot.result.numbers = {numbers, draws * kNumberColumns};
+  slot.result.tokens = {tokens, draws};
+  return slot.result;
+}
+
+StepRunner::Rows StepRunner::decode_inputs(const StepPlan& plan, int64_t rows, int64_t padded) {
+  const auto count = static_cast<size_t>(rows);
+  const auto column = [&](const std::vector<int32_t>& values, int64_t pad) {
+    return inputs_.ints(std::span(values).first(count), padded, static_cast<int32_t>(pad));
+  };
+  // Rows that only fill up read and write the spare block and stand behind the sequences.
+  const int64_t sequences =
+      shape_.whole_prompts ? rows : static_cast<int64_t>(plan.sequences.size());
+  const int64_t spare = cache_.blocks - 1, table_rows = std::max(sequences, padded);
+  Rows out;
+  out.batch = {.ids = column(plan.ids, 0),
+               .positions = column(plan.positions, 0),
+               .slots = column(plan.slots, spare * cache_.block_size),
+               .rows = {.block_table = inputs_.tensor(DType::i32, {table_rows, table_width_}),
+                        .row_sequence = column(plan.row_sequence, rows),
+                        .context_length = column(plan.context_length, 1)}};
+  const Tensor table = inputs_.on_host(out.batch.rows.block_table);
+  for (int64_t s = 0; s < table_rows; ++s) {
+    int32_t* row = table.row<int32_t>(s);
+    std::fill(row, row + table_width_, static_cast<int32_t>(spare));
+    if (s >= sequences) continue;
+    const std::vector<int32_t>& blocks = plan.sequences[static_cast<size_t>(s)]->blocks;
+    std::copy(blocks.begin(), blocks.end(), row);
+  }
+  return out;
+}
+
+// The prompts of a plan that has them whole: positions say where each begins.
+StepRunner::Rows StepRunner::prompt_inputs(const StepPlan& plan) {
+  Rows out;
+  if (!shape_.whole_prompts || plan.prompt_rows == 0) return out;
+  const auto first = static_cast<size_t>(plan.decoded());
+  const auto column = [&](const std::vector<int32_t>& values) {
+    return inputs_.ints(std::span(values).subspan(first));
+  };
+  out.batch.ids = column(plan.ids);
+  out.batch.positions = column(plan.positions);
+  out.batch.slots = column(plan.slots);
+  for (size_t n = first; n < plan.ids.size(); ++n)
+    if (plan.positions[n] == 0) out.cu_seqlens.push_back(static_cast<int32_t>(n - first));
+  out.cu_seqlens.push_back(static_cast<int32_t>(plan.prompt_rows));
+  out.cu_seqlens_tensor = inputs_.ints(out.cu_seqlens);
+  return out;
+}
+
+SampleDraws StepRunner::draw_inputs(std::span<const PlannedDraw> draws,
+                                    std::span<const RolloutRequest> requests,
+                                    std::span<const int32_t> rows, int64_t padded) {
+  SampleDraws out{.row = inputs_.ints(rows, padded),
+                  .uniform = inputs_.tensor(DType::f64, {padded}),
+                  .rules = inputs_.tensor(DType::f64, {padded, kRuleColumns}),
+                  .entropy = shape_.entropy};
+  double* uniform = inputs_.on_host(out.uniform).get<double>();
+  double* rule = inputs_.on_host(out.rules).get<double>();
+  for (int64_t i = 0; i < padded; ++i, rule += kRuleColumns) {
+    SamplingParams params;
+    uniform[i] = 0.0;
+    if (i < static_cast<int64_t>(draws.size())) {
+      const PlannedDraw& draw = draws[static_cast<size_t>(i)];
+      SampleKey key = requests[draw.request].key;
+      key.sample += static_cast<uint32_t>(draw.sample);
+      uniform[i] = sampling_uniform(key, static_cast<uint32_t>(draw.position));
+      params = requests[draw.request].sampling;
+    }
+    rule[0] = params.temperature;
+    rule[1] = static_cast<double>(params.top_k);
+    rule[2] = params.top_p;
+    rule[3] = params.min_p;
+  }
+  return out;
+}
+
+StepRunner::Starts StepRunner::start_inputs(const StepPlan& plan,
+                                            std::span<const RolloutRequest> requests) {
+  const auto draws = std::span(plan.draws).subspan(static_cast<size_t>(plan.decoded()));
+  if (draws.empty()) return {};
+  std::vector<int32_t> keeps;  // each state once
+  rows_.clear();
+  for (size_t i = 0; i < draws.size(); ++i) {
+    if (i == 0 || draws[i].keep != draws[i - 1].keep) keeps.push_back(draws[i].keep);
+    rows_.push_back(static_cast<int32_t>(keeps.size()) - 1);
+  }
+  return {inputs_.ints(keeps),
+          draw_inputs(draws, requests, rows_, static_cast<int64_t>(draws.size()))};
+}
+
+// Hidden states [N, d] of the rows, whose cache entries are written.
+Tensor StepRunner::decode(const Rows& rows) {
+  DecodeBatch batch = rows.batch;
+  follow_draws(ctx_, batch.ids, tokens_);
+  if (shape_.experts)
+    batch.experts = ctx_.scratch.tensor(
+        "rollout.experts", DType::i32,
+        {count_moe_layers(weights_) * batch.ids.numel(), config_.num_experts_per_tok});
+  const Tensor hidden = decoder_decode(ctx_, ctx_.scratch, weights_, config_, batch, cache_);
+  if (shape_.experts) slot().result.experts = download_ints(ctx_, batch.experts);
+  return hidden;
+}
+
+// The decoded rows of a step with their draws, as a recording.
+void StepRunner::play_decode(const Rows& rows) {
+  std::swap(ctx_.scratch, recorded_scratch_);
+  struct SwapBack {
+    Arena &a, &b;
+    ~SwapBack() { std::swap(a, b); }
+  } swap_back{ctx_.scratch, recorded_scratch_};
+  recordings_[rows.batch.ids.numel()].play(ctx_, [&] {
+    ArenaScope scope(ctx_.scratch);
+    draw(decode(rows), rows.draws, 0);
+  });
+}
+
+// Hidden states [T, d] of whole prompts, whose cache entries are written.
+Tensor StepRunner::prefill(const Rows& rows) {
+  const TokenBatch batch{.cu_seqlens = rows.cu_seqlens,
+                         .targets = {},
+                         .ids = rows.batch.ids,
+                         .positions = rows.batch.positions,
+                         .cu_seqlens_tensor = rows.cu_seqlens_tensor};
+  ForwardOptions options;
+  options.cache = &cache_;
+  options.slots = rows.batch.slots;
+  return decoder_forward(ctx_, ctx_.scratch, nullptr, weights_, config_, batch, options);
+}
+
+// Keeps the states that samples start from, now or later.
+void StepRunner::keep(const StepPlan& plan, Tensor hidden, int64_t first_row) {
+  const size_t bytes = static_cast<size_t>(config_.hidden_size) * size_of(kept_.view.dtype);
+  for (const StepPlan::Keep& keep : plan.keeps) {
+    const Tensor from = hidden.slice_rows(keep.row - first_row, 1);
+    const Tensor to = kept_.view.slice_rows(keep.keep, 1);
+    copy_bytes(ctx_, to.data, ctx_.device, from.data, ctx_.device, bytes);
+  }
+}
+
+// Draws from the logits of the states, as draws `first` and following of the step.
+void StepRunner::draw(Tensor hidden, const SampleDraws& draws, int64_t first) {
+  Tensor logits = ctx_.scratch.tensor("rollout.logits", stat_dtype(hidden.dtype),
+                                      {hidden.rows(), weights_.lm_head.dim(0)});  // [M, V]
+  lm_head_logits(ctx_, logits, hidden, weights_.lm_head);
+  const int64_t count = draws.row.numel();
+  const SampleOutputs to{tokens_.slice_rows(first, count), numbers_.slice_rows(first, count)};
+  shape_.kept ? draw_on_host(to, logits, draws) : sample(ctx_, to, logits, draws);
+}
+
+// Only the CPU lists what filters kept.
+void StepRunner::draw_on_host(const SampleOutputs& to, Tensor logits, const SampleDraws& draws) {
+  const OwnedTensor copied = ctx_.device == Device::cpu ? OwnedTensor{} : to_host(ctx_, logits);
+  const OwnedTensor token = allocate(DType::i32, {to.token.numel()});
+  const OwnedTensor numbers = allocate(DType::f64, {to.token.numel(), kNumberColumns});
+  std::vector<std::vector<int32_t>> kept;
+  sample(ctx_, {token.view, numbers.view, &kept}, copied.view.empty() ? logits : copied.view,
+         {inputs_.on_host(draws.row), inputs_.on_host(draws.uniform), inputs_.on_host(draws.rules),
+          draws.entropy});
+  copy_bytes(ctx_, to.token.data, ctx_.device, token.view.data, Device::cpu,
+             static_cast<size_t>(token.view.numel()) * sizeof(int32_t));
+  copy_bytes(ctx_, to.numbers.data, ctx_.device, numbers.view.data, Device::cpu,
+             static_cast<size_t>(numbers.view.numel()) * sizeof(double));
+  for (auto& ids : kept) slot().result.kept.push_back(std::move(ids));
+}
+
+}  // namespace temper

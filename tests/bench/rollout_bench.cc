@@ -1,0 +1,172 @@
+// Times generation of a model with properly initialised random weights from random prompts:
+//   build/bench_rollout MODEL DEVICE BATCH [PROMPT [NEW [SAMPLES [RUNS [plain]]]]]
+// MODEL is a preset or smollm2-135m. BATCH sequences run together, SAMPLES of them share a prompt.
+// Prints new tokens a second of each run (prompts included), the time until all prompts are
+// through, the median step when all sequences decode, and the time that reading the weights and the
+// mean cache would take at 2.98 TB/s, what a device copy reaches on an H100.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "core/narrow_float.h"
+#include "core/random.h"
+#include "model/config.h"
+#include "rollout/engine.h"
+
+using namespace temper;
+
+namespace {
+
+constexpr double kBytesPerSecond = 2.98e12;
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// The shape of HuggingFaceTB/SmolLM2-135M.
+ModelConfig smollm2() {
+  ModelConfig c;
+  c.model_type = "llama";
+  c.attention = AttentionKind::gqa;
+  c.vocab_size = 49152;
+  c.hidden_size = 576;
+  c.intermediate_size = 1536;
+  c.num_hidden_layers = 30;
+  c.num_attention_heads = 9;
+  c.num_key_value_heads = 3;
+  c.head_dim = 64;
+  c.tie_word_embeddings = true;
+  c.max_position_embeddings = 8192;
+  c.rope.rope_theta = 100000.0;
+  return c;
+}
+
+// Uniform numbers of the initialisation's variance, in f32 or bf16, by all threads.
+void fill_quickly(Context& ctx, const OwnedWeights& weights, const ModelConfig& config) {
+  ModelWeights view = weights.view;
+  for (const NamedTensor& named : tensors_of(view, config)) {
+    if (named.role == TensorRole::router_bias) continue;
+    const Tensor t = *named.tensor;
+    const bool norm = named.role == TensorRole::norm, zero = named.role == TensorRole::bias;
+    ctx.pool.parallel_for(t.numel(), 1 << 16, [&](int64_t begin, int64_t end) {
+      uint64_t state = static_cast<uint64_t>(begin) * 0x9E3779B97F4A7C15ULL + 1;
+      for (int64_t i = begin; i < end; ++i) {
+        state = state * 6364136223846793005ULL + 1442695040888963407ULL;
+        const double u = static_cast<double>(state >> 40) / static_cast<double>(1 << 24) - 0.5;
+        const float x = norm ? 1.0F : zero ? 0.0F : static_cast<float>(u * 0.02 * 3.4641);
+        if (t.dtype == DType::bf16) {
+          static_cast<uint16_t*>(t.data)[i] = to_bf16(x);
+        } else {
+          static_cast<float*>(t.data)[i] = x;
+        }
+      }
+    });
+  }
+}
+
+OwnedWeights make_weights(Context& ctx, const ModelConfig& config) {
+  if (ctx.device == Device::cpu) {
+    OwnedWeights host = allocate_weights(config, DType::f32);
+    fill_quickly(ctx, host, config);
+    return host;
+  }
+  OwnedWeights host = allocate_weights(config, DType::bf16);
+  fill_quickly(ctx, host, config);
+  OwnedWeights out = allocate_weights(config, DType::bf16, ctx.device);
+  copy_bytes(ctx, out.storage.view.data, ctx.device, host.storage.view.data, Device::cpu,
+             host.storage.buffer.bytes());
+  return out;
+}
+
+std::vector<RolloutRequest> make_requests(const ModelConfig& config, int64_t batch, int64_t prompt,
+                                          int64_t fresh, int64_t samples) {
+  Random random(7, RandomStream::data);
+  std::vector<RolloutRequest> requests;
+  for (int64_t i = 0; i < batch / samples; ++i) {
+    RolloutRequest& r = requests.emplace_back();
+    for (int64_t t = 0; t < prompt; ++t)
+      r.prompt.push_back(
+          static_cast<int32_t>(random.below(static_cast<uint32_t>(config.vocab_size))));
+    r.samples = samples;
+    r.max_new_tokens = fresh;
+    r.key = {.seed = 3, .prompt = static_cast<uint32_t>(i)};
+  }
+  return requests;
+}
+
+struct Times {
+  double seconds = 0.0, prompts = 0.0, step = 0.0;
+  int64_t steps = 0;
+};
+
+Times run_once(RolloutEngine& engine, const std::vector<RolloutRequest>& requests, int64_t batch) {
+  Times times;
+  std::vector<double> steps;
+  const double start = now();
+  double last = start;
+  int64_t generated = 0;
+  const RolloutOutput output =
+      engine.run(requests, {.on_step = [&](const RolloutStats& stats) {
+                   const double t = now();
+                   if (generated < batch) times.prompts = t - start;
+                   if (stats.generated_tokens - generated == batch && generated >= batch)
+                     steps.push_back(t - last);
+                   generated = stats.generated_tokens;
+                   last = t;
+                 }});
+  times.seconds = now() - start;
+  times.steps = output.stats.steps;
+  std::sort(steps.begin(), steps.end());
+  if (!steps.empty()) times.step = steps[steps.size() / 2];
+  return times;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::fprintf(stderr,
+                 "usage: bench_rollout MODEL cpu|cuda BATCH [PROMPT [NEW [SAMPLES [RUNS "
+                 "[plain]]]]]\n");
+    return 2;
+  }
+  const auto number = [&](int i, int64_t otherwise) {
+    return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise;
+  };
+  const int64_t batch = number(3, 64), prompt = number(4, 256), fresh = number(5, 256);
+  const int64_t samples = number(6, 1), runs = number(7, 5);
+  const ModelConfig config =
+      std::strcmp(argv[1], "smollm2-135m") == 0 ? smollm2() : preset_config(argv[1]);
+  Context ctx(0, device_of(argv[2]));
+  const OwnedWeights weights = make_weights(ctx, config);
+  EngineLimits limits{.max_samples = batch, .cache_bytes = int64_t{24} << 30};
+  if (argc > 8) limits.stepping = Stepping::plain;
+  RolloutEngine engine(ctx, weights.view, config, limits);
+  const auto requests = make_requests(config, batch, prompt, fresh, samples);
+  std::vector<double> rates;
+  Times times;
+  for (int64_t i = 0; i < runs; ++i) {
+    times = run_once(engine, requests, batch);
+    rates.push_back(static_cast<double>(batch * fresh) / times.seconds);
+    std::printf("run %lld  %8.1f ms  %8.0f tokens/s  prompts %.1f ms  %lld steps  median %.3f ms\n",
+                static_cast<long long>(i + 1), times.seconds * 1e3, rates.back(),
+                times.prompts * 1e3, static_cast<long long>(times.steps), times.step * 1e3);
+  }
+  std::sort(rates.begin(), rates.end());
+  const double cache = static_cast<double>(batch * (prompt + fresh / 2) * config.cache_width() *
+                                           config.num_hidden_layers) *
+                       static_cast<double>(size_of(weights.view.embed_tokens.dtype));
+  const double bytes = static_cast<double>(weights.storage.buffer.bytes());
+  std::printf(
+      "%s: batch %lld, %lld + %lld tokens: median %.0f tokens/s; floor of a step %.3f ms "
+      "(%.2f GB of weights, %.2f GB of cache)\n",
+      argv[1], static_cast<long long>(batch), static_cast<long long>(prompt),
+      static_cast<long long>(fresh), rates[rates.size() / 2],
+      (bytes + cache) / kBytesPerSecond * 1e3, bytes / 1e9, cache / 1e9);
+  return 0;
+}

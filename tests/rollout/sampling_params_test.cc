@@ -1,0 +1,26 @@
+#include "rollout/sampling_params.h"
+
+#include "core/error.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+
+TEST_CASE("the sampling number hangs on every part of its key") {
+  const SampleKey base{.seed = 5, .step = 1, .prompt = 2, .sample = 3};
+  const double u = sampling_uniform(base, 7);
+  CHECK(u == sampling_uniform(base, 7));
+  SampleKey seed = base, step = base, prompt = base, sample = base;
+  seed.seed += uint64_t{1} << 40;
+  ++step.step;
+  ++prompt.prompt;
+  ++sample.sample;
+  for (const SampleKey& key : {seed, step, prompt, sample}) CHECK(sampling_uniform(key, 7) != u);
+  CHECK(sampling_uniform(base, 8) != u);
+}
+
+TEST_CASE("bad sampling parameters are refused") {
+  CHECK_THROWS_AS(check_sampling({.temperature = -1.0}, "--temperature"), UserError);
+  CHECK_THROWS_AS(check_sampling({.top_p = 0.0}, "--top-p"), UserError);
+  CHECK_THROWS_AS(check_sampling({.min_p = 1.5}, "--min-p"), UserError);
+  CHECK_NOTHROW(check_sampling({}, ""));
+}
