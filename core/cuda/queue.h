@@ -8,13 +8,18 @@
 
 namespace temper::cuda {
 
+// Page-locked host memory; throws SystemError where there is none.
 void* allocate_pinned(size_t bytes);
+// Null is nothing.
 void free_pinned(void* data) noexcept;
 // Does not wait: the host's side must be pinned.
 void queue_copy(Runtime& runtime, void* to, const void* from, size_t bytes);
 
+// An event that keeps no time.
 void* make_event();
+// Puts it behind what is queued on the stream.
 void record_event(Runtime& runtime, void* event);
+// Blocks until the stream has come to it.
 void wait_event(void* event);
 void free_event(void* event) noexcept;  // null is nothing
 

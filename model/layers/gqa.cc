@@ -2,7 +2,9 @@
 
 #include "core/device.h"
 #include "core/named_range.h"
+#include "model/layers/stacked.h"
 #include "model/ops/attention.h"
+#include "model/ops/cache_entry.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
 #include "model/ops/rms_norm.h"
@@ -129,17 +131,46 @@ void gqa_backward(const LayerEnv& env, const Grad& dx, const GqaWeights& dw, Ten
                          s.x, w.v_proj, {});
 }
 
+namespace {
+
+// The queries of new tokens after RoPE [N, H, D]; their cache entries are written.
+Tensor project_decode(const DecodeEnv& env, Tensor x, const GqaWeights& w) {
+  Context& ctx = env.ctx;
+  const int64_t rows = x.rows(), d = env.config.head_dim;
+  const int64_t q_cols = env.config.num_attention_heads * d;
+  const int64_t kv_cols = env.config.num_key_value_heads * d;
+  const Tensor all = stacked(stacked(w.q_proj, w.k_proj), w.v_proj);
+  GqaSaved s;
+  s.x = x;
+  if (all.empty() || !w.q_bias.empty() || !w.q_norm.empty()) {
+    project_qkv(ctx, env.config, ctx.scratch, s, w, env.cos, env.sin);
+    write_entries(ctx, env.cache, env.slots, s);
+    return s.q;
+  }
+  const Tensor q = ctx.scratch.tensor("gqa.q", x.dtype, {rows, env.config.num_attention_heads, d});
+  const Tensor out = ctx.scratch.tensor("gqa.qkv", x.dtype, {rows, q_cols + 2 * kv_cols});
+  linear_forward(ctx, out, x, all);
+  write_gqa_entry(ctx, {.cache = env.cache,
+                        .q = q,
+                        .q_flat = out.slice_cols(0, q_cols),
+                        .k = out.slice_cols(q_cols, kv_cols),
+                        .v = out.slice_cols(q_cols + kv_cols, kv_cols),
+                        .cos = env.cos,
+                        .sin = env.sin,
+                        .slots = env.slots});
+  return q;
+}
+
+}  // namespace
+
 void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const GqaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = x.rows(), heads = env.config.num_attention_heads;
   const int64_t d = env.config.head_dim;
-  GqaSaved s;
-  s.x = x;
-  project_qkv(ctx, env.config, ctx.scratch, s, w, env.cos, env.sin);
-  write_entries(ctx, env.cache, env.slots, s);
+  const Tensor q = project_decode(env, x, w);                         // [N, H, D]
   Tensor o = ctx.scratch.tensor("gqa.o", x.dtype, {rows, heads, d});  // [N, H, D]
-  gqa_decode_attention(ctx, o, s.q, env.cache, env.rows, env.config.softmax_scale());
+  gqa_decode_attention(ctx, o, q, env.cache, env.rows, env.config.softmax_scale());
   linear_add_forward(ctx, y, residual, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
 }
 

@@ -2,7 +2,9 @@
 
 #include "core/device.h"
 #include "core/named_range.h"
+#include "model/layers/stacked.h"
 #include "model/ops/attention.h"
+#include "model/ops/cache_entry.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
 #include "model/ops/mla_heads.h"
@@ -150,21 +152,48 @@ void mla_backward(const LayerEnv& env, const Grad& dx, const MlaWeights& dw, Ten
   project_q_backward(env, dx.written(), dw, dq.reshape({tokens, n.heads * n.qk}), s, w);
 }
 
+namespace {
+
+// Queries before RoPE and cache entries before norm and RoPE: [N, H*(nope+rope)], [N, R+rope].
+struct DecodeProjections {
+  Tensor q, kv_a;
+};
+DecodeProjections project_decode(Context& ctx, const ModelConfig& config, Tensor x,
+                                 const MlaWeights& w) {
+  const Dims n(config);
+  const int64_t rows = x.rows(), q_cols = n.heads * n.qk, kv_cols = n.latent + n.rope;
+  const Tensor both = n.q_lora == 0 ? stacked(w.q_proj, w.kv_a_proj_with_mqa) : Tensor{};
+  if (!both.empty()) {
+    const Tensor out = ctx.scratch.tensor("mla.q_kv_a", x.dtype, {rows, q_cols + kv_cols});
+    linear_forward(ctx, out, x, both);
+    return {out.slice_cols(0, q_cols), out.slice_cols(q_cols, kv_cols)};
+  }
+  MlaSaved s;
+  s.x = x;
+  project_q(ctx, config, ctx.scratch, s, w);
+  const Tensor kv_a = ctx.scratch.tensor("mla.kv_a", x.dtype, {rows, kv_cols});
+  linear_forward(ctx, kv_a, x, w.kv_a_proj_with_mqa);
+  return {s.q.reshape({rows, q_cols}), kv_a};
+}
+
+}  // namespace
+
 void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const MlaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const Dims n(env.config);
   const int64_t rows = x.rows();
-  MlaSaved s;
-  s.x = x;
-  project_q(ctx, env.config, ctx.scratch, s, w);
-  project_latent(ctx, env.config, ctx.scratch, s, w);
-  Tensor q_rope = s.q.slice_cols(n.nope, n.rope);       // [N, H, rope]
-  Tensor k_rope = s.kv_a.slice_cols(n.latent, n.rope);  // [N, rope]
-  rope_forward(ctx, q_rope, env.cos, env.sin, RopeStyle::interleaved);
-  rope_forward(ctx, k_rope, env.cos, env.sin, RopeStyle::interleaved);
-  copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);  // kv_a is now the cache entry
-  cache_write(ctx, env.cache, s.kv_a, env.slots);
+  const Tensor q = ctx.scratch.tensor("mla.q", x.dtype, {rows, n.heads, n.qk});  // [N, H, qk]
+  const DecodeProjections p = project_decode(ctx, env.config, x, w);
+  write_mla_entry(ctx, {.cache = env.cache,
+                        .q = q,
+                        .q_flat = p.q,
+                        .kv_a = p.kv_a,
+                        .norm = w.kv_a_layernorm,
+                        .cos = env.cos,
+                        .sin = env.sin,
+                        .slots = env.slots,
+                        .eps = env.config.latent_norm_eps});
 
   // kv_b_proj's rows of one head are W_UK_h [nope, R] above W_UV_h [v, R].
   Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
@@ -173,8 +202,8 @@ void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const
   Tensor q_latent = ctx.scratch.tensor("mla.q_latent", x.dtype, {rows, n.heads, n.latent});
   Tensor o_latent = ctx.scratch.tensor("mla.o_latent", x.dtype, {rows, n.heads, n.latent});
   Tensor o = ctx.scratch.tensor("mla.o", x.dtype, {rows, n.heads, n.v});  // [N, H, v]
-  head_linear_transposed_forward(ctx, q_latent, s.q.slice_cols(0, n.nope), w_uk);
-  mla_decode_attention(ctx, o_latent, q_latent, q_rope, env.cache, env.rows,
+  head_linear_transposed_forward(ctx, q_latent, q.slice_cols(0, n.nope), w_uk);
+  mla_decode_attention(ctx, o_latent, q_latent, q.slice_cols(n.nope, n.rope), env.cache, env.rows,
                        env.config.softmax_scale());
   head_linear_forward(ctx, o, o_latent, w_uv);
   linear_add_forward(ctx, y, residual, o.reshape({rows, n.heads * n.v}), w.o_proj);

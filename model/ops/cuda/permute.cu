@@ -101,6 +101,60 @@ __global__ void place_rows(Choices choices, const int32_t* in_chunk, const int32
   }
 }
 
+constexpr int kFew = 4096;  // choices, and experts times kFewWarps, that one block sorts alone
+constexpr int kFewWarps = 16;
+
+// The whole plan by one block, each warp taking a chunk of the choices: generation has few.
+__global__ void __launch_bounds__(32 * kFewWarps)
+    plan_few(Choices choices, int32_t* offsets, int32_t* row_of, int32_t* token_of) {
+  __shared__ int32_t head[kFew];  // [experts, kFewWarps]: counts, then rows within the expert
+  __shared__ int32_t totals[kFew / kFewWarps];  // of the experts, then their first rows
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, experts = choices.experts;
+  for (int i = threadIdx.x; i < experts * kFewWarps; i += blockDim.x) head[i] = 0;
+  __syncthreads();
+  const int count = static_cast<int>(choices.count);
+  const int chunk = (count + 32 * kFewWarps - 1) / (32 * kFewWarps) * 32;
+  const int first = warp * chunk, end = min(first + chunk, count);
+  for (int base = first; base < end; base += 32) {
+    const int32_t e = base + lane < end ? choices.expert[base + lane] : -1;
+    if (base + lane < end && (e < 0 || e >= experts)) __trap();  // the router broke its contract
+    const unsigned same = __match_any_sync(0xffffffffU, e);
+    if (e >= 0 && (same & ((1U << lane) - 1)) == 0) head[e * kFewWarps + warp] += __popc(same);
+    __syncwarp();
+  }
+  __syncthreads();
+  for (int e = threadIdx.x; e < experts; e += blockDim.x) {
+    int32_t sum = 0;
+    for (int w = 0; w < kFewWarps; ++w) {
+      const int32_t own = head[e * kFewWarps + w];
+      head[e * kFewWarps + w] = sum;
+      sum += own;
+    }
+    totals[e] = sum;
+  }
+  __syncthreads();
+  if (warp == 0) {
+    const int32_t all = exclusive_scan(totals, experts);
+    if (lane == 0) offsets[experts] = all;
+  }
+  __syncthreads();
+  for (int e = threadIdx.x; e < experts; e += blockDim.x) offsets[e] = totals[e];
+  for (int base = first; base < end; base += 32) {
+    const int i = base + lane;
+    const int32_t e = i < end ? choices.expert[i] : -1;
+    const unsigned same = __match_any_sync(0xffffffffU, e);
+    const int below = __popc(same & ((1U << lane) - 1));
+    if (e >= 0) {
+      const int32_t row = totals[e] + head[e * kFewWarps + warp] + below;
+      row_of[i] = row;
+      token_of[row] = static_cast<int32_t>(i / choices.per_token);
+    }
+    __syncwarp();
+    if (e >= 0 && below == 0) head[e * kFewWarps + warp] += __popc(same);
+    __syncwarp();
+  }
+}
+
 __global__ void add_counts(int32_t* counts, const int32_t* offsets, int64_t experts) {
   const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (e < experts) counts[e] += offsets[e + 1] - offsets[e];
@@ -167,6 +221,11 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
                         static_cast<int>(blocks_for(experts.numel(), kChunk)),
                         static_cast<int>(plan.offsets.numel() - 1)};
   int32_t* offsets = data_of<int32_t>(plan.offsets);
+  if (choices.count <= kFew && choices.experts * kFewWarps <= kFew) {
+    plan_few<<<1, 32 * kFewWarps, 0, stream_of(ctx)>>>(
+        choices, offsets, data_of<int32_t>(plan.row_of), data_of<int32_t>(plan.token_of));
+    return check_launch();
+  }
   const size_t shared = static_cast<size_t>(choices.experts) * sizeof(int32_t);
   require(shared <= size_t{48} << 10, "plan_experts: too many experts for the GPU's plan");
   ArenaScope scope(ctx.scratch);

@@ -13,8 +13,9 @@ using test::Tensors;
 struct Size {
   int64_t tokens, k, experts, d;
 };
-// One of nothing much, odd ones, aligned ones, and several chunks of the sort.
-const Size kSizes[] = {{1, 1, 1, 1}, {37, 3, 9, 33}, {70, 4, 16, 64}, {1301, 2, 256, 24}};
+// One of nothing much, odd ones, aligned ones, many at once, and several chunks of the sort.
+const Size kSizes[] = {
+    {1, 1, 1, 1}, {37, 3, 9, 33}, {70, 4, 16, 64}, {1301, 2, 256, 24}, {2500, 3, 300, 8}};
 
 // Distinct ascending experts of each token; expert 3 stays empty where it can.
 std::vector<int32_t> choices_of(const Size& n) {

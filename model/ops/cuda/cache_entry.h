@@ -1,0 +1,12 @@
+// Cache entries of new tokens on the GPU. Contracts: model/ops/cache_entry.h, which has checked the
+// arguments.
+#pragma once
+
+#include "model/ops/cache_entry.h"
+
+namespace temper::cuda {
+
+void write_mla_entry(Context& ctx, const MlaEntry& entry);
+void write_gqa_entry(Context& ctx, const GqaEntry& entry);
+
+}  // namespace temper::cuda
