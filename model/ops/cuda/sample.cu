@@ -56,7 +56,7 @@ struct Part {
     if (key < lowest || key > highest || (key == edge && v > last)) return 0.0;
     if (counted) return 1.0;
     const float weight = row.weight(v);
-    return weight >= floor ? static_cast<double>(weight) : 0.0;
+    return weight < floor ? 0.0 : static_cast<double>(weight);  // NaN shows in the sum
   }
 };
 
