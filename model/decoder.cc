@@ -23,7 +23,8 @@ LayerEnv layer_env(const LayerEnv& env, const ForwardOptions& options, const Mod
                    size_t l) {
   LayerEnv layer = env;
   layer.routing = {.forced = experts_of_layer(options.experts, env.cos.rows(), weights, l),
-                   .differing = options.differing};
+                   .differing = options.differing,
+                   .record = experts_of_layer(options.record, env.cos.rows(), weights, l)};
   if (options.cache != nullptr) {
     layer.cache = options.cache->layers[l];
     layer.slots = options.slots;

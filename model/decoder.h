@@ -22,6 +22,7 @@ struct ForwardOptions {
   // choose. A token whose first entry is -1 goes where its gate says.
   Tensor experts = {};    // [layers * T, K] i32
   Tensor differing = {};  // [T] i32 or empty: counts the experts that a gate would not have chosen
+  Tensor record = {};     // [layers * T, K] i32 or empty: gets where the tokens went
   // Prompts computed whole: with a cache, each token's entry goes to its slot (as DecodeBatch has
   // them), from where decoder_decode goes on. Without saving only.
   KvCache* cache = nullptr;

@@ -50,6 +50,7 @@ struct RolloutEngine::Run {
   // A step under way.
   struct Flight {
     std::vector<PlannedDraw> draws;
+    std::vector<RowOwner> owners;  // of its rows; empty unless experts are wanted
     int64_t prompt_rows = 0;
   };
 
@@ -59,7 +60,6 @@ struct RolloutEngine::Run {
   Scheduler scheduler;
   ExpertRecorder experts;
   std::deque<Flight> flights = {};
-  const StepPlan* plan = nullptr;  // the last one
   RolloutOutput output = {};
   Clock::time_point start = Clock::now();
 };
@@ -155,7 +155,7 @@ RunShape RolloutEngine::shape_of(std::span<const RolloutRequest> requests) const
     shape.experts = shape.experts || (r.experts && moe);
     shape.entropy = shape.entropy || r.entropy;
   }
-  shape.whole_prompts = limits_.stepping == Stepping::ahead && !shape.kept && !shape.experts;
+  shape.whole_prompts = limits_.stepping == Stepping::ahead && !shape.kept;
   if (shape.whole_prompts)
     shape.most_rows = limits_.max_samples + std::max(limits_.prompt_rows, longest_prompt);
   return shape;
@@ -194,15 +194,17 @@ void RolloutEngine::run_steps(Run& run, size_t ahead) {
       run.scheduler.cancel();
       return;
     }
-    run.plan = &run.scheduler.next();
-    const bool more = run.plan->rows() > 0 || !run.plan->draws.empty();
+    const StepPlan& plan = run.scheduler.next();
+    const bool more = plan.rows() > 0 || !plan.draws.empty();
     if (!more && run.flights.empty()) return;
     if (more) {
       RolloutStats& stats = run.output.stats;
       stats.peak_running = std::max(stats.peak_running, run.scheduler.running());
       stats.peak_blocks = std::max(stats.peak_blocks, run.manager.used());
-      run.flights.push_back({run.plan->draws, run.plan->prompt_rows});
-      runner_.start(*run.plan, run.requests);
+      run.flights.push_back({plan.draws,
+                             run.experts.wanted() ? plan.owners : std::vector<RowOwner>{},
+                             plan.prompt_rows});
+      runner_.start(plan, run.requests);
     }
     const size_t stay = more ? ahead : 0;
     while (run.flights.size() > stay) take_step(run);
@@ -214,7 +216,7 @@ void RolloutEngine::take_step(Run& run) {
   const Run::Flight flight = std::move(run.flights.front());
   run.flights.pop_front();
   const StepResult& step = runner_.fetch();
-  if (!step.experts.empty()) run.experts.take(*run.plan, step.experts, run.output.samples);
+  take_experts(run, flight.owners, step);
   RolloutStats& stats = run.output.stats;
   stats.seconds = seconds_since(run.start);
   ++stats.steps;
@@ -226,6 +228,19 @@ void RolloutEngine::take_step(Run& run) {
     if (result.finish == FinishReason::cancelled) take_draw(run, draw, step, i);
   }
   if (run.callbacks.on_step) run.callbacks.on_step(stats);
+}
+
+void RolloutEngine::take_experts(Run& run, std::span<const RowOwner> owners,
+                                 const StepResult& step) {
+  if (step.experts.empty()) return;
+  const auto prompts = static_cast<size_t>(step.prompt_rows);
+  const size_t decoded = owners.size() - prompts;
+  const size_t of_prompts =
+      step.experts.size() * prompts / (static_cast<size_t>(step.cache_rows) + prompts);
+  run.experts.take(owners.first(decoded), step.experts.first(step.experts.size() - of_prompts),
+                   step.cache_rows, run.output.samples);
+  run.experts.take(owners.subspan(decoded), step.experts.last(of_prompts), step.prompt_rows,
+                   run.output.samples);
 }
 
 void RolloutEngine::take_draw(Run& run, const PlannedDraw& draw, const StepResult& step, size_t i) {

@@ -21,8 +21,8 @@ enum class Stepping : uint8_t {
   // Each step is over before the next is planned; prompts run through the cache row by row.
   plain,
   // Steps are queued before the draws of those before are known, prompts run whole and packed. What
-  // a sample computes behind its stop is thrown away. Runs that ask for experts or for what the
-  // filters kept are plain in any case.
+  // a sample computes behind its stop is thrown away. Runs that ask for what the filters kept are
+  // plain in any case.
   ahead,
 };
 
@@ -86,6 +86,7 @@ class RolloutEngine {
   RunShape shape_of(std::span<const RolloutRequest> requests) const;
   void run_steps(Run& run, size_t ahead);
   void take_step(Run& run);
+  void take_experts(Run& run, std::span<const RowOwner> owners, const StepResult& step);
   void take_draw(Run& run, const PlannedDraw& draw, const StepResult& step, size_t i);
 
   Context& ctx_;

@@ -19,8 +19,9 @@ class ExpertRecorder {
   // Whether any request asks for its experts.
   bool wanted() const { return wanted_; }
   int64_t layers() const { return layers_; }
-  // Takes the experts of a step's rows: [layers][row][top_k].
-  void take(const StepPlan& plan, std::span<const int32_t> experts,
+  // Takes where rows went: experts [layers][rows][top_k], of which the first are of `owners`. What
+  // a sample computes behind its end is nobody's.
+  void take(std::span<const RowOwner> owners, std::span<const int32_t> experts, int64_t rows,
             std::vector<std::vector<SampleResult>>& samples);
   // Completes the traces; once, behind the last step.
   void finish(std::vector<std::vector<SampleResult>>& samples);

@@ -29,7 +29,7 @@ StepRunner::StepRunner(Context& ctx, const ModelWeights& weights, const ModelCon
       config_(config),
       inputs_(ctx, ahead + 1),
       recorded_scratch_(ctx.device) {
-  for (size_t i = 0; i <= ahead; ++i) slots_.push_back({{}, QueueMark(ctx.device)});
+  for (size_t i = 0; i <= ahead; ++i) slots_.push_back({{}, {}, QueueMark(ctx.device)});
 }
 
 void StepRunner::begin(const RunShape& shape) {
@@ -43,6 +43,7 @@ void StepRunner::begin(const RunShape& shape) {
                                   weights_.norm.data};
   for (const BlockWeights& layer : weights_.layers) places.push_back(layer.input_layernorm.data);
   if (shape.entropy) places.push_back(nullptr);
+  if (shape.experts) places.push_back(experts_.view.data);
   if (places == recorded_places_) return;
   recordings_.clear();
   recorded_places_ = std::move(places);
@@ -69,10 +70,15 @@ void StepRunner::make_room(const RunShape& shape) {
     for (Slot& slot : slots_) slot.output = HostBuffer(outputs_.buffer.bytes(), ctx_.device);
     recordings_.clear();
   }
-  const auto unit = static_cast<int64_t>(64);
+  const int64_t unit = 64;
   const int64_t width = (std::max(shape.longest, table_width_) + 7) / 8 * 8;
   const int64_t rows = std::max(shape.most_rows, shape_.most_rows) + samples + unit;
   const int64_t bytes = 40 * rows + (2 * samples + unit) * (4 * width + 160) + (int64_t{1} << 14);
+  const int64_t recorded = shape.experts ? count_moe_layers(weights_) * rows : 0;
+  if (recorded > experts_.view.rows()) {
+    experts_ = allocate(DType::i32, {recorded, config_.num_experts_per_tok}, ctx_.device);
+    for (Slot& slot : slots_) slot.experts = HostBuffer(experts_.buffer.bytes(), ctx_.device);
+  }
   if (inputs_.reserve(static_cast<size_t>(bytes)) || width != table_width_) recordings_.clear();
   table_width_ = width;
 }
@@ -102,6 +108,13 @@ void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> req
   if (!copies.empty()) copy_cache_blocks(ctx_, cache_, copies);
   run_step(plan, main, prompts, starts);
   queue_copy(ctx_, slot().output.data(), outputs_.view.data, outputs_.buffer.bytes());
+  slot().cache_rows = main.batch.ids.numel();
+  slot().prompt_rows = whole ? plan.prompt_rows : 0;
+  if (shape_.experts) {
+    const Tensor all = experts_of(0, slot().cache_rows + slot().prompt_rows);
+    queue_copy(ctx_, slot().experts.data(), all.data,
+               static_cast<size_t>(all.numel()) * sizeof(int32_t));
+  }
   slot().mark.set(ctx_);
   ++started_;
 }
@@ -113,7 +126,7 @@ void StepRunner::run_step(const StepPlan& plan, const Rows& rows, const Rows& pr
   Tensor hidden;
   if (shape_.whole_prompts) {
     if (decoded > 0) play_decode(rows);
-    if (plan.prompt_rows > 0) hidden = prefill(prompts);
+    if (plan.prompt_rows > 0) hidden = prefill(prompts, rows.batch.ids.numel());
   } else if (plan.rows() > 0) {
     hidden = decode(rows);
     if (decoded > 0) draw(hidden.slice_rows(0, decoded), rows.draws, 0);
@@ -135,6 +148,12 @@ const StepResult& StepRunner::fetch() {
   const auto draws = static_cast<size_t>(slot.draws);
   slot.result.numbers = {numbers, draws * kNumberColumns};
   slot.result.tokens = {tokens, draws};
+  slot.result.cache_rows = slot.cache_rows;
+  slot.result.prompt_rows = slot.prompt_rows;
+  const int64_t rows = shape_.experts ? slot.cache_rows + slot.prompt_rows : 0;
+  slot.result.experts = {
+      static_cast<const int32_t*>(slot.experts.data()),
+      static_cast<size_t>(count_moe_layers(weights_) * rows * config_.num_experts_per_tok)};
   return slot.result;
 }
 
@@ -228,13 +247,13 @@ StepRunner::Starts StepRunner::start_inputs(const StepPlan& plan,
 Tensor StepRunner::decode(const Rows& rows) {
   DecodeBatch batch = rows.batch;
   follow_draws(ctx_, batch.ids, tokens_);
-  if (shape_.experts)
-    batch.experts = ctx_.scratch.tensor(
-        "rollout.experts", DType::i32,
-        {count_moe_layers(weights_) * batch.ids.numel(), config_.num_experts_per_tok});
-  const Tensor hidden = decoder_decode(ctx_, ctx_.scratch, weights_, config_, batch, cache_);
-  if (shape_.experts) slot().result.experts = download_ints(ctx_, batch.experts);
-  return hidden;
+  if (shape_.experts) batch.experts = experts_of(0, batch.ids.numel());
+  return decoder_decode(ctx_, ctx_.scratch, weights_, config_, batch, cache_);
+}
+
+Tensor StepRunner::experts_of(int64_t first, int64_t rows) {
+  const int64_t layers = count_moe_layers(weights_);
+  return experts_.view.slice_rows(layers * first, layers * rows);
 }
 
 // The decoded rows of a step with their draws, as a recording.
@@ -250,8 +269,9 @@ void StepRunner::play_decode(const Rows& rows) {
   });
 }
 
-// Hidden states [T, d] of whole prompts, whose cache entries are written.
-Tensor StepRunner::prefill(const Rows& rows) {
+// Hidden states [T, d] of whole prompts, whose cache entries are written; behind `first_row` rows
+// of the step.
+Tensor StepRunner::prefill(const Rows& rows, int64_t first_row) {
   const TokenBatch batch{.cu_seqlens = rows.cu_seqlens,
                          .targets = {},
                          .ids = rows.batch.ids,
@@ -260,6 +280,7 @@ Tensor StepRunner::prefill(const Rows& rows) {
   ForwardOptions options;
   options.cache = &cache_;
   options.slots = rows.batch.slots;
+  if (shape_.experts) options.record = experts_of(first_row, rows.batch.ids.numel());
   return decoder_forward(ctx_, ctx_.scratch, nullptr, weights_, config_, batch, options);
 }
 

@@ -32,7 +32,10 @@ struct StepResult {
   std::span<const int32_t> tokens;         // [D]; -1: the logits were not finite
   std::span<const double> numbers;         // [D, kNumberColumns]
   std::vector<std::vector<int32_t>> kept;  // [D] if wanted
-  std::vector<int32_t> experts;            // [MoE layers * rows, K] if wanted
+  // If wanted, [MoE layers, rows, K]: those of the rows that ran through the cache, which may be
+  // more than the plan's, then of whole prompts.
+  std::span<const int32_t> experts;
+  int64_t cache_rows = 0, prompt_rows = 0;
 };
 
 class StepRunner {
@@ -71,7 +74,7 @@ class StepRunner {
                           int64_t padded);
   Starts start_inputs(const StepPlan& plan, std::span<const RolloutRequest> requests);
   Tensor decode(const Rows& rows);
-  Tensor prefill(const Rows& rows);
+  Tensor prefill(const Rows& rows, int64_t first_row);
   void keep(const StepPlan& plan, Tensor hidden, int64_t first_row);
   void draw(Tensor hidden, const SampleDraws& draws, int64_t first);
   void draw_on_host(const SampleOutputs& to, Tensor logits, const SampleDraws& draws);
@@ -80,11 +83,14 @@ class StepRunner {
 
   // A step under way.
   struct Slot {
-    HostBuffer output;
+    HostBuffer output, experts;
     QueueMark mark;
-    int64_t draws = 0;
+    int64_t draws = 0, cache_rows = 0, prompt_rows = 0;
     StepResult result = {};
   };
+
+  // Where rows [first, first + rows) of those of all layers record their experts.
+  Tensor experts_of(int64_t first, int64_t rows);
 
   Slot& slot() { return slots_[started_ % slots_.size()]; }
 
@@ -95,6 +101,7 @@ class StepRunner {
   KvCache cache_;
   int64_t table_width_ = 0;
   OwnedTensor kept_;         // [max_samples, d]  the last hidden states of prompts
+  OwnedTensor experts_;      // [MoE layers * most rows, K] i32; empty unless wanted
   OwnedTensor outputs_;      // memory of the next two
   Tensor numbers_, tokens_;  // [most draws, kNumberColumns] f64, [most draws] i32
   StepInputs inputs_;

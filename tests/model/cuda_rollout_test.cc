@@ -22,6 +22,7 @@ std::vector<RolloutRequest> requests_of(const ModelConfig& config) {
     if (i % 3 == 2) r.stop_ids = {3, 8, 11};
     r.key = {.seed = 5, .step = 1, .prompt = i};
     r.entropy = i % 2 == 0;
+    r.experts = i % 4 == 3;
   }
   return requests;
 }
@@ -38,6 +39,7 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
     for (size_t s = 0; s < a.samples[i].size(); ++s) {
       const SampleResult &x = a.samples[i][s], &y = b.samples[i][s];
       if (x.ids != y.ids || x.finish != y.finish) return INFINITY;
+      if (x.experts.experts != y.experts.experts) return INFINITY;
       compare(x.logprobs, y.logprobs);
       compare(x.sampled_logprobs, y.sampled_logprobs);
       compare(x.entropies, y.entropies);

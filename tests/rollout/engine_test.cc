@@ -103,8 +103,9 @@ std::vector<RolloutRequest> some_requests(const ModelConfig& config, int64_t max
 }
 
 bool same_bits(const SampleResult& a, const SampleResult& b) {
-  return a.ids == b.ids && a.logprobs == b.logprobs && a.sampled_logprobs == b.sampled_logprobs &&
-         a.entropies == b.entropies && a.finish == b.finish;
+  return a.ids == b.ids && a.experts.experts == b.experts.experts && a.logprobs == b.logprobs &&
+         a.sampled_logprobs == b.sampled_logprobs && a.entropies == b.entropies &&
+         a.finish == b.finish;
 }
 
 bool same_bits(const RolloutOutput& a, const RolloutOutput& b) {
@@ -180,6 +181,7 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
     for (size_t s = 0; s < a.samples[i].size(); ++s) {
       const SampleResult &x = a.samples[i][s], &y = b.samples[i][s];
       if (x.ids != y.ids || x.finish != y.finish) return INFINITY;
+      if (x.experts.experts != y.experts.experts) return INFINITY;
       for (size_t t = 0; t < x.ids.size(); ++t)
         worst = std::max(worst, std::abs(x.logprobs[t] - y.logprobs[t]));
     }
@@ -190,7 +192,8 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
 TEST_CASE("steps that run ahead of their results give what steps one by one give") {
   for (const ModelConfig& config : {small_v3(), small_gqa()}) {
     const SmallModel model(config, DType::f64);
-    const auto requests = some_requests(model.config, 24);
+    auto requests = some_requests(model.config, 24);
+    for (RolloutRequest& r : requests) r.experts = true;
     Context ctx(2);
     RolloutEngine plain(ctx, model.weights.view, model.config, {.stepping = Stepping::plain});
     const RolloutOutput want = plain.run(requests);

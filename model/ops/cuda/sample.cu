@@ -7,7 +7,7 @@
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 512, kWarps = kThreads / 32;
+constexpr int kThreads = 1024, kWarps = kThreads / 32;
 constexpr unsigned kAll = 0xffffffffU;
 constexpr double kLog2E = 1.4426950408889634074;
 
@@ -16,7 +16,6 @@ constexpr double kLog2E = 1.4426950408889634074;
 struct Shared {
   double parts[kWarps];   // sums of the warps' stretches, or of their threads' pieces
   double values[kWarps];  // of block-wide reductions
-  int32_t ids[kWarps];
   int found, last;
 };
 
@@ -26,7 +25,6 @@ struct Row {
   int size;
   double inverse;  // of the temperature
   double max;      // of the logits
-  int argmax;
 
   __device__ double shifted(int v) const {
     return (static_cast<double>(logits[v]) - max) * inverse;
@@ -77,27 +75,29 @@ __device__ double block_sum_wide(double x, Shared& shared) {
 
 __device__ void find_max(Row& row, Shared& shared) {
   float best = -INFINITY;
-  int at = row.size;
-  for (int v = threadIdx.x; v < row.size; v += kThreads) {
-    const float x = row.logits[v];
-    if (x > best || (at == row.size && x == best)) best = x, at = v;
-  }
-  const auto merge = [&](float x, int other) {
-    if (x > best || (x == best && other < at)) best = x, at = other;
-  };
-  for (int offset = 16; offset > 0; offset /= 2) {
-    const float x = __shfl_xor_sync(kAll, best, offset);
-    merge(x, __shfl_xor_sync(kAll, at, offset));
-  }
+#pragma unroll 8
+  for (int v = threadIdx.x; v < row.size; v += kThreads) best = fmaxf(best, row.logits[v]);
+  best = warp_max(best);
   __syncthreads();
-  if (threadIdx.x % 32 == 0) {
-    shared.values[threadIdx.x / 32] = best;
-    shared.ids[threadIdx.x / 32] = at;
-  }
+  if (threadIdx.x % 32 == 0) shared.values[threadIdx.x / 32] = best;
   __syncthreads();
-  for (int w = 0; w < kWarps; ++w) merge(static_cast<float>(shared.values[w]), shared.ids[w]);
+  for (int w = 0; w < kWarps; ++w) best = fmaxf(best, static_cast<float>(shared.values[w]));
   row.max = best;
-  row.argmax = at;
+}
+
+// The first id of the largest logit.
+__device__ int find_argmax(const Row& row, Shared& shared) {
+  if (threadIdx.x == 0) shared.found = INT_MAX;
+  __syncthreads();
+  for (int v = threadIdx.x; v < row.size; v += kThreads) {
+    if (static_cast<double>(row.logits[v]) < row.max) continue;
+    atomicMin(&shared.found, v);
+    break;
+  }
+  __syncthreads();
+  const int found = shared.found;
+  __syncthreads();
+  return found;
 }
 
 __device__ int stretch_of(const Row& row) {
@@ -176,7 +176,7 @@ __device__ __noinline__ int locate(const Row& row, Shared& shared, double target
   __syncthreads();
   const int found = shared.found, last = shared.last;
   __syncthreads();
-  return found < INT_MAX ? found : last >= 0 ? last : row.argmax;
+  return found < INT_MAX ? found : max(last, 0);
 }
 
 // The largest key from which on upwards the tokens of `what` reach `target` together; two bits a
@@ -253,12 +253,12 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(Draws draws) {
   const Rule rule = draws.rules[draw];
   const bool greedy = rule.temperature <= 0.0;
   Row row{draws.logits.row(draws.row[draw]), static_cast<int>(draws.logits.cols),
-          greedy ? 1.0 : 1.0 / rule.temperature, 0.0, 0};
+          greedy ? 1.0 : 1.0 / rule.temperature, 0.0};
   find_max(row, shared);
   const double moment = draws.entropy ? moment_of(row, shared) : 0.0;
   const double sum = sum_of(row, shared, {});
   const bool finite = isfinite(sum);
-  int token = row.argmax;
+  int token = greedy && finite ? find_argmax(row, shared) : 0;
   double mass = sum;  // of what is drawn from
   if (finite && !greedy) {
     Part kept;
