@@ -337,7 +337,8 @@ TEST_CASE("cuda: grouped products over ragged and empty groups are the CPU's", "
       std::vector<int32_t> offsets;
     };
     for (const Size& z : {Size{1, 1, {0, 1}}, Size{33, 17, {0, 0, 5, 70, 70, 71}},
-                          Size{136, 72, {0, 129, 129, 400}}, Size{64, 256, {0, 128, 256}}}) {
+                          Size{136, 72, {0, 129, 129, 400}}, Size{64, 256, {0, 128, 256}},
+                          Size{200, 320, {0, 8, 8, 41, 44}}}) {
       CAPTURE(z.n, z.k);
       const auto experts = static_cast<int64_t>(z.offsets.size()) - 1;
       const int64_t rows = z.offsets.back();
