@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/help.h"
 #include "cli/run_row.h"
 #include "cli/run_stage.h"
 #include "core/error.h"
@@ -35,7 +36,9 @@ Chain::Chain(const Recipe& recipe, const ChainOptions& options, const std::strin
       "SELECT id FROM runs WHERE kind = 'r1' ORDER BY id DESC LIMIT 1");
   if (known) {
     run_id_ = *known;
-    store_.resume_run(run_id_, 0);
+    const std::string version = version_text();
+    store_.resume_run(
+        {.run_id = run_id_, .command_line = cli.command_line, .code_version = version});
     return;
   }
   const std::vector<std::string> data{recipe.path.string()};

@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 
+#include "cli/stored_options.h"
 #include "core/config_file.h"
 #include "core/device.h"
 #include "core/error.h"
@@ -187,7 +188,20 @@ void Parser::apply_file(const std::string& path, Subcommand& subcommand) const {
   apply_config(subcommand.options, entries, path, subcommand.section(), others);
 }
 
-Command Parser::read(int argc, char** argv) {
+// What stands behind "--" is the value of the option --command, where a subcommand has one.
+void take_command(Subcommand& subcommand, int argc, char** argv) {
+  if (argc == 0) return;
+  Option* command = subcommand.options.find_flag("command");
+  if (command == nullptr)
+    throw UserError({.what = "unexpected argument",
+                     .where = "temper " + subcommand.name,
+                     .found = "'--'",
+                     .hint = "see temper " + subcommand.name + " --help"});
+  if (argc > 1) command->set({argv + 1, argv + argc}, "behind --", OptionOrigin::flag);
+}
+
+Command Parser::read(int all, char** argv) {
+  const auto argc = static_cast<int>(std::find(argv, argv + all, std::string_view("--")) - argv);
   try {
     app_.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -211,7 +225,9 @@ Command Parser::read(int argc, char** argv) {
     if (flag.parsed->count() == 0) continue;
     flag.option->set(flag.parsed->results(), "--" + flag.option->flag(), OptionOrigin::flag);
   }
+  take_command(*subcommand, all - argc, argv + argc);
   resolve_reward_file(subcommand->options);
+  apply_stored_options(subcommand->options, name);
   subcommand->options.apply_preset();
   choose_arithmetic(*subcommand);
   if (builtins.print_config) return {Command::Kind::print_config, subcommand, name};

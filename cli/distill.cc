@@ -108,11 +108,12 @@ void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocatio
                                          .longest_sequence = longest,
                                          .micro_batch_tokens = train.training.micro_batch_tokens});
   cli.log.info(plan.text());
-  TrainingRun run(ctx, cli,
-                  {.kind = "distill",
-                   .out = train.out,
-                   .data = o.on_policy ? train.data : samples.files,
+  RunFolder folder(
+      cli, {.kind = "distill", .out = train.out, .data = o.on_policy ? train.data : samples.files});
+  TrainingRun run(ctx, cli, folder,
+                  {.model = o.student,
                    .seed = train.training.seed,
+                   .micro_batch_tokens = plan.micro_batch_tokens,
                    .keep = train.keep,
                    .save_dtype = train.save_dtype},
                   student);
@@ -132,8 +133,8 @@ void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocatio
        .run_id = run.id(),
        .log = cli.log,
        .interrupt = cli.interrupt,
-       .save = [&](StepWriter& writer, int64_t step,
-                   const OptimizerState& optimizer) { run.save(writer, step, optimizer); },
+       .save = [&](StepWriter& writer, const OptimizerState& optimizer,
+                   const StageState& state) { run.save(writer, optimizer, state); },
        .parts = samples.parts});
   run.finish(result.interrupted);
   char line[120];

@@ -38,6 +38,15 @@ int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t len
          static_cast<int64_t>(size_of(o.training.dtype));
 }
 
+// The weights that the run began with: the first reference.
+OwnedWeights first_weights(Context& ctx, const GrpoOptions& o, const ModelInUse& model,
+                           const RunFolder& folder) {
+  if (folder.run()) folder.check_model(o.model);
+  if (folder.checkpoint() == nullptr) return copy_weights(ctx, model.weights, model.config);
+  LoadedModel first = load_model(ctx, o.model, o.training.dtype);
+  return std::move(first.weights);
+}
+
 void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
   char line[240];
   std::snprintf(line, sizeof line,
@@ -55,6 +64,14 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
   log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
 }
 
+RunFolderSpec folder_spec(const GrpoOptions& o) {
+  return {.kind = "grpo",
+          .out = o.out,
+          .data = o.data,
+          .resume = o.training.resume,
+          .resume_from = o.training.resume_from};
+}
+
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
   for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
   RewardRules rules(cli, o.training.dtype, true);
@@ -62,8 +79,10 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   std::optional<CompositeReward> process_reward;
   if (!o.process_reward.empty())
     process_reward.emplace(rules.reward(o.process_reward, "--process-reward"));
+  RunFolder folder(cli, folder_spec(o));
+  if (folder.complete()) return already_done(cli, o.out);
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
-  ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
+  ModelInUse model = load_model_in_use(ctx, folder.model(o.model), o.training.dtype, cli.log);
   const ChatTemplate chat = ChatTemplate::choose(o.chat_template, model.need_tokenizer());
   rules.use_context(ctx);
   rules.use_policy(model, chat);
@@ -80,23 +99,23 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                      .where = "--replay-routing on",
                      .hint = "leave it out, or take auto, which is on where there are experts"});
   const bool with_reference = o.has_reference();
-  const MemoryPlan plan = plan_training(model.config, train_options_of(o.training),
-                                        {.dtype = o.training.dtype,
-                                         .device = ctx.device,
-                                         .longest_sequence = longest,
-                                         .micro_batch_tokens = o.training.micro_batch_tokens,
-                                         .update_tokens = update_tokens(o, longest),
-                                         .cache_bytes = cache_bytes(o, model.config, longest),
-                                         .reference = with_reference});
+  const MemoryPlan plan =
+      plan_training(model.config, train_options_of(o.training),
+                    {.dtype = o.training.dtype,
+                     .device = ctx.device,
+                     .longest_sequence = longest,
+                     .micro_batch_tokens = micro_batch_tokens(o.training, folder),
+                     .update_tokens = update_tokens(o, longest),
+                     .cache_bytes = cache_bytes(o, model.config, longest),
+                     .reference = with_reference});
   cli.log.info(plan.text());
 
   std::optional<OwnedWeights> reference;
-  if (with_reference) reference = copy_weights(ctx, model.weights, model.config);
-  TrainingRun run(ctx, cli,
-                  {.kind = "grpo",
-                   .out = o.out,
-                   .data = o.data,
+  if (with_reference) reference = first_weights(ctx, o, model, folder);
+  TrainingRun run(ctx, cli, folder,
+                  {.model = o.model,
                    .seed = o.training.seed,
+                   .micro_batch_tokens = plan.micro_batch_tokens,
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
@@ -105,9 +124,9 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                   data.prompts, model.need_tokenizer(), stop_ids_for(model, &chat), reward,
                   process_reward ? &*process_reward : nullptr, plan.micro_batch_tokens, run.store(),
                   run.id(), cli.log, cli.interrupt,
-                  [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
-                    run.save(writer, step, optimizer);
-                  }});
+                  [&](StepWriter& writer, const OptimizerState& optimizer,
+                      const StageState& state) { run.save(writer, optimizer, state); },
+                  folder.checkpoint()});
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;

@@ -1,8 +1,25 @@
 #include "cli/load_model.h"
 
 #include "core/device.h"
+#include "model/checkpoint/checksums.h"
 
 namespace temper {
+namespace {
+
+// A model that Temper saved has the checksums of its files.
+void refuse_damaged(const std::filesystem::path& dir) {
+  std::string list;
+  for (const std::string& line : damaged_files(dir, ChecksumScope::model)) list += "\n    " + line;
+  if (list.empty()) return;
+  throw UserError({.what = "the model folder is damaged",
+                   .where = dir.string(),
+                   .found = list,
+                   .hint = "bring the files back as they were; if you changed them on purpose, "
+                           "remove " +
+                           std::string(kChecksumFile)});
+}
+
+}  // namespace
 
 const Tokenizer& ModelInUse::need_tokenizer() const {
   if (!tokenizer)
@@ -28,6 +45,7 @@ ModelInUse in_use(const std::filesystem::path& dir, LoadedModel loaded, Logger& 
 ModelInUse load_model_in_use(Context& ctx, const std::filesystem::path& dir, DType dtype,
                              Logger& log) {
   check_arithmetic(ctx.device, dtype);
+  refuse_damaged(dir);
   if (read_model_config(dir).num_labels > 0)
     throw UserError({.what = "a reward model writes no text",
                      .where = dir.string(),

@@ -55,6 +55,7 @@ int run(int argc, char** argv) {
   }
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
+  std::signal(SIGXFSZ, SIG_IGN);  // past a limit on files a write fails, with a message
   Logger log(std::cerr, stderr_style(common.quiet));
   const std::string line = command_line_text(argc, argv);
   Invocation invocation{command.subcommand->options, common, line, interrupt_flag, log, std::cout};

@@ -7,6 +7,20 @@
 #include "core/error.h"
 
 namespace temper {
+namespace {
+
+// A prompt that fills the context would end a run at the step that draws it: better before.
+void refuse_too_long(const std::vector<Prompt>& prompts, int64_t context) {
+  for (const Prompt& prompt : prompts)
+    if (static_cast<int64_t>(prompt.ids.size()) >= context)
+      throw UserError({.what = "the prompt leaves no room for a completion in the model's context",
+                       .where = prompt.id,
+                       .expected = "fewer than " + std::to_string(context) + " tokens",
+                       .found = std::to_string(prompt.ids.size()),
+                       .hint = "leave such prompts out with --max-prompt-tokens"});
+}
+
+}  // namespace
 
 void add_prompt_options(OptionsTable& table, PromptSourceOptions& o) {
   table.group("Input");
@@ -42,6 +56,7 @@ PromptData read_prompt_data(const PromptSourceOptions& source, const ModelInUse&
                     .max_tokens = source.max_prompt_tokens,
                     .vocab_size = model.config.vocab_size,
                     .limit = source.limit});
+  refuse_too_long(data.prompts, model.config.max_position_embeddings);
   log.info(std::to_string(data.prompts.size()) + " prompts of " + std::to_string(data.rows) +
            " rows, chat template " + chat.id());
   if (data.too_long > 0) {

@@ -73,20 +73,19 @@ int run_reward_model(const RewardModelOptions& o, Invocation& cli) {
                                          .longest_sequence = longest_row(examples),
                                          .micro_batch_tokens = o.training.micro_batch_tokens});
   cli.log.info(plan.text());
-  TrainingRun run(ctx, cli,
-                  {.kind = "reward-model",
-                   .out = o.out,
-                   .data = o.data,
+  RunFolder folder(cli, {.kind = "reward-model", .out = o.out, .data = o.data});
+  TrainingRun run(ctx, cli, folder,
+                  {.model = o.model,
                    .seed = o.training.seed,
+                   .micro_batch_tokens = plan.micro_batch_tokens,
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
   const RewardModelResult result =
       train_reward_model({ctx, model.config, model.weights, o, examples.train, examples.heldout,
                           plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
-                          [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
-                            run.save(writer, step, optimizer);
-                          }});
+                          [&](StepWriter& writer, const OptimizerState& optimizer,
+                              const StageState& state) { run.save(writer, optimizer, state); }});
   run.finish(result.interrupted);
   report(result, o, cli);
   return 0;

@@ -1,15 +1,29 @@
 #include "cli/run_row.h"
 
+#include <map>
+
 #include "cli/help.h"
 #include "core/device.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json.h"
+#include "model/checkpoint/checksums.h"
 
 namespace temper {
 namespace {
 
-// {"file": "hash", ...}: which data the run saw.
+std::string environment_json(const Invocation& cli, const RunFacts& facts) {
+  std::string json = "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
+                     std::string(name_of(facts.dtype)) + "\",\"device\":\"" +
+                     std::string(name_of(device_of(cli.common.device))) + "\"";
+  if (facts.micro_batch_tokens > 0)
+    json += ",\"micro_batch_tokens\":" + std::to_string(facts.micro_batch_tokens) +
+            ",\"model_files\":" + model_checksums(facts.model);
+  return json + "}";
+}
+
+}  // namespace
+
 std::string data_hashes(const std::vector<std::string>& files) {
   std::string json = "{";
   for (const std::string& file : files)
@@ -18,13 +32,18 @@ std::string data_hashes(const std::vector<std::string>& files) {
   return json + "}";
 }
 
-std::string environment_json(const Invocation& cli, DType dtype) {
-  return "{\"threads\":" + std::to_string(cli.common.threads) + ",\"dtype\":\"" +
-         std::string(name_of(dtype)) + "\",\"device\":\"" +
-         std::string(name_of(device_of(cli.common.device))) + "\"}";
+std::string model_checksums(const std::filesystem::path& dir) {
+  std::map<std::string, std::string> sums;  // in the order of names
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    const std::string name = entry.path().filename().string();
+    const bool weights = name.ends_with(".safetensors") && !name.starts_with("training_state.");
+    if (weights || name == "config.json") sums[name] = file_checksum(entry.path());
+  }
+  std::string json = "{";
+  for (const auto& [name, sum] : sums)
+    json += (json.size() > 1 ? "," : "") + quote_json(name) + ":" + quote_json(sum);
+  return json + "}";
 }
-
-}  // namespace
 
 NewRun run_row(const Invocation& cli, const RunFacts& facts) {
   return {.kind = facts.kind,
@@ -34,7 +53,7 @@ NewRun run_row(const Invocation& cli, const RunFacts& facts) {
           .command_line = cli.command_line,
           .config = cli.options.to_json(),
           .data_hashes = data_hashes(facts.data),
-          .environment = environment_json(cli, facts.dtype)};
+          .environment = environment_json(cli, facts)};
 }
 
 }  // namespace temper

@@ -1,6 +1,7 @@
 // The database's row of a run: what was run, on which data, by which build.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,16 @@ struct RunFacts {
   const std::vector<std::string>& data;  // files
   int64_t seed = 0;
   DType dtype = DType::f32;
+  int64_t micro_batch_tokens = 0;  // of training; else 0
 };
 
 // The row with the resolved options, the command line, the version and the hash of each data file.
+// Of a training run also the micro-batch and the checksum of each of the model's files.
 NewRun run_row(const Invocation& cli, const RunFacts& facts);
+
+// {"file": "fnv1a:...", ...} of data files, as the row keeps it. Throws UserError.
+std::string data_hashes(const std::vector<std::string>& files);
+// {"model.safetensors": "xxh64:...", ...} of a model folder's configuration and weights.
+std::string model_checksums(const std::filesystem::path& dir);
 
 }  // namespace temper

@@ -53,7 +53,7 @@ SftSamples read_sft_samples(const SftOptions& o, const ModelInUse& model, Logger
   const SftRowReader reader(model.tokenizer ? &*model.tokenizer : nullptr, chat ? &*chat : nullptr,
                             model.config.vocab_size);
   SftDataOptions options;
-  options.max_tokens = o.max_tokens;
+  options.max_tokens = std::min(o.max_tokens, model.config.max_position_embeddings);
   options.vocab_size = model.config.vocab_size;
   const std::vector<WeightedFile> files = parse_weighted_files(o.data, "--data");
   ReadFiles all = read_files(files, reader, options, log);
@@ -109,33 +109,42 @@ void report(const SftResult& result, const SftOptions& o, Logger& log) {
 }  // namespace
 
 int run_sft(const SftOptions& o, Invocation& cli) {
+  std::vector<std::string> files;
+  for (const WeightedFile& file : parse_weighted_files(o.data, "--data"))
+    files.push_back(file.path);
+  RunFolder folder(cli, {.kind = "sft",
+                         .out = o.out,
+                         .data = files,
+                         .resume = o.training.resume,
+                         .resume_from = o.training.resume_from});
+  if (folder.complete()) return already_done(cli, o.out);
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
-  ModelInUse model = load_model_in_use(ctx, o.model, o.training.dtype, cli.log);
+  ModelInUse model = load_model_in_use(ctx, folder.model(o.model), o.training.dtype, cli.log);
+  if (folder.run() && folder.checkpoint() == nullptr) folder.check_model(o.model);
   const SftSamples samples = read_sft_samples(o, model, cli.log);
   const MemoryPlan plan =
       plan_training(model.config, train_options_of(o.training),
                     {.dtype = o.training.dtype,
                      .device = ctx.device,
                      .longest_sequence = most_tokens(samples.train, 1),
-                     .micro_batch_tokens = o.training.micro_batch_tokens,
+                     .micro_batch_tokens = micro_batch_tokens(o.training, folder),
                      .update_tokens = most_tokens(samples.train, o.batch_size)});
   cli.log.info(plan.text());
 
-  TrainingRun run(ctx, cli,
-                  {.kind = "sft",
-                   .out = o.out,
-                   .data = samples.files,
+  TrainingRun run(ctx, cli, folder,
+                  {.model = o.model,
                    .seed = o.training.seed,
+                   .micro_batch_tokens = plan.micro_batch_tokens,
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
   const SftResult result =
       train_sft({ctx, model.config, model.weights, o, samples.train, samples.heldout,
                  plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
-                 [&](StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
-                   run.save(writer, step, optimizer);
+                 [&](StepWriter& writer, const OptimizerState& optimizer, const StageState& state) {
+                   run.save(writer, optimizer, state);
                  },
-                 samples.parts});
+                 folder.checkpoint(), samples.parts});
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;

@@ -25,6 +25,7 @@ void add_all_subcommands(Subcommands& list) {
   add_model_info(list);
   add_model_init(list);
   add_model_convert(list);
+  add_verify_resume(list);
   add_doctor(list);
 }
 

@@ -92,5 +92,6 @@ void add_reward_model(Subcommands& list);
 void add_tokenize(Subcommands& list);
 void add_rollout(Subcommands& list);
 void add_score(Subcommands& list);
+void add_verify_resume(Subcommands& list);
 
 }  // namespace temper

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <optional>
 
+#include "cli/help.h"
 #include "cli/prompted_model.h"
 #include "cli/reward_rules.h"
 #include "cli/run_row.h"
@@ -30,7 +31,11 @@ class TeachStore {
       id_ = *old;
       check_same_options(run, cli);
       const auto last = last_step(store_.database(), id_, kKind);
-      store_.resume_run(id_, last ? last->key.step : 0);
+      const std::string version = version_text();
+      store_.resume_run({.run_id = id_,
+                         .step = last ? last->key.step : 0,
+                         .command_line = cli.command_line,
+                         .code_version = version});
       return;
     }
     id_ = store_.begin_run(run_row(cli, {.kind = kKind,

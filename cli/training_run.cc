@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "cli/run_row.h"
-#include "core/device.h"
+#include "core/json.h"
 #include "data/store_reader.h"
-#include "model/checkpoint/transfer.h"
+#include "model/checkpoint/checksums.h"
 
 namespace temper {
 namespace fs = std::filesystem;
@@ -18,29 +18,37 @@ int64_t folder_bytes(const fs::path& dir) {
   return bytes;
 }
 
-// Two runs in one folder would take each other's checkpoints.
-const fs::path& new_run_folder(const fs::path& out) {
-  for (const char* name : {kStoreFile, "checkpoints", "model"})
-    if (fs::exists(fs::symlink_status(out / name)))
-      throw UserError({.what = "the run directory is in use: it has " + std::string(name),
-                       .where = "--out " + out.string(),
-                       .expected = "a folder without a run",
-                       .hint = "give another --out; temper inspect " + out.string() +
-                               " shows what this one holds"});
-  return out;
-}
-
 }  // namespace
 
-TrainingRun::TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec,
-                         ModelInUse& model)
-    : ctx_(ctx), spec_(spec), model_(model), log_(cli.log), store_(new_run_folder(spec.out)) {
-  const std::string from = fs::absolute(model.path).lexically_normal().string();
-  id_ = store_.begin_run(run_row(cli, {.kind = spec.kind,
+int already_done(Invocation& cli, const std::string& out) {
+  cli.log.info("the run in " + out + " is done: nothing is left to do");
+  return 0;
+}
+
+int64_t micro_batch_tokens(const TrainingOptions& options, const RunFolder& folder) {
+  return options.micro_batch_tokens > 0 ? options.micro_batch_tokens : folder.micro_batch_tokens();
+}
+
+TrainingRun::TrainingRun(Context& ctx, Invocation& cli, RunFolder& folder,
+                         const TrainingRunSpec& spec, ModelInUse& model)
+    : ctx_(ctx),
+      spec_(spec),
+      out_(folder.spec().out),
+      model_(model),
+      log_(cli.log),
+      store_(folder.open()) {
+  if (folder.run()) {
+    id_ = folder.run()->id;
+    folder.record_resume();
+    return;
+  }
+  const std::string from = fs::absolute(spec.model).lexically_normal().string();
+  id_ = store_.begin_run(run_row(cli, {.kind = folder.spec().kind,
                                        .model = from,
-                                       .data = spec.data,
+                                       .data = folder.spec().data,
                                        .seed = spec.seed,
-                                       .dtype = model.weights.storage.view.dtype}));
+                                       .dtype = model.weights.storage.view.dtype,
+                                       .micro_batch_tokens = spec.micro_batch_tokens}));
 }
 
 TrainingRun::~TrainingRun() {
@@ -52,27 +60,33 @@ TrainingRun::~TrainingRun() {
   }
 }
 
-void TrainingRun::save(StepWriter& writer, int64_t step, const OptimizerState& optimizer) {
-  const std::string name = "checkpoints/step-" + std::to_string(step);
-  const fs::path dir = spec_.out / name;
+void TrainingRun::save(StepWriter& writer, const OptimizerState& optimizer,
+                       const StageState& state) {
+  const std::string name = "checkpoints/step-" + std::to_string(state.step);
+  const fs::path dir = out_ / name;
   fs::create_directories(dir.parent_path());
   drop_old_checkpoints();
-  SaveOptions options;
-  options.stored_as = spec_.save_dtype == "bf16" ? StoredAs::bf16 : StoredAs::f32;
-  options.tokenizer_from = model_.path;
-  if (model_.weights.storage.view.device == Device::cpu) {
-    save_model(model_.weights.view, model_.config, dir, options);
-  } else {
-    OwnedWeights host = weights_on_host(ctx_, model_.weights, model_.config, optimizer.master.view);
-    save_model(host.view, model_.config, dir, options);
-  }
+  save_training_checkpoint(
+      ctx_, dir, model_.weights, model_.config,
+      {optimizer.master.view, optimizer.m.view, optimizer.v.view, optimizer.step}, state,
+      {.stored_as = spec_.save_dtype == "bf16" ? StoredAs::bf16 : StoredAs::f32,
+       .tokenizer_from = tokenizer_folder()});
   NewCheckpoint row;
   row.path = name;
-  row.policy_version = step;
+  row.policy_version = state.step;
   row.bytes = folder_bytes(dir);
-  const std::string state = "{\"optimizer_step\":" + std::to_string(optimizer.step) + "}";
-  row.trainer_state = state;
+  const std::string json = "{\"optimizer_step\":" + std::to_string(optimizer.step) +
+                           ",\"checksums\":" + quote_json(file_checksum(dir / kChecksumFile)) + "}";
+  row.trainer_state = json;
   writer.add_checkpoint(row);
+}
+
+// The folder that the run began with, or, if it is gone, the newest checkpoint: the one that the
+// run was resumed from may be dropped meanwhile.
+fs::path TrainingRun::tokenizer_folder() {
+  if (fs::exists(spec_.model)) return spec_.model;
+  const std::optional<CheckpointRow> last = last_checkpoint(store_.database(), id_);
+  return last ? out_ / last->path : fs::path();
 }
 
 void TrainingRun::drop_old_checkpoints() {
@@ -82,7 +96,7 @@ void TrainingRun::drop_old_checkpoints() {
   const std::vector<CheckpointRow> saved = read_checkpoints(store_.database(), id_);
   for (size_t i = 0; i + static_cast<size_t>(spec_.keep) < saved.size(); ++i) {
     store_.mark_checkpoint_removed(saved[i].id);
-    to_remove_.push_back(spec_.out / saved[i].path);
+    to_remove_.push_back(out_ / saved[i].path);
   }
 }
 
@@ -91,7 +105,7 @@ void TrainingRun::finish(bool interrupted) {
   const std::vector<CheckpointRow> saved = read_checkpoints(store_.database(), id_);
   if (!saved.empty()) {
     // The last checkpoint is the model; a link keeps one copy under a name that does not change.
-    const fs::path link = spec_.out / "model";
+    const fs::path link = out_ / "model";
     fs::remove(link);
     fs::create_directory_symlink(saved.back().path, link);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/load_model.h"
+#include "cli/run_folder.h"
 #include "cli/subcommands.h"
 #include "data/store_step.h"
 #include "model/training/training_options.h"
@@ -13,10 +14,9 @@
 namespace temper {
 
 struct TrainingRunSpec {
-  std::string kind;  // sft, grpo
-  std::filesystem::path out;
-  std::vector<std::string> data;
+  std::string model;  // the folder that was given
   int64_t seed = 0;
+  int64_t micro_batch_tokens = 0;
   int64_t keep = 2;
   std::string save_dtype = "f32";  // f32 | bf16
 };
@@ -25,8 +25,9 @@ struct TrainingRunSpec {
 // an exception is recorded as failed.
 class TrainingRun {
  public:
-  // Throws UserError if the folder spec.out holds a run or a model already: nothing is written.
-  TrainingRun(Context& ctx, Invocation& cli, const TrainingRunSpec& spec, ModelInUse& model);
+  // Begins the run of a new folder, or goes on with the folder's own.
+  TrainingRun(Context& ctx, Invocation& cli, RunFolder& folder, const TrainingRunSpec& spec,
+              ModelInUse& model);
   ~TrainingRun();
   TrainingRun(const TrainingRun&) = delete;
   TrainingRun& operator=(const TrainingRun&) = delete;
@@ -36,21 +37,29 @@ class TrainingRun {
 
   // Writes checkpoints/step-N and its row into the open step. Of those committed before, the last
   // `keep` stay; older ones are marked as removed, and their folders go with the next save.
-  void save(StepWriter& writer, int64_t step, const OptimizerState& optimizer);
+  void save(StepWriter& writer, const OptimizerState& optimizer, const StageState& state);
   // Writes the final model under out/model and closes the run.
   void finish(bool interrupted);
 
  private:
   void drop_old_checkpoints();
+  std::filesystem::path tokenizer_folder();
 
   Context& ctx_;
   TrainingRunSpec spec_;
+  std::filesystem::path out_;
   ModelInUse& model_;
   Logger& log_;
-  Store store_;
+  Store& store_;
   int64_t id_ = 0;
   std::vector<std::filesystem::path> to_remove_;
   bool finished_ = false;
 };
+
+// What --resume says of a run that is done. Returns the exit code.
+int already_done(Invocation& cli, const std::string& out);
+
+// The micro-batch to plan with: as asked for, else the resumed run's, else 0 (the plan chooses).
+int64_t micro_batch_tokens(const TrainingOptions& options, const RunFolder& folder);
 
 }  // namespace temper

@@ -24,7 +24,15 @@ std::string render(const Blame& blame) {
 UserError::UserError(Blame blame) : std::runtime_error(render(blame)), blame_(std::move(blame)) {}
 
 void throw_errno(const std::string& what) {
-  throw SystemError(what + ": " + std::strerror(errno));
+  const int code = errno;
+  std::string text = what + ": " + std::strerror(code);
+  if (code == ENOSPC || code == EDQUOT || code == EFBIG)
+    text +=
+        "\n  hint:     free some space (or raise the limit on files), then run it again; "
+        "what was written whole is kept";
+  if (code == EROFS || code == EACCES || code == EPERM)
+    text += "\n  hint:     name a folder that can be written to, or change its permissions";
+  throw SystemError(text);
 }
 
 void require(bool holds, std::string_view message, std::source_location where) {

@@ -36,9 +36,13 @@ int schema_version(Database& database) {
   return database.value<int>("PRAGMA user_version").value_or(0);
 }
 
-void migrate(Database& database, std::span<const Migration> migrations) {
+void refuse_unknown(Database& database, std::span<const Migration> migrations) {
   refuse_foreign(database);
   refuse_newer(database, schema_version(database), newest(migrations));
+}
+
+void migrate(Database& database, std::span<const Migration> migrations) {
+  refuse_unknown(database, migrations);
   for (size_t i = 0; i < migrations.size(); ++i) {
     const Migration& migration = migrations[i];
     require(migration.version == static_cast<int>(i) + 1, "migrations are numbered from 1");
@@ -54,9 +58,8 @@ void migrate(Database& database, std::span<const Migration> migrations) {
 }
 
 void check_schema(Database& database, std::span<const Migration> migrations) {
-  refuse_foreign(database);
+  refuse_unknown(database, migrations);
   const int version = schema_version(database), known = newest(migrations);
-  refuse_newer(database, version, known);
   if (version == known) return;
   throw UserError(
       {.what = "the database is older than this temper",

@@ -30,6 +30,10 @@ int schema_version(Database& database);
 // Throws UserError if the file is another program's or newer than `migrations`; SqliteError.
 void migrate(Database& database, std::span<const Migration> migrations = store_migrations());
 
+// Throws UserError if the file is another program's or newer than `migrations`; an empty file and
+// an older database pass.
+void refuse_unknown(Database& database, std::span<const Migration> migrations = store_migrations());
+
 // Holds if the database can be read as it stands. Throws UserError if the file is another
 // program's, newer than `migrations`, or older (the hint says how to bring it forward).
 void check_schema(Database& database, std::span<const Migration> migrations = store_migrations());

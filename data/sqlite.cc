@@ -17,6 +17,11 @@ namespace {
   const int primary = code & 0xff;
   if (primary == SQLITE_BUSY) message += "\n  hint:     another process is writing; end it or wait";
   if (primary == SQLITE_FULL) message += "\n  hint:     the disk is full; free some space";
+  if (primary == SQLITE_IOERR)
+    message +=
+        "\n  hint:     the disk failed or a limit was reached: free some space (or raise the limit "
+        "on "
+        "files)";
   throw SqliteError(message, code);
 }
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "core/json.h"
 #include "data/migrations.h"
 
 namespace temper {
@@ -73,13 +74,32 @@ int64_t Store::begin_run(const NewRun& run) {
   return database_.last_insert_id();
 }
 
-void Store::resume_run(int64_t run_id, int64_t step) {
+int64_t Store::resume_run(const Resume& resume) {
+  require(!step_open_, "a run cannot be resumed inside a step");
   Transaction transaction(database_);
-  database_.execute("UPDATE runs SET status = 'running', finished = NULL WHERE id = ?", run_id);
+  const auto count = [&](const char* sql) {
+    return database_.value<int64_t>(sql, resume.run_id, resume.step).value_or(0);
+  };
+  const int64_t steps = count("SELECT count(*) FROM steps WHERE run_id = ? AND step > ?");
+  const int64_t samples = count("SELECT count(*) FROM samples WHERE run_id = ? AND step > ?");
+  delete_after(resume.run_id, resume.step);
+  database_.execute(
+      "UPDATE runs SET status = 'running', finished = NULL, config = coalesce(?, config)"
+      " WHERE id = ?",
+      resume.config, resume.run_id);
   require(database_.changes() == 1, "the run to resume is not in the database");
-  write_event({run_id, EventLevel::info, "resumed after step " + std::to_string(step), "{}", step,
-               unix_seconds()});
+  std::string text = "resumed behind step " + std::to_string(resume.step);
+  if (steps > 0)
+    text += "; " + std::to_string(steps) +
+            " later steps had no checkpoint: their rows are "
+            "removed, and they are done again";
+  const std::string data = "{\"discarded_steps\":" + std::to_string(steps) +
+                           ",\"discarded_samples\":" + std::to_string(samples) +
+                           ",\"command_line\":" + quote_json(resume.command_line) +
+                           ",\"code_version\":" + quote_json(resume.code_version) + "}";
+  write_event({resume.run_id, EventLevel::info, text, data, resume.step, unix_seconds()});
   transaction.commit();
+  return steps;
 }
 
 void Store::finish_run(int64_t run_id, RunStatus status) {
@@ -103,16 +123,13 @@ void Store::write_event(const Event& event) {
       json_or_empty(event.data));
 }
 
-void Store::discard_after(int64_t run_id, int64_t step) {
-  require(!step_open_, "nothing may be discarded inside a step");
-  Transaction transaction(database_);
+void Store::delete_after(int64_t run_id, int64_t step) {
   // Foreign keys carry the deletion on to every table that has the step's key.
   database_.execute("DELETE FROM steps WHERE run_id = ? AND step > ?", run_id, step);
   database_.execute(
       "DELETE FROM prompts WHERE run_id = ?"
       " AND NOT EXISTS (SELECT 1 FROM samples WHERE samples.prompt_id = prompts.id)",
       run_id);
-  transaction.commit();
 }
 
 void Store::put_reward(int64_t sample_id, const NewReward& reward) {

@@ -28,8 +28,10 @@ class Store {
 
   // Records a run as running and returns its id.
   int64_t begin_run(const NewRun& run);
-  // Marks a run as running again, for a resume; the event says from where.
-  void resume_run(int64_t run_id, int64_t step);
+  // Marks a run as running again behind resume.step. What it recorded after that goes, of every
+  // kind: steps, samples, rewards, metrics, evals, checkpoints, and prompts that no sample is left
+  // of; events stay, and a new one says all this. One transaction. Returns how many steps went.
+  int64_t resume_run(const Resume& resume);
   // Records how a run ended. No step may be open.
   void finish_run(int64_t run_id, RunStatus status);
 
@@ -37,10 +39,6 @@ class Store {
   // rolled back it is written all the same: what went wrong is never lost with the step.
   void add_event(int64_t run_id, EventLevel level, std::string_view text,
                  std::string_view data = "{}", std::optional<int64_t> step = {});
-
-  // Removes what the run recorded after `step`, of every kind: steps, samples, rewards, metrics,
-  // evals, checkpoints, and prompts that no sample is left of. Events stay. One transaction.
-  void discard_after(int64_t run_id, int64_t step);
 
   // Replaces or adds the verdict of one rule on a stored sample (a later re-scoring).
   // Leaves the sample's reward as it was when the optimiser used it.
@@ -61,6 +59,7 @@ class Store {
     double time;
   };
   void write_event(const Event& event);
+  void delete_after(int64_t run_id, int64_t step);
 
   Database database_;
   bool step_open_ = false;

@@ -29,6 +29,14 @@ struct NewRun {
   std::string environment = "{}";  // JSON object: machine, threads, types
 };
 
+// A run that goes on.
+struct Resume {
+  int64_t run_id = 0;
+  int64_t step = 0;  // of the checkpoint; 0: from the beginning
+  std::string_view command_line, code_version;
+  std::optional<std::string> config = {};  // JSON object: the run's column from now on
+};
+
 struct NewPrompt {
   std::string_view key;   // names the prompt within the run: "train.jsonl:17"
   std::string_view text;  // as the model reads it

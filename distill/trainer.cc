@@ -123,7 +123,7 @@ DistillResult train_distill(const DistillJob& job) {
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;
     if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, i + 1, step.optimizer());
+      job.save(writer, step.optimizer(), {.step = i + 1});
     writer.commit({.wall_seconds = time.seconds(),
                    .trained_tokens = report.tokens,
                    .generated_tokens = batches.generated() - generated});

@@ -10,6 +10,7 @@
 #include "data/sample.h"
 #include "data/store_step.h"
 #include "distill/kl.h"
+#include "model/checkpoint/resume.h"
 #include "model/training/train_step.h"
 #include "rollout/sample_prompts.h"
 #include "sft/options.h"
@@ -35,7 +36,7 @@ struct DistillJob {
   Logger& log;
   const Interrupt& interrupt;
   // Writes the checkpoint of this step and its row; called inside the step's transaction.
-  std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+  std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
   // The files that `samples` are made of, with their weights; empty: one file.
   std::span<const MixturePart> parts = {};
 };

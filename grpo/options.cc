@@ -45,7 +45,7 @@ void add_input_options(OptionsTable& table, GrpoOptions& o) {
 void add_rollout_options(OptionsTable& table, GrpoOptions& o) {
   table.group("Rollout");
   table.add("prompts-per-step", &o.prompts_per_step, "prompts of a step").at_least(1);
-  table.add("samples-per-prompt", &o.samples_per_prompt, "G: samples of each prompt").at_least(2);
+  table.add("samples-per-prompt", &o.samples_per_prompt, "G: samples of each prompt").at_least(1);
   table.add("max-prompt-tokens", &o.max_prompt_tokens, "longer prompts are left out, and counted")
       .unit("tokens")
       .at_least(1);
@@ -198,6 +198,7 @@ OptionsTable grpo_options(GrpoOptions& o) {
   add_objective_options(table, o);
   add_kl_options(table, o);
   add_correction_options(table, o);
+  add_resume_options(table, o.training);
   add_training_options(table, o.training);
   return table;
 }

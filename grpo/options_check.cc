@@ -28,6 +28,9 @@ CorrectionKind correction_kind(const GrpoOptions& o) {
 }
 
 void check_objective(const GrpoOptions& o) {
+  if (o.samples_per_prompt == 1)
+    refuse("a group of one sample has nothing to compare with: every advantage would be 0",
+           "--samples-per-prompt 1", "sample 2 or more of each prompt; 8 to 16 are usual");
   if (o.objective == PolicyObjective::gspo && o.clip_low == 0.2 && o.clip_high == 0.2)
     refuse("a sequence's ratio never comes near 1 - 0.2 or 1 + 0.2, so nothing is clipped",
            "--objective gspo",

@@ -1,14 +1,14 @@
 #include "grpo/trainer.h"
 
-#include <optional>
-
 #include "core/progress.h"
 #include "core/stopwatch.h"
+#include "grpo/checkpoint.h"
 #include "grpo/collect.h"
-#include "grpo/gather.h"
+#include "grpo/early_signs.h"
 #include "grpo/metrics.h"
 #include "grpo/record.h"
 #include "grpo/reference.h"
+#include "grpo/rollouts.h"
 #include "grpo/totals.h"
 #include "grpo/unjudged.h"
 #include "grpo/update.h"
@@ -24,55 +24,12 @@ TrainOptions train_options(const GrpoOptions& o) {
   return t;
 }
 
-RolloutEngine make_engine(const GrpoJob& job) {
-  return RolloutEngine(job.ctx, job.weights.view, job.config,
-                       {.max_samples = job.options.rollout_batch});
-}
-
 int64_t completion_tokens(const std::vector<GrpoGroup>& groups) {
   int64_t tokens = 0;
   for (const GrpoGroup& group : groups)
     for (const GrpoSample& s : group.samples) tokens += s.tokens();
   return tokens;
 }
-
-// Samples one step or, with --staleness, one step ahead.
-class Rollouts {
- public:
-  explicit Rollouts(const GrpoJob& job)
-      : job_(job),
-        engine_(make_engine(job)),
-        order_(job.prompts.size(), static_cast<uint64_t>(job.options.training.seed)) {}
-
-  // The batch of this step, by the present weights or by those of the step before.
-  StepBatch take(int64_t step) {
-    StepBatch batch = ahead_ ? std::move(*ahead_) : sample(step, step - 1);
-    ahead_.reset();
-    const bool stale = job_.options.staleness > 0 && step < job_.options.steps;
-    if (stale && !job_.interrupt.requested()) {
-      ahead_ = sample(step + 1, step - 1);
-      interrupted_ahead_ = job_.interrupt.requested();
-    }
-    return batch;
-  }
-  // Whether the last interrupt came while the next step was sampled, so that this one is whole.
-  bool interrupted_ahead() const { return interrupted_ahead_; }
-
- private:
-  StepBatch sample(int64_t step, int64_t policy_version) {
-    const Stopwatch watch;
-    StepBatch batch = gather_batch(job_, engine_, order_, step);
-    batch.policy_version = policy_version;
-    batch.seconds = watch.seconds() - seconds_after_rollout(job_.reward, batch.groups);
-    return batch;
-  }
-
-  const GrpoJob& job_;
-  RolloutEngine engine_;
-  PromptOrder order_;
-  std::optional<StepBatch> ahead_;
-  bool interrupted_ahead_ = false;
-};
 
 // Rollout against trainer; with fresh weights a large difference is worth an event.
 Mismatch mismatch_of(const GrpoJob& job, const StepBatch& batch) {
@@ -95,7 +52,7 @@ void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcom
   const std::vector<GrpoGroup>& groups = outcome.batch.groups;
   result.steps = outcome.batch.step;
   result.reward_last = mean_reward(groups);
-  if (result.steps == 1) result.reward_first = result.reward_last;
+  if (totals.generated == 0) result.reward_first = result.reward_last;
   result.max_mismatch = std::max(result.max_mismatch, outcome.mismatch.max);
   for (const GrpoGroup& group : groups) {
     result.zero_signal_groups += group.zero_signal;
@@ -112,9 +69,9 @@ void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcom
 }
 
 // The checkpoint of the last whole step, when a run ends before its next one is.
-void save_committed(const GrpoJob& job, TrainStep& train, int64_t step) {
+void save_committed(const GrpoJob& job, TrainStep& train, const Rollouts& rollouts, int64_t step) {
   StepWriter writer(job.store, {job.run_id, "grpo", step}, StepWriter::Reopen{});
-  job.save(writer, step, train.optimizer());
+  save_grpo(job, writer, train, rollouts, step);
   writer.commit_additions();
 }
 
@@ -127,19 +84,23 @@ GrpoResult train_grpo(const GrpoJob& job) {
   GrpoResult result;
   Totals totals;
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
-  int64_t saved_step = 0;
+  EarlySigns signs(job);
+  int64_t saved_step = restore_grpo(job, train, rollouts);
+  result.steps = saved_step;
 
-  for (int64_t step = 1; step <= o.steps && !result.interrupted; ++step) {
+  for (int64_t step = saved_step + 1; step <= o.steps && !result.interrupted; ++step) {
     Stopwatch whole;
     // 1. Sample and judge.
-    StepBatch batch = rollouts.take(step);
-    if (job.interrupt.requested() && !rollouts.interrupted_ahead()) {
+    std::optional<StepBatch> taken = rollouts.take(step);
+    if (!taken) {
       result.interrupted = true;  // the step is incomplete: nothing of it is kept
-      if (job.save && result.steps > saved_step) save_committed(job, train, result.steps);
+      if (job.save && result.steps > saved_step) save_committed(job, train, rollouts, result.steps);
       break;
     }
+    StepBatch& batch = *taken;
     record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
     check_judged(job, batch.groups, step);
+    signs.look(batch);
     // 2. What is compared, and how each sample compares with its group or batch.
     Stopwatch phase;
     set_totals(job, train, batch.groups);
@@ -157,7 +118,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
     result.interrupted = job.interrupt.requested();
     const bool last = step == o.steps || result.interrupted;
     if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0))) {
-      job.save(writer, step, train.optimizer());
+      save_grpo(job, writer, train, rollouts, step);
       saved_step = step;
     }
     writer.commit({.wall_seconds = whole.seconds(),

@@ -10,6 +10,7 @@
 #include "data/store_step.h"
 #include "data/tokenizer.h"
 #include "grpo/options.h"
+#include "model/checkpoint/resume.h"
 #include "model/training/train_step.h"
 #include "reward/composite.h"
 
@@ -20,7 +21,7 @@ struct GrpoJob {
   Context& ctx;
   const ModelConfig& config;
   OwnedWeights& weights;    // the policy: rollout and trainer read the same copy
-  OwnedWeights* reference;  // starts as the policy; nullptr without a KL term
+  OwnedWeights* reference;  // what the run began with; nullptr without a KL term
   const GrpoOptions& options;
   std::span<const Prompt> prompts;
   const Tokenizer& tokenizer;
@@ -33,12 +34,14 @@ struct GrpoJob {
   Logger& log;
   const Interrupt& interrupt;
   // Writes the checkpoint of this step and its row; called inside a transaction of the step.
-  std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+  std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
+  // Where to go on; its weights are loaded already. nullptr: from the beginning.
+  const TrainingCheckpoint* resume = nullptr;
 };
 
 struct GrpoResult {
-  int64_t steps = 0;
-  double reward_first = 0.0, reward_last = 0.0;  // mean reward of the first and last step
+  int64_t steps = 0;                             // done, those before a resume included
+  double reward_first = 0.0, reward_last = 0.0;  // mean reward of this call's first and last step
   double max_mismatch = 0.0;  // largest |rollout - trainer| log-probability of the run, nats
   int64_t zero_signal_groups = 0, unjudged_groups = 0;
   double rollout_tokens_per_second = 0.0, train_tokens_per_second = 0.0;
@@ -47,9 +50,9 @@ struct GrpoResult {
 
 // Runs options.steps steps; each is one transaction of the store: its samples, rewards and
 // advantages, metrics and, where due, its checkpoint are committed together after the update.
-// An interrupt ends the run at the last whole step, with a checkpoint of that step.
-// Throws UserError if too many samples cannot be judged, or a gradient is not finite; what was
-// committed before stays.
+// An interrupt ends the run at the last whole step, with a checkpoint of that step: an update goes
+// on to its end, a rollout does not. Throws UserError if too many samples cannot be judged, or a
+// gradient is not finite; what was committed before stays.
 GrpoResult train_grpo(const GrpoJob& job);
 
 }  // namespace temper

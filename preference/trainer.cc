@@ -141,7 +141,7 @@ RewardModelResult train_reward_model(const RewardModelJob& job) {
       add_heldout(writer, result.after);
     }
     if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, i + 1, step.optimizer());
+      job.save(writer, step.optimizer(), {.step = i + 1});
     writer.commit({.wall_seconds = watch.seconds(), .trained_tokens = report.tokens});
     progress.update(i + 1, {{"loss", result.loss}, {"accuracy", batch.accuracy}}, tokens);
   }

@@ -7,6 +7,7 @@
 #include "core/interrupt.h"
 #include "core/log.h"
 #include "data/store_step.h"
+#include "model/checkpoint/resume.h"
 #include "model/training/train_step.h"
 #include "preference/accuracy.h"
 #include "preference/options.h"
@@ -26,7 +27,7 @@ struct RewardModelJob {
   Logger& log;
   const Interrupt& interrupt;
   // Writes the checkpoint of this step and its row; called inside the step's transaction.
-  std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+  std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
 };
 
 struct RewardModelResult {

@@ -42,6 +42,7 @@ OptionsTable sft_options(SftOptions& o) {
            "chat template, if the tokenizer does not name a known one")
       .value_name("NAME");
   add_supervised_options(table, o);
+  add_resume_options(table, o.training);
   return table;
 }
 

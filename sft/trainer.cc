@@ -91,11 +91,18 @@ SftResult train_sft(const SftJob& job) {
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
 
   SftResult result;
+  if (job.resume != nullptr) {
+    OptimizerState& optimizer = step.optimizer();
+    optimizer.step =
+        job.resume->restore(job.ctx, job.weights, job.config,
+                            {optimizer.master.view, optimizer.m.view, optimizer.v.view});
+    result.steps = job.resume->step();
+  }
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
   Progress progress(job.log, {.label = "sft", .total = total});
   const Stopwatch whole;
   int64_t tokens = 0;
-  for (int64_t i = 0; i < total && !result.interrupted; ++i) {
+  for (int64_t i = result.steps; i < total && !result.interrupted; ++i) {
     const Stopwatch step_time;
     std::vector<TrainSequence> batch;
     for (int64_t index : order.batch(i))
@@ -115,7 +122,7 @@ SftResult train_sft(const SftJob& job) {
       writer.add_metric("heldout_loss", result.heldout_after);
     }
     if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, i + 1, step.optimizer());
+      job.save(writer, step.optimizer(), {.step = i + 1});
     writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = report.tokens});
     progress.update(i + 1, {{"loss", result.loss}}, tokens);
   }

@@ -9,6 +9,7 @@
 #include "data/mixture.h"
 #include "data/sample.h"
 #include "data/store_step.h"
+#include "model/checkpoint/resume.h"
 #include "model/training/train_step.h"
 #include "sft/options.h"
 
@@ -28,13 +29,15 @@ struct SftJob {
   Logger& log;
   const Interrupt& interrupt;
   // Writes the checkpoint of this step and its row; called inside the step's transaction.
-  std::function<void(StepWriter&, int64_t step, const OptimizerState&)> save;
+  std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
+  // Where to go on; its weights are loaded already. nullptr: from the beginning.
+  const TrainingCheckpoint* resume = nullptr;
   // The files that `train` is made of, with their weights; empty: one file.
   std::span<const MixturePart> parts = {};
 };
 
 struct SftResult {
-  int64_t steps = 0;
+  int64_t steps = 0;                                 // done, those before a resume included
   double loss = 0.0;                                 // of the last step, nats a token
   double heldout_before = 0.0, heldout_after = 0.0;  // 0 without held-out samples
   double tokens_per_second = 0.0;

@@ -1,15 +1,16 @@
 #include "model/checkpoint/resume.h"
 
 #include <algorithm>
-#include <cstring>
-#include <vector>
 
+#include "core/device.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/hash.h"
 #include "core/json_fields.h"
-#include "model/checkpoint/hf_folder.h"
-#include "model/checkpoint/safetensors.h"
+#include "model/checkpoint/checksums.h"
 #include "model/checkpoint/staging_folder.h"
+#include "model/checkpoint/transfer.h"
+#include "model/ops/elementwise.h"
 
 namespace temper {
 namespace fs = std::filesystem;
@@ -17,83 +18,153 @@ namespace {
 
 constexpr const char* kState = "training_state.safetensors";
 constexpr const char* kMeta = "training_state.json";
+constexpr size_t kPiece = size_t{64} << 20;  // bytes on their way from a device
 
 // A number of the order, names and shapes of the flat storage: moments fit only the same layout.
 std::string layout_of(ModelWeights& weights, const ModelConfig& config) {
-  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  std::string text;
   for (const NamedTensor& named : tensors_of(weights, config))
-    for (const char c : named.name + named.tensor->shape_text())
-      hash = (hash ^ static_cast<uint8_t>(c)) * 1099511628211u;
-  return std::to_string(hash);
+    text += named.name + named.tensor->shape_text();
+  return std::to_string(fnv1a(text));
 }
 
-void write_state(const fs::path& dir, OwnedWeights& weights, const ModelConfig& config,
-                 const TrainingState& state) {
-  SafetensorsWriter writer(
-      dir / kState,
-      {{"m", state.m.dtype, {state.m.numel()}}, {"v", state.v.dtype, {state.v.numel()}}},
-      {{"layout", layout_of(weights.view, config)}});
-  for (const Tensor& moment : {state.m, state.v})
-    writer.write(moment.data, static_cast<size_t>(moment.numel()) * size_of(moment.dtype));
+size_t bytes_of(const Tensor& t) {
+  return static_cast<size_t>(t.numel()) * size_of(t.dtype);
+}
+
+void write_tensor(Context& ctx, SafetensorsWriter& writer, const Tensor& t) {
+  const size_t bytes = bytes_of(t);
+  if (t.device == Device::cpu) return writer.write(t.data, bytes);
+  std::vector<char> piece(std::min(bytes, kPiece));
+  for (size_t begin = 0; begin < bytes; begin += kPiece) {
+    const size_t n = std::min(kPiece, bytes - begin);
+    copy_bytes(ctx, piece.data(), Device::cpu, static_cast<const char*>(t.data) + begin, t.device,
+               n);
+    writer.write(piece.data(), n);
+  }
+}
+
+// What the updates go to: the master copy, or the weights themselves.
+const Tensor& updated_weights(const OwnedWeights& weights, const OptimizerTensors& optimizer) {
+  return optimizer.master.empty() ? weights.storage.view : optimizer.master;
+}
+
+bool is_exact(DType held, StoredAs stored) {
+  return (held == DType::f32 && stored == StoredAs::f32) || stored == StoredAs::f64;
+}
+
+void write_state(Context& ctx, const fs::path& dir, OwnedWeights& weights,
+                 const ModelConfig& config, const OptimizerTensors& optimizer,
+                 const StageState& stage, StoredAs stored_as) {
+  std::vector<StateTensor> tensors = {{"m", optimizer.m}, {"v", optimizer.v}};
+  const Tensor& updated = updated_weights(weights, optimizer);
+  if (!is_exact(updated.dtype, stored_as)) tensors.push_back({"weights", updated});
+  tensors.insert(tensors.end(), stage.tensors.begin(), stage.tensors.end());
+  // The widest types first keeps all of them aligned.
+  std::stable_sort(tensors.begin(), tensors.end(), [](const StateTensor& a, const StateTensor& b) {
+    return size_of(a.tensor.dtype) > size_of(b.tensor.dtype);
+  });
+  std::vector<SafetensorsEntry> entries;
+  for (const StateTensor& t : tensors)
+    entries.push_back({t.name, t.tensor.dtype, {t.tensor.numel()}});
+  SafetensorsWriter writer(dir / kState, entries, {{"layout", layout_of(weights.view, config)}});
+  for (const StateTensor& t : tensors) write_tensor(ctx, writer, t.tensor);
   writer.finish();
-  write_file_atomically(dir / kMeta, "{\"step\": " + std::to_string(state.step) +
-                                         ", \"trainer\": " + state.trainer + "}\n");
+  write_file_atomically(dir / kMeta, "{\"step\": " + std::to_string(stage.step) +
+                                         ", \"optimizer_step\": " + std::to_string(optimizer.step) +
+                                         ", \"facts\": " + stage.facts + "}\n");
 }
 
-void read_moment(const SafetensorsFile& file, const char* name, const Tensor& moment) {
-  const StoredTensor* stored = file.find(name);
-  const std::string expected = std::string(safetensors_name(moment.dtype)) + " " +
-                               shape_text(std::vector<int64_t>{moment.numel()});
-  const std::string found =
-      stored == nullptr ? "nothing" : stored->dtype + " " + shape_text(stored->shape);
-  if (found != expected)
-    throw UserError({.what = std::string("the saved moment '") + name + "' does not fit this run",
-                     .where = file.path().string(),
-                     .expected = expected,
-                     .found = found,
-                     .hint = "resume with the model, the type and the moments' type of the run"});
-  std::memcpy(moment.data, stored->data, stored->bytes);
-}
-
-}  // namespace
-
-void save_training_checkpoint(const fs::path& dir, OwnedWeights& weights, const ModelConfig& config,
-                              const TrainingState& state, const fs::path& tokenizer_from) {
-  require(state.m.numel() == weights.storage.view.numel() && same_shape(state.m, state.v),
-          "moments that do not lie as the weights do");
-  const bool wide = weights.storage.view.dtype == DType::f64;
-  StagingFolder staging(dir);
-  write_model_files(
-      weights.view, config, staging.path(),
-      {.stored_as = wide ? StoredAs::f64 : StoredAs::f32, .tokenizer_from = tokenizer_from});
-  write_state(staging.path(), weights, config, state);
-  staging.commit();
-}
-
-ResumedState load_training_state(const fs::path& dir, OwnedWeights& weights,
-                                 const ModelConfig& config, Tensor m, Tensor v) {
-  if (!fs::exists(dir / kMeta))
+const fs::path& with_state(const fs::path& dir) {
+  if (!fs::exists(dir / kMeta) || !fs::exists(dir / kState))
     throw UserError({.what = "this model folder has no training state to resume from",
                      .where = dir.string(),
                      .expected = std::string(kMeta) + " and " + kState,
                      .hint = "name a checkpoint of a run that was saved with its state"});
+  return dir;
+}
+
+}  // namespace
+
+void save_training_checkpoint(Context& ctx, const fs::path& dir, OwnedWeights& weights,
+                              const ModelConfig& config, const OptimizerTensors& optimizer,
+                              const StageState& stage, const SaveOptions& options) {
+  require(
+      optimizer.m.numel() == weights.storage.view.numel() && same_shape(optimizer.m, optimizer.v),
+      "moments that do not lie as the weights do");
+  StagingFolder staging(dir);
+  if (weights.storage.view.device == Device::cpu) {
+    write_model_files(weights.view, config, staging.path(), options);
+  } else {
+    OwnedWeights host = weights_on_host(ctx, weights, config, optimizer.master);
+    write_model_files(host.view, config, staging.path(), options);
+  }
+  write_state(ctx, staging.path(), weights, config, optimizer, stage, options.stored_as);
+  write_checksums(staging.path());
+  staging.commit();
+}
+
+TrainingCheckpoint::TrainingCheckpoint(const fs::path& dir)
+    : dir_(dir), state_(with_state(dir) / kState) {
+  state_.check();
   const std::string where = (dir / kMeta).string();
   const Json json = parse_json(read_file(dir / kMeta), where);
-  ResumedState resumed;
-  resumed.step = JsonFields(json, where).integer("step", 0);
-  const JsonValue* trainer = find_member(json, "trainer");
-  if (trainer != nullptr) resumed.trainer.CopyFrom(*trainer, resumed.trainer.GetAllocator());
-  const SafetensorsFile file(dir / kState);
-  file.check();
-  if (file.metadata("layout") != layout_of(weights.view, config))
+  const JsonFields fields(json, where);
+  step_ = fields.integer("step", 0);
+  optimizer_step_ = fields.integer("optimizer_step", 0);
+  const JsonValue* facts = find_member(json, "facts");
+  if (facts == nullptr || !facts->IsObject()) fields.fail("facts", "an object");
+  facts_.CopyFrom(*facts, facts_.GetAllocator());
+}
+
+void TrainingCheckpoint::read(Context& ctx, const std::string& name, const Tensor& into) const {
+  const StoredTensor* stored = state_.find(name);
+  const std::string expected = std::string(safetensors_name(into.dtype)) + " " +
+                               shape_text(std::vector<int64_t>{into.numel()});
+  const std::string found =
+      stored == nullptr ? "nothing" : stored->dtype + " " + shape_text(stored->shape);
+  if (found != expected)
+    throw UserError({.what = "the saved tensor '" + name + "' does not fit this run",
+                     .where = state_.path().string(),
+                     .expected = expected,
+                     .found = found,
+                     .hint = "resume with the model, the type and the moments' type of the run"});
+  copy_bytes(ctx, into.data, into.device, stored->data, Device::cpu, stored->bytes);
+}
+
+std::string_view TrainingCheckpoint::bytes(const std::string& name) const {
+  const StoredTensor* stored = state_.find(name);
+  if (stored == nullptr)
+    throw UserError({.what = "the training state lacks '" + name + "'",
+                     .where = state_.path().string(),
+                     .hint = "resume with the options of the run"});
+  return {stored->data, stored->bytes};
+}
+
+int64_t TrainingCheckpoint::restore(Context& ctx, OwnedWeights& weights, const ModelConfig& config,
+                                    const OptimizerTensors& optimizer) const {
+  if (state_.metadata("layout") != layout_of(weights.view, config))
     throw UserError({.what = "the saved moments belong to a model of another shape",
-                     .where = file.path().string(),
+                     .where = state_.path().string(),
                      .hint =
                          "config.json and training_state.safetensors must be of one save, and of "
                          "a version that lays the weights out as this one does"});
-  read_moment(file, "m", m);
-  read_moment(file, "v", v);
-  return resumed;
+  read(ctx, "m", optimizer.m);
+  read(ctx, "v", optimizer.v);
+  const Tensor& updated = updated_weights(weights, optimizer);
+  const bool mastered = !optimizer.master.empty();
+  if (has("weights")) {
+    read(ctx, "weights", updated);
+  } else if (mastered) {
+    // The model files are exact, but the weights were rounded when they were loaded.
+    ModelConfig same = config;
+    const OwnedWeights host = load_weights(ctx, dir_, same, updated.dtype, nullptr);
+    copy_bytes(ctx, updated.data, updated.device, host.storage.view.data, Device::cpu,
+               bytes_of(updated));
+  }
+  if (mastered) copy(ctx, weights.storage.view, updated);
+  synchronize(ctx);
+  return optimizer_step_;
 }
 
 }  // namespace temper

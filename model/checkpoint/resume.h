@@ -1,51 +1,86 @@
 // Training checkpoints: a model folder that transformers loads too, with what a run needs to go on
-// bit for bit: the optimiser's moments and step, and what the trainer says of itself (seeds,
-// position in the data, its own step). Weights and state become visible together or not at all.
+// bit for bit. All of it becomes visible together or not at all.
 //
 //   DIR/  config.json  model*.safetensors  tokenizer files: what load_model() and others read
-//         training_state.safetensors (m, v)  training_state.json (step, layout, the trainer's own)
+//         training_state.safetensors  moments m and v; the weights, where the model files hold
+//                                     rounded ones; what the stage keeps
+//         training_state.json         steps, the layout of the flat storage, the stage's own facts
+//         checksums.xxh64             of all the files above (model/checkpoint/checksums.h)
 //
-//   saving:    save_training_checkpoint(dir, weights, config, {.m = o.m.view, .v = o.v.view,
-//                                       .step = o.step, .trainer = "{\"seed\":7}"}, tokenizer_dir);
-//   resuming:  LoadedModel model = load_model(ctx, dir, dtype);
-//              OptimizerState o = make_optimizer_state(model.weights, options);
-//              ResumedState r = load_training_state(dir, model.weights, model.config, o.m.view,
-//                                                   o.v.view);
-//              o.step = r.step;
 // Which checkpoint is the newest is the run database's to say.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
+#include "core/context.h"
 #include "core/json.h"
-#include "model/config.h"
+#include "model/checkpoint/hf_folder.h"
+#include "model/checkpoint/safetensors.h"
 #include "model/weights.h"
 
 namespace temper {
 
-// What is saved beside the weights. m and v lie as the weights' flat storage does.
-struct TrainingState {
-  Tensor m, v;                 // [parameters, padded]  f32, f64 or bf16
-  int64_t step = 0;            // optimiser updates done
-  std::string trainer = "{}";  // a JSON object of the trainer's own
+// A contiguous tensor of either device that a stage keeps.
+struct StateTensor {
+  std::string name;
+  Tensor tensor;
 };
 
-// Writes weights, tokenizer and state into a temporary folder, syncs it and renames it to `dir`.
-// The weights are stored in the type in which they are held. `tokenizer_from` as in SaveOptions.
+// AdamW's memory as it lies: all of the layout of the weights' flat storage.
+struct OptimizerTensors {
+  Tensor master;  // f32 copy of bf16 weights; empty if the weights are wide themselves
+  Tensor m, v;
+  int64_t step = 0;  // updates done
+};
+
+// What a stage remembers besides weights and moments.
+struct StageState {
+  int64_t step = 0;          // of the run: done
+  std::string facts = "{}";  // JSON object
+  std::vector<StateTensor> tensors = {};
+};
+
+// Writes weights, tokenizer, state and checksums into a temporary folder, syncs it and renames it
+// to `dir`. options.stored_as says how the model files hold the weights; the state has the exact
+// ones where that is not exact.
 // Throws SystemError; a folder that was there before stays as it was.
-void save_training_checkpoint(const std::filesystem::path& dir, OwnedWeights& weights,
-                              const ModelConfig& config, const TrainingState& state,
-                              const std::filesystem::path& tokenizer_from);
+void save_training_checkpoint(Context& ctx, const std::filesystem::path& dir, OwnedWeights& weights,
+                              const ModelConfig& config, const OptimizerTensors& optimizer,
+                              const StageState& stage, const SaveOptions& options);
 
-struct ResumedState {
-  int64_t step = 0;
-  Json trainer;  // the object that was given as TrainingState::trainer
+// A checkpoint to go on from.
+//   TrainingCheckpoint from(dir);
+//   LoadedModel model = load_model(ctx, dir, dtype);
+//   OptimizerState o = make_optimizer_state(ctx, model.weights, options);
+//   o.step = from.restore(ctx, model.weights, model.config, {o.master.view, o.m.view, o.v.view});
+class TrainingCheckpoint {
+ public:
+  // Throws UserError if the folder has no training state, or one that cannot be read.
+  explicit TrainingCheckpoint(const std::filesystem::path& dir);
+
+  int64_t step() const { return step_; }
+  const Json& facts() const { return facts_; }
+  const std::filesystem::path& dir() const { return dir_; }
+
+  // Fills the moments and the exact weights (with the master copy); returns the optimiser's step.
+  // Throws UserError: moments of another type, or of another model.
+  int64_t restore(Context& ctx, OwnedWeights& weights, const ModelConfig& config,
+                  const OptimizerTensors& optimizer) const;
+
+  bool has(const std::string& name) const { return state_.find(name) != nullptr; }
+  // Fills a contiguous tensor of either device. Throws UserError if the stored one is another.
+  void read(Context& ctx, const std::string& name, const Tensor& into) const;
+  // The bytes of a tensor, while this object lives. Throws UserError if there is none.
+  std::string_view bytes(const std::string& name) const;
+
+ private:
+  std::filesystem::path dir_;
+  SafetensorsFile state_;
+  int64_t step_ = 0, optimizer_step_ = 0;
+  Json facts_;
 };
-// Fills m and v, which must be of the saved type and size.
-// Throws UserError: no state in the folder, moments of another type, or of another model.
-ResumedState load_training_state(const std::filesystem::path& dir, OwnedWeights& weights,
-                                 const ModelConfig& config, Tensor m, Tensor v);
 
 }  // namespace temper

@@ -48,6 +48,17 @@ void add_dtype_option(OptionsTable& table, DType* field) {
                    "arithmetic; f64 on the CPU alone, bf16 on the GPU alone and the default there");
 }
 
+void add_resume_options(OptionsTable& table, TrainingOptions& o) {
+  table.group("Resume");
+  table.add("resume", &o.resume,
+            "go on with the run in --out from its last checkpoint, by its own options; where there "
+            "is no run, begin it");
+  table
+      .add("resume-from", &o.resume_from,
+           "the same from an earlier checkpoint, named by its step; 0: the last")
+      .at_least(0);
+}
+
 Schedule schedule_of(const TrainingOptions& o, int64_t total_steps) {
   Schedule s;
   s.kind = o.schedule;

@@ -23,10 +23,15 @@ struct TrainingOptions {
   bool recompute = false;
   DType dtype = DType::f32;  // or f64
   int64_t seed = 0;
+  bool resume = false;      // go on with the run in --out
+  int64_t resume_from = 0;  // from the checkpoint of this step; 0: the last
 };
 
 // Appends the options under the groups "Optimiser", "Mixture of experts" and "Memory".
 void add_training_options(OptionsTable& table, TrainingOptions& options);
+
+// Appends --resume and --resume-from under the group "Resume".
+void add_resume_options(OptionsTable& table, TrainingOptions& options);
 
 // The learning rate over a run of `total_steps` updates.
 Schedule schedule_of(const TrainingOptions& options, int64_t total_steps);

@@ -106,12 +106,16 @@ TEST_CASE("rejection: a checkpoint's answers, filtered, counted and written in b
     Database writer(store_path(shop.folder.path() / "run"), OpenMode::write);
     writer.run_script(
         "DELETE FROM steps WHERE kind = 'select' OR (kind = 'rejection' AND step = 2);"
-        "UPDATE samples SET dropped = NULL");
+        "UPDATE samples SET dropped = NULL, generate_seconds = 77");
     fs::remove(shop.folder.path() / "run/samples.jsonl");
   }
   shop.done(rejection + Arguments{"--resume"});
   std::string again = read_file(shop.folder.path() / "run/samples.jsonl");
   CHECK(again == whole);
+  // What step 1 had sampled is still there, and was not sampled again.
+  const std::string step_1 = "SELECT count(*) FROM samples WHERE step = 1";
+  CHECK(db.value<int64_t>(step_1).value() > 0);
+  CHECK(db.value<int64_t>(step_1 + " AND generate_seconds = 77") == db.value<int64_t>(step_1));
 }
 
 TEST_CASE("distill: recorded traces of which the right ones teach a dense student") {

@@ -113,15 +113,25 @@ TEST_CASE("the store discards what came after the checkpoint, and only that") {
   Database& db = store.database();
   const int64_t from = last_checkpoint(db, run).value().key.step;
   REQUIRE(from == 2);
-  store.discard_after(run, from);
+  REQUIRE(store.resume_run({.run_id = run,
+                            .step = from,
+                            .command_line = "",
+                            .code_version = "",
+                            .config = "{\"steps\":4}"}) == 2);
   REQUIRE(last_step(db, run, "grpo")->key.step == 2);
   REQUIRE(db.value<int>("SELECT count(*) FROM samples") == 8);
   REQUIRE(db.value<int>("SELECT count(*) FROM rewards") == 16);
   REQUIRE(db.value<int>("SELECT count(*) FROM metrics") == 4);
   REQUIRE(db.value<int>("SELECT count(*) FROM prompts") == 3);
-  REQUIRE(db.value<int>("SELECT count(*) FROM events") == 1);
+  REQUIRE(db.value<int>("SELECT count(*) FROM events") == 2);  // what was, and the resume
+  REQUIRE(
+      db.value<std::string>("SELECT text FROM events ORDER BY id DESC LIMIT 1") ==
+      "resumed behind step 2; 2 later steps had no checkpoint: their rows are removed, and they "
+      "are done again");
+  REQUIRE(db.value<int>(
+              "SELECT data ->> 'discarded_samples' FROM events ORDER BY id DESC LIMIT 1") == 8);
+  REQUIRE(read_run(db, run)->config == "{\"steps\":4}");
   REQUIRE(read_run(db, other).has_value());
-  store.resume_run(run, from);
   REQUIRE(read_run(db, run)->status == "running");
 
   // The resumed run writes the same rows under the same ids as the run without a break.

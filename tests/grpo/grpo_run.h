@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "data/tokenizer_export.h"
 #include "grpo/trainer.h"
@@ -85,15 +86,26 @@ struct GrpoRun : StageRun {
                     return std::make_unique<Letters>(on_score);
                   }});
     const CompositeReward reward(parse_reward_spec("letters=1", "test"), registry, "test");
-    return train_grpo({ctx, config, weights, options.kl_coef > 0 ? &reference : nullptr, options,
-                       prompts, *tokenizer, tokenizer->eos_ids(), reward,
-                       options.process_reward.empty() ? nullptr : &reward, tokens, store, id, log,
-                       interrupt, [&](StepWriter& writer, int64_t step, const OptimizerState&) {
-                         const std::string path = "step-" + std::to_string(step);
-                         save_model(weights.view, config, dir / path, {});
-                         writer.add_checkpoint({.path = path, .policy_version = step});
-                         if (step == interrupt_at) interrupt.request();
-                       }});
+    return train_grpo(
+        {ctx, config, weights, options.kl_coef > 0 ? &reference : nullptr, options, prompts,
+         *tokenizer, tokenizer->eos_ids(), reward,
+         options.process_reward.empty() ? nullptr : &reward, tokens, store, id, log, interrupt,
+         [&](StepWriter& writer, const OptimizerState& optimizer, const StageState& state) {
+           const int64_t step = state.step;
+           const std::string path = "step-" + std::to_string(step);
+           save_training_checkpoint(
+               ctx, dir / path, weights, config,
+               {optimizer.master.view, optimizer.m.view, optimizer.v.view, optimizer.step}, state,
+               {});
+           writer.add_checkpoint({.path = path, .policy_version = step});
+           if (step == interrupt_at) interrupt.request();
+         },
+         resume ? &*resume : nullptr});
+  }
+  // The next run() goes on from a checkpoint that another run saved.
+  void resume_from(const std::filesystem::path& checkpoint) {
+    weights = load_model(ctx, checkpoint, weights.storage.view.dtype).weights;
+    resume.emplace(checkpoint);
   }
   std::vector<SampleRow> samples(int64_t step) {
     return read_samples(store.database(), {id, "grpo", step});
@@ -108,6 +120,7 @@ struct GrpoRun : StageRun {
   std::vector<Prompt> prompts;
   std::function<void()> on_score;
   int64_t interrupt_at = -1;
+  std::optional<TrainingCheckpoint> resume;
 };
 
 // Golds of six prompts that all have a signal.

@@ -216,20 +216,29 @@ TEST_CASE("switches: a stale rollout is one version behind, and is weighed for i
   CHECK_FALSE(same_weights(plain.weights, stale.weights));
 }
 
-TEST_CASE("switches: an interrupt while the next rollout is drawn keeps the present step") {
+TEST_CASE("switches: an interrupt while the next rollout is drawn keeps the present one") {
   Options o;
   o.staleness = 1;
   o.steps = 5;
-  GrpoRun r(o, kPlain);
+  GrpoRun straight(o, kPlain), r(o, kPlain), resumed(o, kPlain);
+  straight.run();
   std::atomic<int> scored{0};
   r.on_score = [&] {
     if (++scored == 2 * 16 + 3) r.interrupt.request();  // in the rollout of step 3
   };
   const GrpoResult result = r.run();
   CHECK(result.interrupted);
-  CHECK(result.steps == 2);
-  CHECK(r.committed_steps() == 2);
-  CHECK(r.checkpoint_steps() == std::vector<int64_t>{2});
+  // The update of step 2 would take away the weights that the rollout of step 3 must come of.
+  CHECK(result.steps == 1);
+  CHECK(r.committed_steps() == 1);
+  REQUIRE(r.checkpoint_steps() == std::vector<int64_t>{1});
+  resumed.resume_from(r.dir / "step-1");
+  std::atomic<int> again{0};
+  resumed.on_score = [&] { ++again; };
+  resumed.run();
+  CHECK(again == 3 * 16);  // the rollout of step 2 is neither drawn nor judged again
+  CHECK(same_weights(straight.weights, resumed.weights));
+  CHECK(straight.curve("policy/loss").back() == resumed.curve("policy/loss").back());
 }
 
 TEST_CASE("switches: the reference is renewed every N steps, and the optimiser with it") {

@@ -68,7 +68,8 @@ struct RewardRun : StageRun {
             id,
             log,
             interrupt,
-            [this](StepWriter& writer, int64_t step, const OptimizerState&) {
+            [this](StepWriter& writer, const OptimizerState&, const StageState& state) {
+              const int64_t step = state.step;
               const std::string path = "step-" + std::to_string(step);
               save_model(weights.view, config, dir / path, {.tokenizer_from = dir.path()});
               writer.add_checkpoint({.path = path, .policy_version = step});

@@ -49,9 +49,11 @@ struct SftRun : test::StageRun {
     initialize_weights(weights.view, config, 6);
   }
   SftResult run() {
-    return train_sft(
-        {ctx, config, weights, options, train, heldout, tokens, store, id, log, interrupt,
-         [&](StepWriter& writer, int64_t step, const OptimizerState&) { save(writer, step); }});
+    return train_sft({ctx, config, weights, options, train, heldout, tokens, store, id, log,
+                      interrupt,
+                      [&](StepWriter& writer, const OptimizerState&, const StageState& state) {
+                        save(writer, state.step);
+                      }});
   }
   void save(StepWriter& writer, int64_t step) {
     const std::string path = "step-" + std::to_string(step);

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "model/checkpoint/checksums.h"
 #include "model/checkpoint/hf_folder.h"
 #include "model/optim/optimizer.h"
 #include "tests/support/catch.h"
@@ -30,8 +31,12 @@ struct Run {
         static_cast<uint8_t*>(buffer->data())[i] =
             static_cast<uint8_t>(i * (buffer == &optimizer.m.buffer ? 7 : 11));
   }
-  TrainingState state(int64_t step, const std::string& trainer = "{}") const {
-    return {.m = optimizer.m.view, .v = optimizer.v.view, .step = step, .trainer = trainer};
+  OptimizerTensors tensors() const {
+    return {optimizer.master.view, optimizer.m.view, optimizer.v.view, optimizer.step};
+  }
+  void save(const fs::path& dir, const StageState& stage, StoredAs stored_as = StoredAs::f32) {
+    Context ctx(1);
+    save_training_checkpoint(ctx, dir, weights, config, tensors(), stage, {.stored_as = stored_as});
   }
 };
 
@@ -40,23 +45,34 @@ bool same_bytes(const OwnedTensor& a, const OwnedTensor& b) {
   return a.view.numel() == b.view.numel() && std::memcmp(a.view.data, b.view.data, bytes) == 0;
 }
 
-TEST_CASE("resume: weights, moments, step and the trainer's own come back bit for bit") {
-  for (const bool bf16 : {false, true}) {
-    Run run(bf16);
-    test::TemporaryDir dir;
-    const fs::path saved = dir / "checkpoints/step-40";
-    save_training_checkpoint(saved, run.weights, run.config,
-                             run.state(40, R"({"seed": 7, "data": {"position": 123}})"), "");
-    Context ctx(1);
-    LoadedModel model = load_model(ctx, saved, DType::f32);
-    OptimizerState again = make_optimizer_state(ctx, model.weights, {.bf16_moments = bf16});
-    const ResumedState resumed =
-        load_training_state(saved, model.weights, model.config, again.m.view, again.v.view);
-    CHECK(resumed.step == 40);
-    CHECK(resumed.trainer["data"]["position"].GetInt() == 123);
-    CHECK(same_bytes(model.weights.storage, run.weights.storage));
-    CHECK(same_bytes(again.m, run.optimizer.m));
-    CHECK(same_bytes(again.v, run.optimizer.v));
+TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for bit") {
+  for (const StoredAs stored_as : {StoredAs::f32, StoredAs::bf16}) {
+    for (const bool bf16 : {false, true}) {
+      Run run(bf16);
+      run.optimizer.step = 80;
+      std::string blob = "bytes of the stage";
+      test::TemporaryDir dir;
+      const fs::path saved = dir / "checkpoints/step-40";
+      run.save(saved,
+               {.step = 40,
+                .facts = R"({"data": {"position": 123}})",
+                .tensors = {{"blob", make_tensor(blob.data(), DType::u8, {18})}}},
+               stored_as);
+      Context ctx(1);
+      const TrainingCheckpoint from(saved);
+      LoadedModel model = load_model(ctx, saved, DType::f32);
+      OptimizerState again = make_optimizer_state(ctx, model.weights, {.bf16_moments = bf16});
+      again.step = from.restore(ctx, model.weights, model.config,
+                                {again.master.view, again.m.view, again.v.view});
+      CHECK(from.step() == 40);
+      CHECK(again.step == 80);
+      CHECK(from.facts()["data"]["position"].GetInt() == 123);
+      CHECK(from.bytes("blob") == blob);
+      CHECK(same_bytes(model.weights.storage, run.weights.storage));
+      CHECK(same_bytes(model.weights.router_biases, run.weights.router_biases));
+      CHECK(same_bytes(again.m, run.optimizer.m));
+      CHECK(same_bytes(again.v, run.optimizer.v));
+    }
   }
 }
 
@@ -64,18 +80,13 @@ TEST_CASE("resume: an interrupted save leaves the checkpoint as it was") {
   Run run;
   test::TemporaryDir dir;
   const fs::path saved = dir / "c";
-  save_training_checkpoint(saved, run.weights, run.config, run.state(1), "");
+  run.save(saved, {.step = 1});
   // What a kill in the middle of the next save leaves behind.
   fs::create_directories(dir / "c.tmp");
   test::write_text(dir / "c.tmp/config.json", "{");
-  const auto step = [&] {
-    return load_training_state(saved, run.weights, run.config, run.optimizer.m.view,
-                               run.optimizer.v.view)
-        .step;
-  };
-  CHECK(step() == 1);
-  save_training_checkpoint(saved, run.weights, run.config, run.state(2), "");
-  CHECK(step() == 2);
+  CHECK(TrainingCheckpoint(saved).step() == 1);
+  run.save(saved, {.step = 2});
+  CHECK(TrainingCheckpoint(saved).step() == 2);
   CHECK_FALSE(fs::exists(dir / "c.tmp"));
 }
 
@@ -83,22 +94,50 @@ TEST_CASE("resume: state that does not fit the run is refused") {
   Run run;
   test::TemporaryDir dir;
   const fs::path saved = dir / "c";
-  save_training_checkpoint(saved, run.weights, run.config, run.state(1), "");
-  Run narrow(true);
+  run.save(saved, {.step = 1});
+  Context ctx(1);
   const auto load = [&](Run& into) {
-    load_training_state(saved, into.weights, into.config, into.optimizer.m.view,
-                        into.optimizer.v.view);
+    TrainingCheckpoint(saved).restore(ctx, into.weights, into.config, into.tensors());
   };
+  Run narrow(true), other;
   CHECK_NOTHROW(load(run));
   CHECK_THROWS_WITH(load(narrow), Contains("BF16"));
-  Run other;
   other.config.tie_word_embeddings = true;
   CHECK_THROWS_AS(load(other), UserError);
+  CHECK_THROWS_WITH(TrainingCheckpoint(saved).bytes("blob"), Contains("blob"));
   const fs::path state = saved / "training_state.safetensors";
   fs::resize_file(state, fs::file_size(state) - 100);
   CHECK_THROWS_WITH(load(run), Contains("v: truncated"));
   fs::remove(saved / "training_state.json");
   CHECK_THROWS_AS(load(run), UserError);
+}
+
+TEST_CASE("checksums: a lost, cut or flipped file is found and named") {
+  Run run;
+  test::TemporaryDir dir;
+  const fs::path saved = dir / "c", model = saved / "model.safetensors",
+                 state = saved / "training_state.safetensors";
+  const auto damage = [&](ChecksumScope scope) {
+    std::string text;
+    for (const std::string& line : damaged_files(saved, scope)) text += line + "\n";
+    return text;
+  };
+  const auto flip = [](const fs::path& file) {
+    std::string bytes = read_file(file);
+    bytes[bytes.size() / 2] ^= 1;
+    write_file_atomically(file, bytes);
+  };
+  run.save(saved, {.step = 1});
+  CHECK(damage(ChecksumScope::all).empty());
+  flip(state);
+  CHECK_THAT(damage(ChecksumScope::all), Contains("training_state.safetensors: damaged"));
+  CHECK(damage(ChecksumScope::model).empty());
+  flip(state);
+  CHECK(damage(ChecksumScope::all).empty());
+  fs::resize_file(model, fs::file_size(model) - 1);
+  CHECK_THAT(damage(ChecksumScope::model), Contains("model.safetensors: damaged"));
+  fs::remove(model);
+  CHECK_THAT(damage(ChecksumScope::model), Contains("model.safetensors: missing"));
 }
 
 }  // namespace

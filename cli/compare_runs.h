@@ -1,0 +1,23 @@
+// Whether two run directories hold the same run.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace temper {
+
+struct RunDifference {
+  std::string what;  // a table of the database, or a file of the model folder
+  int64_t rows = 0;  // of the first run; of a file: bytes
+  int64_t differing = 0;
+  std::string example = {};  // the first difference in words
+};
+
+// Compares every table of run.db but `events`, column by column without what is a time or names the
+// call, and every file of the final model folder byte by byte, moments included.
+// Throws UserError if one has no database.
+std::vector<RunDifference> compare_runs(const std::filesystem::path& a,
+                                        const std::filesystem::path& b);
+
+}  // namespace temper

@@ -1,0 +1,162 @@
+// temper verify-resume: whether a recipe, killed at random moments and resumed, ends in the bits of
+// the run that nobody disturbed.
+#include <filesystem>
+#include <memory>
+
+#include "cli/compare_runs.h"
+#include "cli/killed_process.h"
+#include "cli/subcommands.h"
+#include "core/error.h"
+#include "core/random.h"
+#include "data/store.h"
+
+namespace temper {
+namespace fs = std::filesystem;
+namespace {
+
+struct VerifyOptions {
+  std::string out;
+  std::vector<std::string> command;
+  int64_t kills = 10, seed = 0;
+  bool keep = false;
+};
+
+using Arguments = std::vector<std::string>;
+
+Arguments with(Arguments command, const Arguments& more) {
+  command.insert(command.end(), more.begin(), more.end());
+  return command;
+}
+
+void check_command(const VerifyOptions& o) {
+  const std::string where = "behind --";
+  if (o.command.empty() || (o.command[0] != "sft" && o.command[0] != "grpo"))
+    throw UserError({.what = "the recipe to verify is missing",
+                     .where = where,
+                     .expected = "sft or grpo with its options",
+                     .found = o.command.empty() ? "nothing" : o.command[0],
+                     .hint = "temper verify-resume --out DIR -- grpo --model ... --save-every 5"});
+  for (const std::string& word : o.command)
+    for (const char* ours : {"--out", "--resume", "--resume-from"})
+      if (word == ours || word.starts_with(std::string(ours) + "="))
+        throw UserError({.what = "verify-resume sets this flag itself",
+                         .where = where,
+                         .found = word,
+                         .hint = "leave it out of the recipe"});
+  if (fs::exists(o.out) && !fs::is_empty(o.out))
+    throw UserError({.what = "the folder is not empty",
+                     .where = "--out " + o.out,
+                     .hint = "name a new one: the runs are made in it"});
+}
+
+[[noreturn]] void recipe_failed(const ChildEnd& end, const fs::path& log) {
+  throw UserError(
+      {.what = "the recipe itself failed with exit code " + std::to_string(end.exit_code),
+       .where = log.string(),
+       .hint = "read that file, and run the recipe by hand"});
+}
+
+// Where a killed run stood, as its folder shows.
+std::string place_of(const fs::path& run) {
+  if (!fs::exists(run / kStoreFile)) return "before the database";
+  const fs::path checkpoints = run / "checkpoints";
+  if (!fs::exists(checkpoints)) return "before the first checkpoint";
+  for (const auto& entry : fs::directory_iterator(checkpoints))
+    if (entry.path().extension() == ".tmp") return "while a checkpoint was written";
+  return "between checkpoints";
+}
+
+// One run that is killed until it comes to its end; returns how often.
+int64_t killed_run(const VerifyOptions& o, const ChildEnd& straight, int64_t most, Random& random,
+                   Invocation& cli) {
+  const fs::path run = fs::path(o.out) / "killed", log = fs::path(o.out) / "killed.log";
+  fs::create_directories(run);
+  const Arguments command = with(o.command, {"--resume", "--out", run.string()});
+  for (int64_t kills = 0;;) {
+    // By turns at a moment, and at a write: a run spends little time where it can be hurt most.
+    KillMoment moment;
+    if (kills < most && random.below(2) == 0)
+      moment.seconds = random.uniform() * straight.seconds;
+    else if (kills < most)
+      moment.changes =
+          1 + static_cast<int64_t>(random.uniform() * static_cast<double>(straight.changes));
+    const ChildEnd end = run_and_kill(command, log, run, moment);
+    if (cli.interrupt.requested())
+      throw UserError({.what = "interrupted", .hint = "the runs so far are in " + o.out});
+    if (!end.killed && end.exit_code != 0) recipe_failed(end, log);
+    if (!end.killed) return kills;
+    ++kills;
+    char text[160];
+    std::snprintf(text, sizeof text, "killed after %.2f s and %lld changes, %s", end.seconds,
+                  static_cast<long long>(end.changes), place_of(run).c_str());
+    cli.log.info(text);
+  }
+}
+
+// Shows what was compared; returns how many differ.
+int64_t report(Invocation& cli, const std::vector<RunDifference>& found) {
+  int64_t differing = 0;
+  for (const RunDifference& d : found) {
+    const bool file = d.what.starts_with("model/");
+    char line[200];
+    std::snprintf(line, sizeof line, "  %-34s %10lld %-5s  %s\n", d.what.c_str(),
+                  static_cast<long long>(d.rows), file ? "bytes" : "rows",
+                  d.differing == 0 ? "equal" : "DIFFERENT: ");
+    std::string text = line;
+    if (d.differing > 0) {
+      ++differing;
+      text.pop_back();
+      text += (file ? "" : std::to_string(d.differing) + " rows, such as ") + d.example + "\n";
+    }
+    cli.out << text;
+  }
+  return differing;
+}
+
+int verify(const VerifyOptions& o, Invocation& cli) {
+  check_command(o);
+  const fs::path out = o.out, straight = out / "straight";
+  fs::create_directories(straight);
+  const ChildEnd whole = run_and_kill(with(o.command, {"--resume", "--out", straight.string()}),
+                                      out / "straight.log", straight, {});
+  if (whole.exit_code != 0) recipe_failed(whole, out / "straight.log");
+  char line[120];
+  std::snprintf(line, sizeof line, "the run without a break: %.1f s, %lld changes of its files",
+                whole.seconds, static_cast<long long>(whole.changes));
+  cli.log.info(line);
+
+  Random random(static_cast<uint64_t>(o.seed), RandomStream::data);
+  int64_t kills = 0, runs = 0, differing = 0;
+  while (kills < o.kills && differing == 0) {
+    fs::remove_all(out / "killed");
+    kills += killed_run(o, whole, o.kills - kills, random, cli);
+    ++runs;
+    differing = report(cli, compare_runs(straight, out / "killed"));
+  }
+  cli.out << "killed " << kills << " times in " << runs << (runs == 1 ? " run" : " runs") << ": "
+          << (differing == 0 ? "every resumed run ended in the same bits\n"
+                             : "a resumed run ended otherwise; both are in " + o.out + "\n");
+  if (differing == 0 && !o.keep) fs::remove_all(out);
+  return differing == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+void add_verify_resume(Subcommands& list) {
+  auto o = std::make_shared<VerifyOptions>();
+  OptionsTable table;
+  table.group("Verification");
+  table.add("out", &o->out, "a new folder for the runs").value_name("DIR").required();
+  table.add("kills", &o->kills, "how often a run is killed").at_least(1);
+  table.add("seed", &o->seed, "of the moments").at_least(0);
+  table.add("keep", &o->keep, "keep the folder when all is equal");
+  table.add("command", &o->command, "the recipe: what stands behind --").value_name("ARGS");
+  list.add({.name = "verify-resume",
+            .about = "kill a recipe at random moments, resume it, and compare with a run unharmed",
+            .examples = "  temper verify-resume --out /tmp/check -- grpo --model DIR --data "
+                        "train.jsonl --reward math=1 --steps 12 --save-every 3\n",
+            .options = table,
+            .run = [o](Invocation& cli) { return verify(*o, cli); }});
+}
+
+}  // namespace temper
