@@ -121,7 +121,7 @@ TEST_CASE("more rows than a chunk of logits holds give the same as fewer at a ti
     batch.push_back({.ids = random_ids(70, 37, s), .mask = std::vector<uint8_t>(70, 1)});
     batch.back().mask[0] = 0;
   }
-  REQUIRE(3 * 69 > head_chunk(Device::cpu));
+  REQUIRE(3 * 69 > head_chunk(Device::cpu, config.vocab_size));
   const KlParams params{KlDirection::reverse, 1.0, 3 * 69.0};
   TrainStep step(ctx, config, student, {});
   Tensors make;
