@@ -117,9 +117,11 @@ class GgufParser {
     tensor.name = text();
     const auto rank = read<uint32_t>();
     if (rank == 0 || rank > 4) file_.fail(tensor.name + ": more than four dimensions");
+    uint64_t most = uint64_t{1} << 40;  // numbers in a tensor: no product overflows
     for (uint32_t i = 0; i < rank; ++i) {
       const auto dim = read<uint64_t>();
-      if (dim == 0 || dim > (uint64_t{1} << 40)) file_.fail(tensor.name + ": an absurd dimension");
+      if (dim == 0 || dim > most) file_.fail(tensor.name + ": an absurd dimension");
+      most /= dim;
       tensor.shape.insert(tensor.shape.begin(), static_cast<int64_t>(dim));
     }
     tensor.type = read<uint32_t>();
@@ -149,7 +151,7 @@ class GgufParser {
       }
       tensor.bytes = static_cast<size_t>(tensor.numel() / type->block) * type->bytes;
       const uint64_t begin = start + offsets[i];
-      if (begin > size || tensor.bytes > size - begin)
+      if (offsets[i] > size || begin > size || tensor.bytes > size - begin)
         problems += "\n    " + tensor.name + ": truncated, it lies past the end of the file";
       else
         tensor.data = file_.file_.data() + begin;
