@@ -38,9 +38,9 @@ int run_rejection(const RejectionCommand& o, Invocation& cli) {
 struct Pair {
   ModelInUse student, teacher;
 };
-Pair load_pair(Context& ctx, const DistillOptions& o, Logger& log) {
+Pair load_pair(Context& ctx, const DistillOptions& o, const RunFolder& folder, Logger& log) {
   const DType dtype = o.train.training.dtype;
-  Pair pair{load_model_in_use(ctx, o.student, dtype, log),
+  Pair pair{load_model_in_use(ctx, folder.model(o.student), dtype, log),
             load_model_in_use(ctx, o.teach.teacher, dtype, log)};
   check_tokenizers_agree(pair.teacher.need_tokenizer(), pair.student.need_tokenizer());
   const int64_t taught = pair.teacher.config.vocab_size, learnt = pair.student.config.vocab_size;
@@ -83,10 +83,20 @@ struct OnPolicy {
             .interrupt = &cli.interrupt} {}
 };
 
+void report(const DistillResult& result, Logger& log) {
+  char line[120];
+  std::snprintf(line, sizeof line, "distill: %lld steps, KL to the teacher %.4f -> %.4f nats",
+                static_cast<long long>(result.steps), result.kl_first, result.kl_last);
+  log.info(line);
+}
+
 // Trains on distributions: over the file of samples, or on-policy if there is none.
-void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation& cli) {
+int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation& cli) {
+  RunFolder folder(cli, folder_spec(train, "distill"));
+  if (folder.complete()) return already_done(cli, train.out);
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
-  Pair pair = load_pair(ctx, o, cli.log);
+  Pair pair = load_pair(ctx, o, folder, cli.log);
+  if (folder.run() && folder.checkpoint() == nullptr) folder.check_model(o.student);
   ModelInUse& student = pair.student;
   const ChatTemplate chat = ChatTemplate::choose(o.teach.chat_template, student.need_tokenizer());
   std::optional<OnPolicy> on_policy;
@@ -102,14 +112,13 @@ void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocatio
     for (const Sample& sample : samples.train)
       longest = std::max(longest, static_cast<int64_t>(sample.ids.size()));
   }
-  const MemoryPlan plan = plan_training(student.config, train_options_of(train.training),
-                                        {.dtype = train.training.dtype,
-                                         .device = ctx.device,
-                                         .longest_sequence = longest,
-                                         .micro_batch_tokens = train.training.micro_batch_tokens});
+  const MemoryPlan plan =
+      plan_training(student.config, train_options_of(train.training),
+                    {.dtype = train.training.dtype,
+                     .device = ctx.device,
+                     .longest_sequence = longest,
+                     .micro_batch_tokens = micro_batch_tokens(train.training, folder)});
   cli.log.info(plan.text());
-  RunFolder folder(
-      cli, {.kind = "distill", .out = train.out, .data = o.on_policy ? train.data : samples.files});
   TrainingRun run(ctx, cli, folder,
                   {.model = o.student,
                    .seed = train.training.seed,
@@ -135,12 +144,11 @@ void train_by_logits(const DistillOptions& o, const SftOptions& train, Invocatio
        .interrupt = cli.interrupt,
        .save = [&](StepWriter& writer, const OptimizerState& optimizer,
                    const StageState& state) { run.save(writer, optimizer, state); },
-       .parts = samples.parts});
+       .parts = samples.parts,
+       .resume = folder.checkpoint()});
   run.finish(result.interrupted);
-  char line[120];
-  std::snprintf(line, sizeof line, "distill: %lld steps, KL to the teacher %.4f -> %.4f nats",
-                static_cast<long long>(result.steps), result.kl_first, result.kl_last);
-  cli.log.info(line);
+  report(result, cli.log);
+  return 0;
 }
 
 int run_distill(const DistillOptions& o, Invocation& cli) {
@@ -152,7 +160,9 @@ int run_distill(const DistillOptions& o, Invocation& cli) {
   train.chat_template = o.teach.chat_template;
   train.data = o.teach.data;
   if (!o.on_policy) {
-    const std::string file = teach({.options = o.teach,
+    TeachOptions asked = o.teach;
+    asked.resume = train.training.resume || train.training.resume_from > 0;
+    const std::string file = teach({.options = asked,
                                     .out = fs::path(o.teach.out) / "teacher",
                                     .tokenizer_of = o.student,
                                     .seed = train.training.seed,
@@ -162,8 +172,7 @@ int run_distill(const DistillOptions& o, Invocation& cli) {
     train.data = student_data(o, file);
   }
   if (o.loss == DistillLoss::sft) return run_sft(train, cli);
-  train_by_logits(o, train, cli);
-  return 0;
+  return train_by_logits(o, train, cli);
 }
 
 }  // namespace

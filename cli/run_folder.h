@@ -14,7 +14,7 @@
 namespace temper {
 
 struct RunFolderSpec {
-  std::string kind;  // sft, grpo
+  std::string kind;  // sft, grpo, distill
   std::filesystem::path out;
   std::vector<std::string> data;
   bool resume = false;

@@ -108,15 +108,19 @@ void report(const SftResult& result, const SftOptions& o, Logger& log) {
 
 }  // namespace
 
-int run_sft(const SftOptions& o, Invocation& cli) {
+RunFolderSpec folder_spec(const SftOptions& o, const std::string& kind) {
   std::vector<std::string> files;
   for (const WeightedFile& file : parse_weighted_files(o.data, "--data"))
     files.push_back(file.path);
-  RunFolder folder(cli, {.kind = "sft",
-                         .out = o.out,
-                         .data = files,
-                         .resume = o.training.resume,
-                         .resume_from = o.training.resume_from});
+  return {.kind = kind,
+          .out = o.out,
+          .data = files,
+          .resume = o.training.resume,
+          .resume_from = o.training.resume_from};
+}
+
+int run_sft(const SftOptions& o, Invocation& cli) {
+  RunFolder folder(cli, folder_spec(o, "sft"));
   if (folder.complete()) return already_done(cli, o.out);
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));
   ModelInUse model = load_model_in_use(ctx, folder.model(o.model), o.training.dtype, cli.log);

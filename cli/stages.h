@@ -2,12 +2,16 @@
 #pragma once
 
 #include "cli/load_model.h"
+#include "cli/run_folder.h"
 #include "cli/subcommands.h"
 #include "data/mixture.h"
 #include "data/sample.h"
 #include "sft/options.h"
 
 namespace temper {
+
+// The folder of a run of this kind that trains on the files of --data.
+RunFolderSpec folder_spec(const SftOptions& options, const std::string& kind);
 
 // The samples that the options name, split into those to train on and those held out.
 struct SftSamples {

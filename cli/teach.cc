@@ -7,6 +7,7 @@
 #include "cli/prompted_model.h"
 #include "cli/reward_rules.h"
 #include "cli/run_row.h"
+#include "cli/stored_options.h"
 #include "core/device.h"
 #include "core/error.h"
 #include "data/store_reader.h"
@@ -29,7 +30,8 @@ class TeachStore {
         "SELECT id FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", kKind);
     if (old) {
       id_ = *old;
-      check_same_options(run, cli);
+      // What is there and what comes must be of one kind.
+      static_cast<void>(changed_options(cli.options, read_run(store_.database(), id_)->config));
       const auto last = last_step(store_.database(), id_, kKind);
       const std::string version = version_text();
       store_.resume_run({.run_id = id_,
@@ -63,22 +65,6 @@ class TeachStore {
   StepKey key() const { return {id_, kKind, 0}; }
 
  private:
-  // What is there and what comes must be of one kind.
-  void check_same_options(const TeachRun& run, Invocation& cli) {
-    const auto without_resume = [](std::string json) {
-      if (const size_t at = json.find("\"resume\":true"); at != std::string::npos)
-        json.replace(at, 13, "\"resume\":false");
-      return json;
-    };
-    const std::string before = without_resume(read_run(store_.database(), id_)->config);
-    const std::string now = without_resume(cli.options.to_json());
-    if (before == now) return;
-    throw UserError({.what = "the run was begun with other options",
-                     .where = run.out.string(),
-                     .expected = before,
-                     .found = now,
-                     .hint = "give the same options again, or another --out"});
-  }
   static const std::filesystem::path& checked_folder(const TeachRun& run) {
     if (std::filesystem::exists(run.out / kStoreFile) && !run.options.resume)
       throw UserError({.what = "the run directory is in use: it has " + std::string(kStoreFile),

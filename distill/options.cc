@@ -135,6 +135,7 @@ OptionsTable distill_options(DistillOptions& o) {
   add_teacher_options(table, o.teach);
   add_form_options(table, o.teach);
   add_supervised_options(table, o.train);
+  add_resume_options(table, o.train.training);
   return table;
 }
 

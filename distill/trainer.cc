@@ -105,16 +105,24 @@ DistillResult train_distill(const DistillJob& job) {
   const Schedule schedule = schedule_of(o.training, total);
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
   DistillResult result;
+  if (job.resume != nullptr) {
+    OptimizerState& optimizer = step.optimizer();
+    optimizer.step =
+        job.resume->restore(job.ctx, job.weights, job.config,
+                            {optimizer.master.view, optimizer.m.view, optimizer.v.view});
+    result.steps = job.resume->step();
+  }
+  const int64_t first = result.steps;
   Progress progress(job.log, {.label = "distill", .total = total});
   int64_t tokens = 0;
-  for (int64_t i = 0; i < total && !result.interrupted; ++i) {
+  for (int64_t i = first; i < total && !result.interrupted; ++i) {
     const Stopwatch time;
     const int64_t generated = batches.generated();
     const std::vector<TrainSequence> batch = batches.take(i);
     StepReport report;
     StepWriter writer(job.store, {job.run_id, "distill", i + 1}, i);
     result.kl_last = run_step(job, step, batch, learning_rate(schedule, i), report);
-    if (i == 0) result.kl_first = result.kl_last;
+    if (i == first) result.kl_first = result.kl_last;
     tokens += report.tokens;
     writer.add_metric("kl", result.kl_last);
     writer.add_metric("grad_norm", report.grad_norm);

@@ -39,10 +39,12 @@ struct DistillJob {
   std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
   // The files that `samples` are made of, with their weights; empty: one file.
   std::span<const MixturePart> parts = {};
+  // Where to go on; its weights are loaded already. nullptr: from the beginning.
+  const TrainingCheckpoint* resume = nullptr;
 };
 
 struct DistillResult {
-  int64_t steps = 0;
+  int64_t steps = 0;                     // done, those before a resume included
   double kl_first = 0.0, kl_last = 0.0;  // mean of the first and last step's tokens, nats
   bool interrupted = false;
 };

@@ -182,6 +182,33 @@ TEST_CASE("distill by logits: KL to the teacher falls, also on the student's own
       0);
 }
 
+TEST_CASE("distill goes on where it was cut off, to the same bytes") {
+  const Workshop shop;
+  const Arguments common =
+      Arguments{"distill",    "--teacher",    "teacher", "--student", "student",   "--data",
+                "sums.jsonl", "--save-every", "2",       "--loss",    "forward-kl"} +
+      kAny + Arguments{"--max-steps", "4", "--batch-size", "2", "--learning-rate", "1e-3"};
+  shop.done(common + Arguments{"--out", "whole"});
+  shop.done(common + Arguments{"--out", "cut"});
+  {  // as if it had been killed behind its second step
+    Database db(store_path(shop.folder.path() / "cut"), OpenMode::write);
+    db.run_script(
+        "UPDATE runs SET status = 'running', finished = NULL;"
+        "DELETE FROM steps WHERE kind = 'distill' AND step > 2");
+  }
+  shop.done(common + Arguments{"--out", "cut", "--resume"});
+  const auto weights = [&](const char* run) {
+    return read_file(shop.folder.path() / run / "model/model.safetensors");
+  };
+  CHECK(weights("cut") == weights("whole"));
+  CHECK(shop.database("cut")
+            .value<int64_t>("SELECT count(*) FROM steps WHERE kind = 'distill'")
+            .value() == 4);
+  shop.done(common + Arguments{"--out", "cut", "--resume"});  // nothing is left to do
+  shop.done(common + Arguments{"--out", "cut", "--resume-from", "2"});
+  CHECK(weights("cut") == weights("whole"));
+}
+
 TEST_CASE("what cannot teach is refused by name") {
   const Workshop shop;
   const Arguments common{"distill", "--student", "student", "--reward", "math", "--out", "run"};
