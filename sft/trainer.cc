@@ -48,14 +48,10 @@ double run_step(const SftJob& job, TrainStep& step, std::span<const TrainSequenc
                 StepReport& report) {
   const double normaliser = static_cast<double>(count_targets(batch));
   step.begin(count_global(batch, static_cast<int64_t>(job.weights.view.mtp.size())));
-  double loss = 0.0;
   for (const auto& part : micro_batches(batch, job.micro_batch_tokens))
-    step.accumulate(part, [&](TokenLoss& tokens) { loss += sft_loss(tokens, part, normaliser); });
-  if (!std::isfinite(loss))
-    throw UserError({.what = "the loss is not finite; the weights are as before this step",
-                     .hint = "lower --learning-rate or raise --warmup-steps"});
+    step.accumulate_linear(part, sft_gradient(part, normaliser));
   report = step.finish(lr);
-  return loss;
+  return report.loss;
 }
 
 void add_step_metrics(StepWriter& writer, double loss, const StepReport& report, bool moe) {

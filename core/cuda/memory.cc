@@ -78,8 +78,9 @@ void copy(Runtime& runtime, void* to, const void* from, size_t bytes, bool host_
                               : device_to_host ? cudaMemcpyDeviceToHost
                                                : cudaMemcpyDeviceToDevice;
   check(cudaMemcpyAsync(to, from, bytes, kind, runtime.stream));
-  // Pageable host memory has been staged or read when the call returns only after this.
-  if (host_to_device || device_to_host) check(cudaStreamSynchronize(runtime.stream));
+  // To the device: the call returns when pageable memory has been staged (CUDA Runtime API, "API
+  // synchronization behavior"), so the host may reuse it while the device is still busy.
+  if (device_to_host) check(cudaStreamSynchronize(runtime.stream));
 }
 
 void synchronize(Runtime& runtime) {

@@ -91,6 +91,7 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       grads_(allocate_weights(config, stat_dtype(weights.storage.view.dtype), ctx.device)),
       optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
       activations_(ctx.device),
+      linear_arena_(ctx.device),
       load_counts_(
           allocate(DType::i32,
                    {count_moe_blocks(weights.view), std::max<int64_t>(1, config.n_routed_experts)},
@@ -102,6 +103,8 @@ void TrainStep::begin(const GlobalCounts& counts) {
   if (ctx_.scratch.live_bytes() == 0) ctx_.scratch.reset();  // one block from the second step on
   fill_zero(ctx_, load_counts_.view);
   fill_zero(ctx_, balance_sum_.view);
+  linear_.clear();
+  linear_arena_.reset();
   counts_ = counts;
   report_ = {};
 }
@@ -123,6 +126,31 @@ void TrainStep::zero_shared_gradients() {
 
 void TrainStep::accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss) {
   accumulate_head(sequences, [&](const HeadTask& task) { token_loss(task, sequences, loss); });
+}
+
+void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
+                                  const std::vector<std::vector<double>>& dlogprob) {
+  accumulate_head(sequences, [&](const HeadTask& task) {
+    const DType dtype = stat_dtype(task.hidden.dtype);
+    const HeadParams params = head_params(sequences);
+    const Tensor gradient = from_tokens(ctx_, linear_arena_, dtype, dlogprob, sequences);  // [R]
+    const LogProbOutputs head = make_outputs(linear_arena_, dtype, task.rows.count(), false);
+    lm_head_forward(ctx_, head, task.hidden, weights_.view.lm_head, task.rows, params);
+    lm_head_backward(ctx_, task.grads, gradient, {}, head, task.hidden, weights_.view.lm_head,
+                     task.rows, params);
+    linear_.push_back({gradient, head.logprob});
+  });
+}
+
+void TrainStep::report_linear_loss() {
+  for (const LinearLoss& part : linear_) {
+    const std::vector<double> gradient = download_doubles(ctx_, part.dlogprob);
+    const std::vector<double> logprob = download_doubles(ctx_, part.logprob);
+    for (size_t r = 0; r < logprob.size(); ++r) report_.loss += gradient[r] * logprob[r];
+  }
+  if (!std::isfinite(report_.loss))
+    throw UserError({.what = "the loss is not finite; the weights are as before this step",
+                     .hint = "lower --learning-rate or raise --warmup-steps"});
 }
 
 void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
@@ -294,14 +322,15 @@ StepReport TrainStep::finish(double lr) {
   const NamedRange range(ctx_, "update");
   if (fresh_) fill_zero(ctx_, grads_.storage.view);  // nothing was accumulated
   report_.grad_norm = global_grad_norm(ctx_, grads_);
+  report_linear_loss();
   report_.lr = lr;
   if (!std::isfinite(report_.grad_norm))
     throw UserError({.what = "the gradient is not finite; the weights are as before this step",
                      .hint = "lower the learning rate, or look at this step's samples"});
+  report_loads();  // before the update is queued, which the next step need not wait for
   optimizer_step(ctx_, weights_, optimizer_, grads_, report_.grad_norm, lr, options_.optimizer);
   if (options_.bias_update_speed > 0.0)
     update_router_biases(ctx_, weights_.view, load_counts_.view, options_.bias_update_speed);
-  report_loads();
   return report_;
 }
 

@@ -63,6 +63,7 @@ GlobalCounts count_global(std::span<const TrainSequence> sequences, int64_t mtp_
 struct StepReport {
   double grad_norm = 0.0;  // before clipping
   double lr = 0.0;
+  double loss = 0.0;                // of accumulate_linear(), nats
   double mtp_loss = 0.0;            // mean cross-entropy of the MTP modules, nats
   double balance_loss = 0.0;        // mean over sequences and layers, before alpha
   double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
@@ -84,10 +85,15 @@ class TrainStep {
   // Forward, the stage's loss, backward; adds into the gradients (the first one writes them).
   // Throws SystemError with the memory plan and what the memory is taken by where it runs out.
   void accumulate(std::span<const TrainSequence> sequences, const LossFunction& loss);
+  // The same for a loss whose derivative does not depend on the log-probabilities: the device is
+  // not waited for, and finish() reports the loss, the sum of dlogprob * logprob. Shapes: dlogprob
+  // [sequences][tokens], as in TokenLoss.
+  void accumulate_linear(std::span<const TrainSequence> sequences,
+                         const std::vector<std::vector<double>>& dlogprob);
   // The same for a loss of whole distributions, such as a distance to a teacher's.
   void accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss);
-  // Clips, updates the weights and the router biases. Throws UserError if the gradient is not
-  // finite; weights and moments are then as they were.
+  // Clips, updates the weights and the router biases; waits for the gradients alone. Throws
+  // UserError if loss or gradient are not finite; weights and moments are then as they were.
   StepReport finish(double lr);
 
   // Log-probabilities (and entropies) of the current weights, without gradient.
@@ -112,6 +118,7 @@ class TrainStep {
   void report_replay(std::span<const TrainSequence> sequences, Tensor differing);
   void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
                   const LossFunction& loss);
+  void report_linear_loss();
   bool with_mtp() const { return options_.mtp_weight > 0.0 && !weights_.view.mtp.empty(); }
   void zero_shared_gradients();
   void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
@@ -124,6 +131,11 @@ class TrainStep {
   OwnedWeights grads_;
   OptimizerState optimizer_;
   Arena activations_;
+  struct LinearLoss {
+    Tensor dlogprob, logprob;  // [R]  of one micro-batch
+  };
+  Arena linear_arena_;  // what finish() makes the loss of
+  std::vector<LinearLoss> linear_;
   OwnedTensor load_counts_;  // [MoE blocks, E] i32
   OwnedTensor balance_sum_;  // [1] f64
   GlobalCounts counts_;
