@@ -39,11 +39,8 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
   }
 }
 
-void attention_backward(Context& ctx, const AttentionGrads& wanted, Tensor d_o,
+void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                         const AttentionSaved& saved, const AttentionShape& shape) {
-  // Both devices' kernels add.
-  const AttentionGrads grads{to_add(ctx, wanted.dq), to_add(ctx, wanted.dk),
-                             to_add(ctx, wanted.dv)};
   const Tensor &q = saved.q, &k = saved.k, &v = saved.v;
   check_attention(saved.o, q, k, v, shape);
   check_alike({d_o, saved.o, saved.lse, grads.dq, grads.dk, grads.dv});
@@ -54,7 +51,9 @@ void attention_backward(Context& ctx, const AttentionGrads& wanted, Tensor d_o,
   check_shape(grads.dv, {v.dim(0), v.dim(1), v.cols()}, "attention: dv");
   switch (d_o.device) {
     case Device::cpu:
-      return cpu::attention_backward(ctx, grads, d_o, saved, shape);
+      return cpu::attention_backward(
+          ctx, {to_add(ctx, grads.dq), to_add(ctx, grads.dk), to_add(ctx, grads.dv)}, d_o, saved,
+          shape);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::attention_backward(ctx, grads, d_o, saved, shape);
       no_backend();

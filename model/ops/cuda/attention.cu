@@ -1,5 +1,7 @@
 #include "model/ops/cuda/attention.h"
 
+#include <type_traits>
+
 #include "model/ops/cuda/attention_kernels.h"
 
 namespace temper::cuda {
@@ -46,20 +48,32 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
 void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                         const AttentionSaved& saved, const AttentionShape& shape) {
   const int64_t rows = d_o.rows();
-  if (rows == 0) return;
+  if (rows == 0) return;  // then the gradients have no rows either
   ArenaScope scope(ctx.scratch);
   float* delta =
       data_of<float>(ctx.scratch.tensor("attention.delta", DType::f32, {d_o.dim(0), d_o.dim(1)}));
   dispatch(d_o.dtype, [&]<class T>() {
-    const AttentionBackward<T> args{Heads<T>(grads.dq),        Heads<T>(grads.dk),
-                                    Heads<T>(grads.dv),        Heads<T>(d_o),
-                                    Heads<T>(saved.q),         Heads<T>(saved.k),
-                                    Heads<T>(saved.v),         data_of<float>(saved.lse),
-                                    saved.lse.row_stride,      delta,
-                                    table_of(shape.sequences), static_cast<float>(shape.scale)};
+    const AttentionBackward<T> args{Heads<T>(grads.dq),
+                                    Heads<T>(grads.dk),
+                                    Heads<T>(grads.dv),
+                                    Heads<T>(d_o),
+                                    Heads<T>(saved.q),
+                                    Heads<T>(saved.k),
+                                    Heads<T>(saved.v),
+                                    data_of<float>(saved.lse),
+                                    saved.lse.row_stride,
+                                    delta,
+                                    table_of(shape.sequences),
+                                    static_cast<float>(shape.scale),
+                                    grads.dq.fresh,
+                                    grads.dk.fresh,
+                                    grads.dv.fresh};
     row_dots<T><<<blocks_for(rows, kWarps), kThreads, 0, stream_of(ctx)>>>(
         args.d_o, Heads<T>(saved.o), rows, delta);
     check_launch();
+    if constexpr (std::is_same_v<T, bf16>)
+      if (launch_backward_hopper(ctx, args, shape.sequences)) return;
+    for (const Grad& grad : {grads.dq, grads.dk, grads.dv}) to_add(ctx, grad);
     launch_backward(ctx, args, shape.sequences);
   });
 }

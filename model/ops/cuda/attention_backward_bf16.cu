@@ -228,7 +228,6 @@ void launch(Context& ctx, Kernel* kernel, const Arguments& a, int64_t heads, uns
 
 void launch_backward(Context& ctx, const AttentionBackward<bf16>& args,
                      const Sequences& sequences) {
-  if (launch_backward_hopper(ctx, args, sequences)) return;
   const Arguments a{HeadRows(args.dq), HeadRows(args.dk), HeadRows(args.dv), HeadRows(args.d_o),
                     HeadRows(args.q),  HeadRows(args.k),  HeadRows(args.v),  args.lse,
                     args.lse_stride,   args.delta,        args.sequences,    args.scale};

@@ -19,6 +19,7 @@ struct Arguments {
   SequenceTable sequences;
   TileOrder order;
   float scale;
+  bool fresh_dq, fresh_dk, fresh_dv;
 };
 
 // A block's own rows, and the stages of the rows of the other side that pass: numbers of q or k,
@@ -100,6 +101,13 @@ __device__ void add_sums(float (&d)[kCount], const FragmentA (&weights)[kSteps],
 #pragma unroll
   for (int i = 0; i < kSteps; ++i)
     multiply_64<true>(d, weights[i], right + Other::inner_across(i), 1);
+}
+
+template <int kCount>
+__device__ void put_gradient(bool fresh, const ResultRows& to, const float (&d)[kCount],
+                             float factor) {
+  if (fresh) return put_rows<false>(to, d, {factor, factor});
+  put_rows<true>(to, d, {factor, factor});
 }
 
 __device__ inline void release(uint64_t* barrier) {
@@ -246,8 +254,8 @@ __device__ void consume_queries(Shared<KeysShape<kQk, kV>>& shared,
     if (last >= 0) release(&shared.empty[last]);
     release(&shared.own_empty);
     const int token = t.first + t.begin + warp_row, rows = t.length - t.begin - warp_row;
-    put_rows<true>(ResultRows(a.dk, token, t.head, rows), dk, {a.scale, a.scale});
-    put_rows<true>(ResultRows(a.dv, token, t.head, rows), dv, {1.0F, 1.0F});
+    put_gradient(a.fresh_dk, ResultRows(a.dk, token, t.head, rows), dk, a.scale);
+    put_gradient(a.fresh_dv, ResultRows(a.dv, token, t.head, rows), dv, 1.0F);
   }
 }
 
@@ -350,7 +358,7 @@ __device__ void consume_keys(Shared<QueriesShape<kQk, kV>>& shared,
     wait_products<0>();
     release(&shared.empty[last]);
     release(&shared.own_empty);
-    put_rows<true>(ResultRows(a.dq, token, t.head, rows), dq, {a.scale, a.scale});
+    put_gradient(a.fresh_dq, ResultRows(a.dq, token, t.head, rows), dq, a.scale);
   }
 }
 
@@ -418,7 +426,8 @@ bool launch_backward_hopper(Context& ctx, const AttentionBackward<bf16>& args,
               args.lse,       args.lse_stride,
               args.delta,     args.q.heads,
               args.sequences, order_of(sequences, args.k.heads, group * bytes, taken),
-              args.scale};
+              args.scale,     args.fresh_dq,
+              args.fresh_dk,  args.fresh_dv};
   const int blocks = ctx.cuda->properties.multiProcessorCount;
   dispatch_dims(args.q.dim, args.v.dim, [&]<int kQk, int kV>() {
     using Keys = KeysShape<kQk, kV>;

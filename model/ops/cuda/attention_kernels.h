@@ -47,6 +47,8 @@ struct AttentionBackward {
   const float* delta;  // [T, H]: rowsum(do * o)
   SequenceTable sequences;
   float scale;
+  bool fresh_dq = false, fresh_dk = false,
+       fresh_dv = false;  // for Hopper alone: written, not added
 };
 
 // Queue the kernels. `sequences` is the host's view of the same numbers.
@@ -55,8 +57,9 @@ void launch_forward(Context& ctx, const AttentionForward<bf16>& args, const Sequ
 void launch_backward(Context& ctx, const AttentionBackward<float>& args,
                      const Sequences& sequences);
 void launch_backward(Context& ctx, const AttentionBackward<bf16>& args, const Sequences& sequences);
-// The same on Hopper's wgmma; false, with nothing done, where they cannot run: another card, rows
-// that are not aligned to 16 bytes, or wider heads than 192 and 128.
+// The same on Hopper's wgmma, where fresh gradients are written; false, with nothing done, where
+// they cannot run: another card, rows that are not aligned to 16 bytes, or wider heads than 192 and
+// 128.
 bool launch_forward_hopper(Context& ctx, const AttentionForward<bf16>& args,
                            const Sequences& sequences);
 bool launch_backward_hopper(Context& ctx, const AttentionBackward<bf16>& args,
