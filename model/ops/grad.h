@@ -8,7 +8,7 @@ namespace temper {
 
 // The one rule of backward: it adds into its gradients. A fresh gradient has no value yet, whatever
 // lies in its memory: the first op that gets to it writes it, all of it, and also where there is
-// not one row to sum over. (docs/decisions/0009-fresh-gradients.md)
+// not one row to sum over. (docs/decisions/0010-fresh-gradients.md)
 struct Grad : Tensor {
   bool fresh = false;
 
