@@ -91,7 +91,8 @@ std::vector<Segment> SftRowReader::render(const JsonValue& row, const std::strin
 
 Sample SftRowReader::read(const JsonValue& row, const std::string& where) const {
   if (find_member(row, "ids") != nullptr) return read_ids(row, vocab_size_, where);
-  return encode_segments(*tokenizer_, render(row, where));
+  const std::vector<Segment> segments = render(row, where);  // throws without a tokenizer
+  return encode_segments(*tokenizer_, segments);
 }
 
 SftData read_sft_data(const std::vector<std::filesystem::path>& files, const SftRowReader& reader,

@@ -134,6 +134,10 @@ TEST_CASE("checksums: a lost, cut or flipped file is found and named") {
   CHECK(damage(ChecksumScope::model).empty());
   flip(state);
   CHECK(damage(ChecksumScope::all).empty());
+  const std::string list = read_file(saved / kChecksumFile);
+  write_file_atomically(saved / kChecksumFile, list + "0123456789abcdef  " + std::string(300, 'n'));
+  CHECK_THAT(damage(ChecksumScope::model), Contains("nnn: missing"));
+  write_file_atomically(saved / kChecksumFile, list);
   fs::resize_file(model, fs::file_size(model) - 1);
   CHECK_THAT(damage(ChecksumScope::model), Contains("model.safetensors: damaged"));
   fs::remove(model);
