@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/cuda/runtime.h"
 #include "model/ops/attention.h"
+#include "tests/bench/gpu_bench.h"
 
 using namespace temper;
 
@@ -22,26 +23,6 @@ struct Shape {
   std::vector<int32_t> cu;
   int64_t heads, kv_heads, qk, v;
 };
-
-std::vector<uint16_t> random_bf16(size_t count, uint64_t seed) {
-  std::vector<uint16_t> all(count);
-  uint64_t state = seed * 0x9E3779B97F4A7C15ULL + 1;
-  for (uint16_t& x : all) {
-    state = state * 6364136223846793005ULL + 1442695040888963407ULL;
-    const auto part = [&](int shift) { return static_cast<float>(state >> shift & 0xFFFF); };
-    const float value = (part(16) + part(32) + part(48) - 98302.5F) / 32768.0F;
-    uint32_t bits;
-    std::memcpy(&bits, &value, 4);
-    x = static_cast<uint16_t>(bits >> 16);
-  }
-  return all;
-}
-float widen(uint16_t x) {
-  const uint32_t bits = static_cast<uint32_t>(x) << 16;
-  float value;
-  std::memcpy(&value, &bits, 4);
-  return value;
-}
 
 enum Part { kQ, kK, kV, kDo, kO, kDq, kDk, kDv, kParts };
 constexpr const char* kNames[kParts] = {"q", "k", "v", "do", "o", "dq", "dk", "dv"};
@@ -62,7 +43,7 @@ struct Data {
                                    s.heads, s.heads,    s.kv_heads, s.kv_heads};
     const int64_t dims[kParts] = {s.qk, s.qk, s.v, s.v, s.v, s.qk, s.qk, s.v};
     for (int i = 0; i < kParts; ++i) {
-      host.push_back(random_bf16(static_cast<size_t>(n * heads[i] * dims[i]), i + 1));
+      host.push_back(bench::random_bf16(static_cast<size_t>(n * heads[i] * dims[i]), i + 1));
       buffers.emplace_back(host.back().size() * 2, Device::cuda);
       t[i] = make_tensor(buffers.back().data(), DType::bf16, {n, heads[i], dims[i]}, Device::cuda);
     }
@@ -108,7 +89,7 @@ struct Data {
 double off(const std::vector<uint16_t>& a, const std::vector<uint16_t>& b) {
   double difference = 0, size = 0;
   for (size_t i = 0; i < a.size(); ++i) {
-    const double x = widen(a[i]), y = widen(b[i]);
+    const double x = bench::widen(a[i]), y = bench::widen(b[i]);
     difference += (x - y) * (x - y), size += y * y;
   }
   return std::sqrt(difference / size);
