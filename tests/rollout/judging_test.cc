@@ -77,8 +77,18 @@ struct Run {
                   .prompts = prompts,
                   .reward = &reward};
     job.options = {.samples = 4, .max_new_tokens = 16, .reward_timeout = reward_timeout};
-    job.on_step = [this](const RolloutStats& stats) { watch->generated = stats.generated_tokens; };
+    job.on_step = [this](const RolloutStats& stats) {
+      watch->generated = stats.generated_tokens;
+      if (stats.finished > 0) wait_for_judge();
+    };
     return sample_prompts(job);
+  }
+
+  // The judge's thread may be slow to begin; a tiny model would be done by then.
+  void wait_for_judge() const {
+    const auto end = Clock::now() + std::chrono::seconds(10);
+    while (watch->calls == 0 && Clock::now() < end)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   std::shared_ptr<Watch> watch = std::make_shared<Watch>();
