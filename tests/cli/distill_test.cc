@@ -14,13 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Arguments = std::vector<std::string>;
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 // A V3 teacher and a dense student with random weights, and a few sums.
 struct Workshop {
   TemporaryFolder folder;

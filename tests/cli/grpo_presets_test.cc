@@ -11,13 +11,6 @@ using namespace temper;
 
 namespace {
 
-using Arguments = std::vector<std::string>;
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 struct Shop {
   TemporaryFolder folder;
 

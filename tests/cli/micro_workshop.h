@@ -14,13 +14,6 @@
 
 namespace temper::test {
 
-using Arguments = std::vector<std::string>;
-
-inline Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 struct MicroWorkshop {
   TemporaryFolder folder;
 

@@ -11,8 +11,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Arguments = std::vector<std::string>;
-
 constexpr const char* kRecipe = R"(
 [recipe]
 name = "little"

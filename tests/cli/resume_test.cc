@@ -10,11 +10,9 @@
 #include "tests/support/catch.h"
 
 using namespace temper;
-using test::Arguments;
 using test::kMicroGrpo;
 using test::kMicroSft;
 using test::MicroWorkshop;
-using test::operator+;
 namespace fs = std::filesystem;
 
 namespace {

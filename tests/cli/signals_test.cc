@@ -20,8 +20,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Arguments = std::vector<std::string>;
-
 // The binary, running beside the test; killed at scope exit if it still runs.
 class RunningTemper {
  public:

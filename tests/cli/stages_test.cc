@@ -16,13 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Arguments = std::vector<std::string>;
-
-Arguments operator+(Arguments a, const Arguments& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
-}
-
 // A folder with a random tiny model and a little Countdown data; commands run inside of it.
 struct Workshop {
   TemporaryFolder folder;

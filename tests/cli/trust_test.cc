@@ -13,10 +13,8 @@
 #include "tests/support/catch.h"
 
 using namespace temper;
-using test::Arguments;
 using test::kMicroSft;
 using test::MicroWorkshop;
-using test::operator+;
 namespace fs = std::filesystem;
 
 namespace {

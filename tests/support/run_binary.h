@@ -7,6 +7,12 @@
 
 namespace temper {
 
+using Arguments = std::vector<std::string>;
+inline Arguments operator+(Arguments a, const Arguments& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
 struct ProgramResult {
   int exit_code = -1;  // 128 + signal if it was killed by one
   std::string out;
@@ -15,7 +21,7 @@ struct ProgramResult {
 
 // Runs `program` with `arguments` in folder `where` (empty: here), without a shell, and waits.
 // Throws SystemError if it cannot be started.
-ProgramResult run_program(const std::string& program, const std::vector<std::string>& arguments,
+ProgramResult run_program(const std::string& program, const Arguments& arguments,
                           const std::filesystem::path& where = {});
 
 // A fresh folder under the system's temporary one, removed with all it holds at the end.
