@@ -45,21 +45,30 @@ std::vector<std::vector<double>> to_tokens(Context& ctx, Tensor rows,
   return out;
 }
 
-// The inverse of to_tokens.
-Tensor from_tokens(Context& ctx, Arena& arena, DType dtype,
-                   const std::vector<std::vector<double>>& tokens,
-                   std::span<const TrainSequence> sequences) {
+// The inverse of to_tokens, on the host.
+std::vector<double> counted_numbers(const std::vector<std::vector<double>>& tokens,
+                                    std::span<const TrainSequence> sequences) {
   std::vector<double> numbers;
   for (size_t s = 0; s < sequences.size(); ++s)
     for (size_t i = 1; i < sequences[s].ids.size(); ++i)
       if (sequences[s].mask[i]) numbers.push_back(tokens[s][i]);
-  const auto count = static_cast<int64_t>(numbers.size());
-  const OwnedTensor host = allocate(dtype, {count});
+  return numbers;
+}
+
+Tensor upload_numbers(Context& ctx, Arena& arena, DType dtype, std::span<const double> numbers) {
+  const OwnedTensor host = allocate(dtype, {static_cast<int64_t>(numbers.size())});
   dispatch_float(dtype, [&]<class T>() {
-    for (int64_t r = 0; r < count; ++r)
-      host.view.get<T>()[r] = static_cast<T>(numbers[static_cast<size_t>(r)]);
+    std::transform(numbers.begin(), numbers.end(), host.view.get<T>(),
+                   [](double x) { return static_cast<T>(x); });
   });
   return upload(ctx, arena, "train.dtoken", host.view);
+}
+
+// The inverse of to_tokens.
+Tensor from_tokens(Context& ctx, Arena& arena, DType dtype,
+                   const std::vector<std::vector<double>>& tokens,
+                   std::span<const TrainSequence> sequences) {
+  return upload_numbers(ctx, arena, dtype, counted_numbers(tokens, sequences));
 }
 
 LogProbOutputs make_outputs(Arena& arena, DType dtype, int64_t rows, bool entropy) {
@@ -133,20 +142,20 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
   accumulate_head(sequences, [&](const HeadTask& task) {
     const DType dtype = stat_dtype(task.hidden.dtype);
     const HeadParams params = head_params(sequences);
-    const Tensor gradient = from_tokens(ctx_, linear_arena_, dtype, dlogprob, sequences);  // [R]
+    std::vector<double> numbers = counted_numbers(dlogprob, sequences);
+    const Tensor gradient = upload_numbers(ctx_, activations_, dtype, numbers);  // [R]
     const LogProbOutputs head = make_outputs(linear_arena_, dtype, task.rows.count(), false);
     lm_head_forward(ctx_, head, task.hidden, weights_.view.lm_head, task.rows, params);
     lm_head_backward(ctx_, task.grads, gradient, {}, head, task.hidden, weights_.view.lm_head,
                      task.rows, params);
-    linear_.push_back({gradient, head.logprob});
+    linear_.push_back({std::move(numbers), head.logprob});
   });
 }
 
 void TrainStep::report_linear_loss() {
   for (const LinearLoss& part : linear_) {
-    const std::vector<double> gradient = download_doubles(ctx_, part.dlogprob);
     const std::vector<double> logprob = download_doubles(ctx_, part.logprob);
-    for (size_t r = 0; r < logprob.size(); ++r) report_.loss += gradient[r] * logprob[r];
+    for (size_t r = 0; r < logprob.size(); ++r) report_.loss += part.dlogprob[r] * logprob[r];
   }
   if (!std::isfinite(report_.loss))
     throw UserError({.what = "the loss is not finite; the weights are as before this step",

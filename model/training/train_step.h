@@ -132,7 +132,8 @@ class TrainStep {
   OptimizerState optimizer_;
   Arena activations_;
   struct LinearLoss {
-    Tensor dlogprob, logprob;  // [R]  of one micro-batch
+    std::vector<double> dlogprob;  // [R]  of one micro-batch
+    Tensor logprob;                // [R]
   };
   Arena linear_arena_;  // what finish() makes the loss of
   std::vector<LinearLoss> linear_;
