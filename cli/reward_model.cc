@@ -5,8 +5,8 @@
 #include "core/device.h"
 #include "data/chat_template.h"
 #include "model/training/memory_plan.h"
-#include "preference/reward_model.h"
-#include "preference/trainer.h"
+#include "reward/preference/reward_model.h"
+#include "reward/preference/trainer.h"
 
 namespace temper {
 namespace {

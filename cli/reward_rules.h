@@ -6,8 +6,8 @@
 
 #include "cli/load_model.h"
 #include "cli/subcommands.h"
-#include "preference/engine_access.h"
 #include "reward/composite.h"
+#include "reward/preference/engine_access.h"
 
 namespace temper {
 

@@ -12,6 +12,7 @@ sources | xargs awk '
     if (path ~ /^model\/(optim|parallel|checkpoint)\//) {
       rank = 20; match(path, /^model\/[a-z]+/); return substr(path, 1, RLENGTH)
     }
+    if (path ~ /^reward\/preference\//) { rank = 60; return "reward/preference" }
     if (path ~ /^model\/layers\//) { rank = 30; return "model/layers" }
     if (path ~ /^model\//) { rank = 40; return "model" }
     match(path, /^[a-z]+/)
@@ -20,7 +21,7 @@ sources | xargs awk '
     return top
   }
   BEGIN {
-    split("core 0 data 10 reward 10 rollout 50 sft 50 preference 60 grpo 60 distill 60 cli 70 tests 80", t, " ")
+    split("core 0 data 10 reward 10 rollout 50 sft 50 grpo 60 distill 60 cli 70 tests 80", t, " ")
     for (i = 1; i in t; i += 2) ranks[t[i]] = t[i + 1] + 0
   }
   FNR == 1 { unit = unit_of(FILENAME); own = rank }
