@@ -14,6 +14,7 @@
 #include "core/stopwatch.h"
 #include "model/ops/linear.h"
 #include "reward/code/control_group.h"
+#include "reward/code/judge.h"
 #include "reward/code/sandbox.h"
 
 namespace temper {
@@ -108,6 +109,12 @@ std::string sealing_fault() {
   }
 }
 
+// Why programs in Python cannot be forked from a started interpreter, or "".
+std::string forking_fault() {
+  const Sandbox sandbox({});
+  return CodeJudge(sandbox, {}).cold_reason();
+}
+
 void report_sandbox(std::ostream& out) {
   const SandboxLayers layers = probe_sandbox();
   out << "\nSandbox layers (for the reward rule 'code', which runs programs)\n";
@@ -125,6 +132,10 @@ void report_sandbox(std::ostream& out) {
   line(out, "a sealed program", fault.empty() ? "runs" : "does not run: " + fault);
   for (const char* program : {"/usr/bin/python3", "/usr/bin/g++"}) {
     line(out, std::filesystem::path(program).filename(), yes(std::filesystem::exists(program)));
+  }
+  if (fault.empty() && std::filesystem::exists("/usr/bin/python3")) {
+    const std::string reason = forking_fault();
+    line(out, "forked Python", reason.empty() ? "runs" : "no (each program starts one): " + reason);
   }
   if (!fault.empty()) {
     line(out, "", "the rule 'code' refuses to start here; docs/rewards.md says what can be done");

@@ -75,7 +75,10 @@ ControlGroups::ControlGroups(const std::string& own) {
   }
   const std::string parent = folder_for_groups(own);
   if (parent.empty()) {
-    fault_ = own + " is not writable or does not give the controllers memory and pids";
+    const std::string controllers = own + "/cgroup.controllers";
+    const bool has = has_word(controllers, "memory") && has_word(controllers, "pids");
+    fault_ = own + (has ? " is not writable, or its processes keep it from giving out controllers"
+                        : " lacks the controllers memory and pids (cgroup v1 may hold them)");
     return;
   }
   parent_ = parent;

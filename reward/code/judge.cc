@@ -8,7 +8,17 @@ CodeJudge::CodeJudge(const Sandbox& sandbox, const JudgeOptions& options)
     : sandbox_(sandbox),
       options_(options),
       checkers_(std::make_unique<CheckerPool>(sandbox, options.python, options.limits)),
-      free_(std::max(1, options.programs)) {}
+      free_(std::max(1, options.programs)) {
+  if (!options.warm) {
+    cold_reason_ = "by request";
+  } else if (!sandbox.sealed()) {
+    cold_reason_ = "the sandbox is not sealed";
+  } else {
+    warm_ = std::make_unique<const WarmPython>(sandbox, python_command(), options.limits);
+    cold_reason_ = warm_->fault();
+    if (!cold_reason_.empty()) warm_.reset();
+  }
+}
 
 CodeJudge::~CodeJudge() = default;
 
@@ -21,11 +31,15 @@ JudgeResult CodeJudge::judge(const CodeTask& task, const ExtractedProgram& progr
   return judge_calls(task, program.text);
 }
 
-std::vector<std::string> CodeJudge::python_command(const std::string& file) const {
+std::vector<std::string> CodeJudge::python_command() const {
   std::vector<std::string> command = {options_.python, "-s", "-B"};
   if (!options_.site_packages) command.push_back("-S");
-  command.push_back(file);
   return command;
+}
+
+const ProgramStarter& CodeJudge::python() const {
+  if (warm_) return *warm_;
+  return sandbox_;
 }
 
 }  // namespace temper

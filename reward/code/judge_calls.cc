@@ -17,21 +17,22 @@ namespace {
 constexpr size_t kLongestValue = 4 << 20;
 
 struct Candidate {
-  Candidate(const Sandbox& sandbox, std::vector<std::string> command, const CodeTask& task,
+  Candidate(const ProgramStarter& python, std::vector<std::string> command, const CodeTask& task,
             const std::string& answer, const RunLimits& limits)
       : channel(kLongestValue),
-        program(start(sandbox, std::move(command), task, answer, limits, channel.far_end())) {
+        program(start(python, std::move(command), task, answer, limits, channel.far_end())) {
     channel.close_far_end();
   }
 
-  static RunningProgram start(const Sandbox& sandbox, std::vector<std::string> command,
+  static RunningProgram start(const ProgramStarter& python, std::vector<std::string> command,
                               const CodeTask& task, const std::string& answer,
                               const RunLimits& limits, int channel) {
+    command.push_back("candidate.py");
     SandboxProgram program{.arguments = std::move(command)};
     program.files = {
         {"candidate.py", candidate_script()}, {"prompt.py", task.prompt}, {"answer.py", answer}};
     program.descriptors = {-1, -1, -1, channel, channel};
-    return sandbox.start(program, limits);
+    return python.start(program, limits);
   }
 
   LineChannel channel;
@@ -193,7 +194,7 @@ JudgeResult CodeJudge::judge_calls(const CodeTask& task, const std::string& answ
   const Place place(free_);
   // The checker's parent is the thread that started it, and ends with it: then another is needed.
   for (int attempt = 0;; ++attempt) {
-    Candidate candidate(sandbox_, python_command("candidate.py"), task, answer, options_.limits);
+    Candidate candidate(python(), python_command(), task, answer, options_.limits);
     std::unique_ptr<Checker> checker = checkers_->take();
     Conversation conversation(*checker, candidate, options_.limits);
     JudgeResult result =

@@ -76,6 +76,7 @@ TestResult compare(const RunResult& run, const std::string& expected, OutputComp
 JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgram& answer) const {
   SandboxProgram program;
   CompiledProgram compiled;
+  const ProgramStarter* starter = &sandbox_;
   if (answer.language == CodeLanguage::cpp) {
     if (access(options_.compiler.c_str(), X_OK) != 0) {
       return {.failed = true, .reason = "there is no C++ compiler " + options_.compiler};
@@ -90,7 +91,9 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
     program.arguments = {"./main"};
     program.executable = compiled.executable.get();
   } else {
-    program.arguments = python_command("main.py");
+    starter = &python();
+    program.arguments = python_command();
+    program.arguments.push_back("main.py");
     program.files = {{"main.py", answer.text}};
   }
   const std::optional<double> tolerance = task.tolerance ? task.tolerance : options_.tolerance;
@@ -98,7 +101,7 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
   run_at_once(results.size(), options_.at_once, [&](size_t i) {
     const StreamTest& test = task.streams[i];
     const Place place(free_);
-    const RunResult run = run_to_end(sandbox_, program, test.input, options_.limits);
+    const RunResult run = run_to_end(*starter, program, test.input, options_.limits);
     results[i] = compare(run, test.output, options_.comparison, tolerance);
     return results[i].status == TestStatus::held || options_.all_tests;
   });

@@ -112,7 +112,7 @@ std::string failure_of(const RunResult& run) {
   return last.empty() ? text : text + ": " + shortened(last, 120);
 }
 
-RunResult run_to_end(const Sandbox& sandbox, SandboxProgram program, std::string_view input,
+RunResult run_to_end(const ProgramStarter& starter, SandboxProgram program, std::string_view input,
                      const RunLimits& limits) {
   const auto start = std::chrono::steady_clock::now();
   const Descriptor input_file = sealed_memory_file(input);
@@ -122,7 +122,7 @@ RunResult run_to_end(const Sandbox& sandbox, SandboxProgram program, std::string
   program.descriptors[0] = input_file.get();
   program.descriptors[1] = output.write.get();
   program.descriptors[2] = errors.write.get();
-  RunningProgram running = sandbox.start(program, limits);
+  RunningProgram running = starter.start(program, limits);
   output.write.reset();
   errors.write.reset();
   RunResult result;

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "reward/code/sandbox.h"
+#include "reward/code/program.h"
 
 namespace temper {
 
@@ -29,7 +29,7 @@ std::string failure_of(const RunResult& run);
 // Runs the program with `input` as its standard input (a file in memory) and waits for its end;
 // descriptors 0 to 2 of `program` are set here. Nothing of it is left afterwards.
 // Throws SystemError.
-RunResult run_to_end(const Sandbox& sandbox, SandboxProgram program, std::string_view input,
+RunResult run_to_end(const ProgramStarter& starter, SandboxProgram program, std::string_view input,
                      const RunLimits& limits);
 
 // Milliseconds from now to `deadline` for poll, rounded up; 0 if it has passed.

@@ -1,7 +1,6 @@
 #include "reward/code/sandbox.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -31,8 +30,10 @@ std::unique_ptr<SpawnPlan> make_plan(const SandboxOptions& options, bool step_do
     plan->proc_folder = Descriptor(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (plan->proc_folder.get() < 0) throw_errno("opening /proc");
   }
-  plan->thread_filter = system_call_filter(ProcessRights::threads);
-  plan->process_filter = system_call_filter(ProcessRights::processes);
+  for (const auto rights :
+       {ProcessRights::threads, ProcessRights::processes, ProcessRights::sealing}) {
+    plan->filters[static_cast<size_t>(rights)] = system_call_filter(rights);
+  }
   plan->environment = {"PATH=/usr/local/bin:/usr/bin:/bin",
                        "HOME=/tmp",
                        "LANG=C.UTF-8",
@@ -54,55 +55,39 @@ std::string make_work_folder() {
   return name;
 }
 
-void kill_process(int handle) {
-  syscall(SYS_pidfd_send_signal, handle, SIGKILL, nullptr, 0);
-}
+// A program of which this process is the parent.
+class OwnChild final : public ProgramParent {
+ public:
+  // `folder`: of an unsealed program, removed at the end; else empty.
+  OwnChild(pid_t pid, std::string folder) : pid_(pid), folder_(std::move(folder)) {}
+
+  ProgramEnd reap() override {
+    // An unsealed program leads a session of its own; what it started and left is ended here,
+    // while its own number is still taken. A sealed one has taken all of that with it.
+    if (!folder_.empty()) ::kill(-pid_, SIGKILL);
+    int status = 0;
+    rusage usage{};
+    while (wait4(pid_, &status, __WALL, &usage) < 0 && errno == EINTR) {
+    }
+    if (!folder_.empty()) {
+      std::error_code ignored;
+      fs::remove_all(folder_, ignored);
+    }
+    ProgramEnd end;
+    end.exited = WIFEXITED(status);
+    end.code = end.exited ? WEXITSTATUS(status) : WTERMSIG(status);
+    end.cpu_microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL +
+                           usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+    end.peak_bytes = usage.ru_maxrss * 1024LL;
+    return end;
+  }
+
+ private:
+  pid_t pid_;
+  std::string folder_;
+};
 
 }  // namespace
-
-RunningProgram::RunningProgram(pid_t pid, Descriptor handle, ControlGroup group, std::string folder)
-    : pid_(pid), handle_(std::move(handle)), group_(std::move(group)), folder_(std::move(folder)) {}
-
-RunningProgram::RunningProgram(RunningProgram&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)),
-      handle_(std::move(other.handle_)),
-      group_(std::move(other.group_)),
-      folder_(std::exchange(other.folder_, "")) {}
-
-RunningProgram::~RunningProgram() {
-  if (pid_ < 0) return;
-  kill();
-  wait();
-}
-
-void RunningProgram::kill() {
-  kill_process(handle_.get());
-}
-
-ProgramEnd RunningProgram::wait() {
-  // An unsealed program leads a session of its own; what it started and left is ended here, while
-  // its own number is still taken. A sealed one has taken all of that with it.
-  pollfd ended{handle_.get(), POLLIN, 0};
-  while (poll(&ended, 1, -1) < 0 && errno == EINTR) {
-  }
-  if (!folder_.empty()) ::kill(-pid_, SIGKILL);
-  int status = 0;
-  rusage usage{};
-  while (wait4(pid_, &status, __WALL, &usage) < 0 && errno == EINTR) {
-  }
-  pid_ = -1;
-  if (!folder_.empty()) {
-    std::error_code ignored;
-    fs::remove_all(folder_, ignored);
-  }
-  ProgramEnd end;
-  end.exited = WIFEXITED(status);
-  end.code = end.exited ? WEXITSTATUS(status) : WTERMSIG(status);
-  end.cpu_microseconds = (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000000LL +
-                         usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
-  end.peak_bytes = usage.ru_maxrss * 1024LL;
-  return end;
-}
 
 struct Sandbox::Plan {
   explicit Plan(std::unique_ptr<const SpawnPlan> plan) : spawn(std::move(plan)) {}
@@ -139,15 +124,20 @@ std::string Sandbox::fault() const {
   }
 }
 
+ControlGroup Sandbox::make_group(const RunLimits& limits) const {
+  return plan_->groups.make(limits.memory_bytes + limits.disk_bytes, limits.threads);
+}
+
 RunningProgram Sandbox::start(const SandboxProgram& program, const RunLimits& limits) const {
   const SpawnPlan& plan = *plan_->spawn;
-  ControlGroup group = plan_->groups.make(limits.memory_bytes + limits.disk_bytes, limits.threads);
+  ControlGroup group = make_group(limits);
   std::string folder = plan.sealed ? "" : make_work_folder();
-  const std::string disk =
-      "size=" + std::to_string(limits.disk_bytes) + ",nr_inodes=4096,mode=1777";
-  const SpawnCall call{plan, program, limits, disk, folder, group.entrance()};
+  const SpawnCall call{
+      plan,   program,         resource_limits(limits, plan.sealed), private_folder_options(limits),
+      folder, group.entrance()};
   SpawnedProcess process = spawn(call);
-  return {process.pid, std::move(process.handle), std::move(group), std::move(folder)};
+  return {std::move(process.handle), std::move(group),
+          std::make_unique<OwnChild>(process.pid, std::move(folder))};
 }
 
 }  // namespace temper

@@ -1,4 +1,4 @@
-// The two Python programs of the assertion judge, as texts.
+// The Python programs of the code judge, as texts.
 #pragma once
 
 #include <string_view>
@@ -14,5 +14,10 @@ std::string_view candidate_script();
 // the only place where values are compared. Each job is done in a fresh child. Names of the tests
 // that belong to the answer are stand-ins that ask for plain values through the judge.
 std::string_view checker_script();
+
+// Runs in a sandbox of its own with the right to seal others (WarmPython): takes requests on
+// descriptor 3 and forks a child for each, which seals itself and then is the program. Descriptor 4
+// is the machine's /proc, through which a child maps its user.
+std::string_view warm_python_script();
 
 }  // namespace temper

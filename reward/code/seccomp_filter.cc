@@ -6,8 +6,10 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <string_view>
 
 #include "core/error.h"
 #include "reward/code/descriptor.h"
@@ -259,6 +261,12 @@ constexpr const char* kRefused[] = {
     "mq_open",
 };
 
+// What sealing a child takes besides.
+constexpr std::string_view kSealing[] = {
+    "unshare", "setns",   "mount",   "umount2", "sethostname", "capset",      "seccomp",
+    "prctl",   "recvmsg", "sendmsg", "sendto",  "pidfd_open",  "getsockname", "getsockopt",
+};
+
 constexpr unsigned kNamespaceFlags = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC |
                                      CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 
@@ -310,10 +318,18 @@ class Filter {
 std::vector<sock_filter> system_call_filter(ProcessRights rights) {
   Filter filter;
   for (const char* name : kAllowed) filter.add(SCMP_ACT_ALLOW, name);
-  for (const char* name : kRefused) filter.add(SCMP_ACT_ERRNO(EPERM), name);
+  const bool seals = rights == ProcessRights::sealing;
+  for (const char* name : kRefused) {
+    const bool taken =
+        seals && std::find(std::begin(kSealing), std::end(kSealing), name) != std::end(kSealing);
+    if (!taken) filter.add(SCMP_ACT_ERRNO(EPERM), name);
+  }
+  if (seals) {
+    for (const std::string_view name : kSealing) filter.add(SCMP_ACT_ALLOW, name.data());
+  }
   // clone3's flags are behind a pointer, where a filter cannot see them: the C library falls back
   // to clone when it is missing.
-  if (rights == ProcessRights::processes) {
+  if (rights != ProcessRights::threads) {
     filter.add(SCMP_ACT_ALLOW, "fork");
     filter.add(SCMP_ACT_ALLOW, "vfork");
     filter.allow_if("clone", SCMP_A0(SCMP_CMP_MASKED_EQ, kNamespaceFlags, 0));
@@ -330,7 +346,7 @@ std::vector<sock_filter> system_call_filter(ProcessRights rights) {
   }
   // Not PR_SET_PDEATHSIG: a program must not free itself from the death of its judge.
   for (const int option : {PR_SET_NAME, PR_GET_NAME, PR_CAPBSET_READ, PR_GET_DUMPABLE}) {
-    filter.allow_if("prctl", SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
+    if (!seals) filter.allow_if("prctl", SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(option)));
   }
   return filter.instructions();
 }

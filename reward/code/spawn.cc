@@ -12,9 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <csignal>
 
 #include "reward/code/shared_child.h"
@@ -97,10 +95,11 @@ class Spawner {
     return call_.entrance < 0 || fault_.check(write(call_.entrance, "0", 1) == 1, "control group");
   }
 
+  // Only what seals others is root in its namespace: an exec leaves it its rights there.
   bool map_users() {
-    return fault_.check(write_own("self/setgroups", "deny") &&
-                            write_own("self/uid_map", "65534 65534 1\n") &&
-                            write_own("self/gid_map", "65534 65534 1\n"),
+    const char* map = seals_others() ? "0 65534 1\n" : "65534 65534 1\n";
+    return fault_.check(write_own("self/setgroups", "deny") && write_own("self/uid_map", map) &&
+                            write_own("self/gid_map", map),
                         "own user namespace");
   }
 
@@ -139,32 +138,30 @@ class Spawner {
     return true;
   }
 
-  bool set_limit(__rlimit_resource what, int64_t value) {
-    const rlimit limit{static_cast<rlim_t>(value), static_cast<rlim_t>(value)};
-    return fault_.check(setrlimit(what, &limit) == 0, "limits");
+  bool limit() {
+    for (const ResourceLimit& each : call_.limits) {
+      const rlimit limit{static_cast<rlim_t>(each.value), static_cast<rlim_t>(each.value)};
+      if (!fault_.check(setrlimit(static_cast<__rlimit_resource>(each.what), &limit) == 0,
+                        "limits")) {
+        return false;
+      }
+    }
+    return true;
   }
 
-  bool limit() {
-    const RunLimits& limits = call_.limits;
-    constexpr int64_t kStack = 64 << 20, kFiles = 64;
-    return set_limit(RLIMIT_CPU, std::llround(std::ceil(limits.cpu_seconds))) &&
-           set_limit(RLIMIT_AS, limits.memory_bytes) &&
-           set_limit(RLIMIT_STACK, std::min(kStack, limits.memory_bytes / 2)) &&
-           set_limit(RLIMIT_FSIZE, limits.disk_bytes) && set_limit(RLIMIT_NOFILE, kFiles) &&
-           set_limit(RLIMIT_CORE, 0) && set_limit(RLIMIT_MEMLOCK, 0) &&
-           set_limit(RLIMIT_MSGQUEUE, 0) &&
-           // Counted for the user namespace: only a sealed program has a count of its own.
-           (!plan_.sealed || set_limit(RLIMIT_NPROC, limits.threads));
-  }
+  bool seals_others() const { return call_.program.rights == ProcessRights::sealing; }
 
   bool give_up_rights() {
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
     const __user_cap_data_struct none[2] = {};
-    if (plan_.sealed && !fault_.check(syscall(SYS_capset, &header, none) == 0, "capabilities")) {
+    if (!fault_.check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges")) {
       return false;
     }
+    // It sees by its channel that this process is gone, and outlives the thread that starts it.
+    if (seals_others()) return true;
     pollfd judge{plan_.own_process.get(), POLLIN, 0};
-    return fault_.check(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new privileges") &&
+    return (!plan_.sealed ||
+            fault_.check(syscall(SYS_capset, &header, none) == 0, "capabilities")) &&
            fault_.check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "death signal") &&
            fault_.check(poll(&judge, 1, 0) == 0, "the judge is gone");
   }
@@ -187,8 +184,7 @@ class Spawner {
   }
 
   bool filter() {
-    const bool threads_only = call_.program.rights == ProcessRights::threads;
-    const auto& instructions = threads_only ? plan_.thread_filter : plan_.process_filter;
+    const auto& instructions = plan_.filters[static_cast<size_t>(call_.program.rights)];
     const sock_fprog program{static_cast<unsigned short>(instructions.size()),
                              const_cast<sock_filter*>(instructions.data())};
     sigset_t none;

@@ -4,10 +4,11 @@
 #include <linux/filter.h>
 #include <sys/types.h>
 
+#include <array>
 #include <string>
 #include <vector>
 
-#include "reward/code/sandbox.h"
+#include "reward/code/program.h"
 #include "reward/code/sealed_root.h"
 
 namespace temper {
@@ -17,7 +18,7 @@ struct SpawnPlan {
   bool sealed = true;
   bool step_down = false;  // become nobody first: where this process is root
   SealedRoot root;         // of a sealed sandbox
-  std::vector<sock_filter> thread_filter, process_filter;
+  std::array<std::vector<sock_filter>, kProcessRights> filters;  // by ProcessRights
   std::vector<std::string> environment;
   int dumpable = 1;        // what this process is (become_nobody)
   Descriptor own_process;  // a handle of this process, to notice that it died
@@ -28,7 +29,7 @@ struct SpawnPlan {
 struct SpawnCall {
   const SpawnPlan& plan;
   const SandboxProgram& program;
-  const RunLimits& limits;
+  std::vector<ResourceLimit> limits = {};
   std::string disk_options = {};  // of the private folder's tmpfs
   std::string work_folder = {};   // of an unsealed program
   int entrance = -1;              // of its control group

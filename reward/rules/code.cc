@@ -99,6 +99,7 @@ JudgeOptions judge_options(const RuleParameters& parameters) {
   }
   options.all_tests = parameters.text("credit") == "share";
   options.site_packages = parameters.text("packages") == "yes";
+  options.warm = parameters.text("start") == "warm";
   options.programs = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   options.at_once = parameters.text("at_once") == "auto"
                         ? std::min(8, options.programs)
@@ -165,6 +166,11 @@ RuleInfo code_rule() {
        {"memory", "512", "address space of one run in MiB"},
        {"at_once", "auto", "runs of one answer at the same time; auto: one a core, at most 8"},
        {"packages", "no", "whether Python programs see installed packages", {"no", "yes"}},
+       {"start",
+        "warm",
+        "warm: Python programs are forked, sealed, from a started interpreter; fresh: each starts "
+        "one",
+        {"warm", "fresh"}},
        {"python", "/usr/bin/python3", "the interpreter, in /usr or /opt"},
        {"compiler", "/usr/bin/g++", "the C++ compiler, in /usr or /opt"},
        {"sandbox", "sealed", "whether programs are sealed off", {"sealed", kUnsealed}}},

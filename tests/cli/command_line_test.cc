@@ -211,8 +211,8 @@ TEST_CASE("binary: the configuration file of docs/formats.md serves both its sub
 TEST_CASE("binary: doctor reports the build, the machine and the sandbox layers") {
   const ProgramResult result = temper_with({"doctor", "--threads", "1"});
   CHECK(result.exit_code == 0);
-  for (const char* part :
-       {"compiler", "SQLite 3.", "cores", "memory", "user namespaces", "GFLOP/s on 1 threads"}) {
+  for (const char* part : {"compiler", "SQLite 3.", "cores", "memory", "user namespaces",
+                           "control groups", "GFLOP/s on 1 threads"}) {
     INFO(part);
     CHECK(contains(result.out, part));
   }

@@ -1,5 +1,5 @@
 // The examples of docs/rewards.md are what the rules do; those of rules with a model are tested in
-// tests/preference.
+// tests/reward/preference.
 #include <map>
 
 #include "tests/reward/code/sealed.h"

@@ -108,7 +108,9 @@ TEST_CASE("code: a missing compiler is the judge's fault, not the answer's") {
 }
 
 TEST_CASE("code: all tests or the share of them") {
-  const auto all = sealed_rule(), share = sealed_rule({{"credit", "share"}});
+  const std::string start = either_start();
+  const auto all = sealed_rule({{"start", start}}),
+             share = sealed_rule({{"start", start}, {"credit", "share"}});
   if (!all || !share) return;
   const std::string program = "```python\nx = int(input())\nprint(min(x, 3))\n```";
   CHECK(judge(*all, program, kEcho).value == 0.0);
@@ -124,7 +126,8 @@ TEST_CASE("code: all tests or the share of them") {
 }
 
 TEST_CASE("code: values of all built-in types come through as they are") {
-  const auto rule = sealed_rule();
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}});
   if (!rule) return;
   const std::string values[] = {"None",
                                 "True",
@@ -160,7 +163,8 @@ TEST_CASE("code: values of all built-in types come through as they are") {
 }
 
 TEST_CASE("code: objects, exceptions and iterators of an answer can be used by tests") {
-  const auto rule = sealed_rule();
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}});
   if (!rule) return;
   const std::string program = R"(
 class Node:
@@ -185,7 +189,8 @@ limit = 7
 }
 
 TEST_CASE("code: a reference makes tests that ask the answer itself compare with it") {
-  const auto rule = sealed_rule();
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}});
   if (!rule) return;
   const std::string test =
       R"json("entry_point":"f","prompt":"def f(x):\n    \"\"\"Double.\"\"\"\n","test":)json"
@@ -247,7 +252,8 @@ TEST_CASE("code: parameters that make no sense are refused") {
 }
 
 TEST_CASE("code: what threads that have ended left behind does no harm") {
-  const auto rule = sealed_rule();
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}});
   if (!rule) return;
   for (int round = 0; round < 3; ++round) {
     std::vector<std::jthread> threads;
@@ -264,7 +270,8 @@ TEST_CASE("code: what threads that have ended left behind does no harm") {
 }
 
 TEST_CASE("code: many threads judge at once, and no slow answer holds up the others") {
-  const auto rule = sealed_rule({{"seconds", "1"}, {"wall", "20"}});
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}, {"seconds", "1"}, {"wall", "20"}});
   if (!rule) return;
   ThreadPool pool(6);
   std::vector<int> wrong(60, 0);

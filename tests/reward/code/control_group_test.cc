@@ -26,7 +26,10 @@ TEST_CASE("sandbox: control groups are used where they can be, and else are name
   const ControlGroups without(own);
   CHECK_FALSE(without.available());
   CHECK(without.fault() ==
-        own + " is not writable or does not give the controllers memory and pids");
+        own + " lacks the controllers memory and pids (cgroup v1 may hold them)");
+  write("/cgroup.controllers", "cpu memory pids");
+  CHECK(ControlGroups(own).fault() ==
+        own + " is not writable, or its processes keep it from giving out controllers");
 
   // One that says it gives them, but in which a group has no limits: nothing of the try is left.
   write("/cgroup.subtree_control", "cpu memory pids");

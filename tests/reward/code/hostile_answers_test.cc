@@ -122,7 +122,8 @@ const Trick kStreamTricks[] = {
 }  // namespace
 
 TEST_CASE("code: no trick makes a wrong function pass its assertions") {
-  const auto rule = sealed_rule({{"seconds", "2"}});
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}, {"seconds", "2"}});
   if (!rule) return;
   for (const std::string& row : {kAssertions, kCheck}) {
     const Verdict right = judge_python(*rule, "def add(a, b):\n    return a + b", row);
@@ -140,7 +141,8 @@ TEST_CASE("code: no trick makes a wrong function pass its assertions") {
 }
 
 TEST_CASE("code: no trick makes a wrong output pass") {
-  const auto rule = sealed_rule({{"seconds", "2"}});
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}, {"seconds", "2"}});
   if (!rule) return;
   const std::string right = "s = sum(map(int, input().split()))\nprint(s)\nprint(s)";
   CHECK(judge_python(*rule, right, kStreams).status == VerdictStatus::ok);
@@ -153,7 +155,8 @@ TEST_CASE("code: no trick makes a wrong output pass") {
 }
 
 TEST_CASE("code: no trick earns a part of the credit") {
-  const auto rule = sealed_rule({{"seconds", "2"}, {"credit", "share"}});
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}, {"seconds", "2"}, {"credit", "share"}});
   if (!rule) return;
   for (const Trick& trick : kStreamTricks) {
     const std::string name = trick.name;
@@ -175,7 +178,8 @@ TEST_CASE("code: no trick earns a part of the credit") {
 }
 
 TEST_CASE("code: what takes too long is a timeout, and nothing waits for it") {
-  const auto rule = sealed_rule({{"seconds", "1"}, {"wall", "2"}});
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}, {"seconds", "1"}, {"wall", "2"}});
   if (!rule) return;
   for (const char* program :
        {"def add(a, b):\n    while True: pass", "import time\ntime.sleep(100)",

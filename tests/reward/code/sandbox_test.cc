@@ -27,13 +27,18 @@ namespace {
 
 constexpr RunLimits kShort{.cpu_seconds = 2, .wall_seconds = 10};
 
-RunResult run_python(const Sandbox& sandbox, const std::string& text,
+RunResult run_python(const ProgramStarter& starter, const std::string& text,
                      const RunLimits& limits = kShort,
                      ProcessRights rights = ProcessRights::threads) {
-  SandboxProgram program{.arguments = {"/usr/bin/python3", "-S", "-s", "main.py"}};
+  SandboxProgram program{.arguments = {"/usr/bin/python3", "-S", "-s", "-B", "main.py"}};
   program.files = {{"main.py", text}};
   program.rights = rights;
-  return run_to_end(sandbox, program, "", limits);
+  return run_to_end(starter, program, "", limits);
+}
+
+// What a program may not do it may not do in either way of starting it.
+SealedPython either_way() {
+  return sealed_python(GENERATE(false, true));
 }
 
 // Of a program that prints what happened to it.
@@ -66,9 +71,9 @@ import os
 }  // namespace
 
 TEST_CASE("sandbox: a program sees nothing of the machine but /usr and a private folder") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
-  const std::string out = said(run_python(*sandbox, kTry + R"(
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
+  const std::string out = said(run_python(python.starter(), kTry + R"(
 print(sorted(os.listdir('/')))
 print(os.getcwd(), sorted(os.listdir('.')), os.getpid(), os.getuid(), os.uname().nodename)
 print(open('/etc/passwd').read().count('\n'), os.path.exists('/proc/self'), os.path.exists('/sys'))
@@ -84,13 +89,14 @@ print(sorted(k for k in os.environ))
 }
 
 TEST_CASE("sandbox: a file of this process's folder cannot be read, by any way to its name") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
   const TemporaryFolder folder;
   const std::string secret = folder.path() / "expected.txt";
   std::ofstream(secret) << "the expected output";
   std::filesystem::permissions(folder.path(), std::filesystem::perms::all);
-  const std::string out = said(run_python(*sandbox, kTry + "secret = '" + secret + "'\n" + R"(
+  const std::string out =
+      said(run_python(python.starter(), kTry + "secret = '" + secret + "'\n" + R"(
 attempt('open', lambda: open(secret).read())
 os.symlink(secret, 'link')
 attempt('symlink', lambda: open('link').read())
@@ -109,10 +115,10 @@ for number in range(3, 64):
 }
 
 TEST_CASE("sandbox: nothing can be written outside the private folder, and little inside") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
   const std::string out = said(run_python(
-      *sandbox, kTry + R"(
+      python.starter(), kTry + R"(
 for path in ('/x', '/usr/x', '/usr/bin/python3', '/etc/passwd', '/dev/x', '/lib/x', '/bin/x'):
     attempt(path, lambda: open(path, 'w'))
 attempt('mkdir', lambda: os.mkdir('/d'))
@@ -132,8 +138,8 @@ attempt('fill', fill)
 }
 
 TEST_CASE("sandbox: no network, not even to this machine") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
   const Descriptor listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -143,7 +149,7 @@ TEST_CASE("sandbox: no network, not even to this machine") {
   REQUIRE(listen(listener.get(), 1) == 0);
   REQUIRE(getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
   const std::string port = std::to_string(ntohs(address.sin_port));
-  const std::string out = said(run_python(*sandbox, kTry + "port = " + port + R"(
+  const std::string out = said(run_python(python.starter(), kTry + "port = " + port + R"(
 import socket
 attempt('connect', lambda: socket.create_connection(('127.0.0.1', port), timeout=1))
 attempt('listen', lambda: socket.socket().listen())
@@ -155,11 +161,11 @@ attempt('pair', lambda: socket.socketpair())
 }
 
 TEST_CASE("sandbox: the calls that lead out of it are refused") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
     // By number, for x86-64 alone; elsewhere the filter is the same by name.
 #ifdef __x86_64__
-  const std::string out = said(run_python(*sandbox, kTry + R"(
+  const std::string out = said(run_python(python.starter(), kTry + R"(
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 calls = {'ptrace': 101, 'process_vm_readv': 310, 'mount': 165, 'umount2': 166, 'pivot_root': 155,
@@ -178,20 +184,20 @@ print('terminal', 'failed' if libc.ioctl(0, TIOCSTI, b'x') == -1 else 'worked')
   CHECK_THAT(out, !Contains("worked") && Contains("ptrace failed") && Contains("namespace failed"));
   // The numbers of another calling convention end the program.
   const RunResult other =
-      run_python(*sandbox, "import ctypes\nctypes.CDLL(None).syscall(0x40000000 + 39)");
+      run_python(python.starter(), "import ctypes\nctypes.CDLL(None).syscall(0x40000000 + 39)");
   CHECK(other.end.code == SIGSYS);
 #endif
 }
 
 TEST_CASE("sandbox: a fork bomb makes no process, or is ended with all of them") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
-  CHECK_THAT(said(run_python(*sandbox, kTry + "attempt('fork', os.fork)")),
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
+  CHECK_THAT(said(run_python(python.starter(), kTry + "attempt('fork', os.fork)")),
              Contains("fork failed PermissionError"));
   // Where processes are allowed, as to a compiler: they are few, and end with the first.
   const std::string mark = "bomb-" + std::to_string(getpid());
   const RunResult run =
-      run_python(*sandbox,
+      run_python(*python.sandbox,
                  R"(
 import os, sys
 if len(sys.argv) < 2:
@@ -234,22 +240,24 @@ print('done', flush=True)
 }
 
 TEST_CASE("sandbox: memory, time, output and threads have limits") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
-  CHECK_THAT(said(run_python(*sandbox, kTry + "attempt('memory', lambda: bytearray(4 << 30))")),
-             Contains("memory failed MemoryError"));
-  const RunResult grown = run_python(*sandbox, "x = []\nwhile True: x.append(bytearray(1 << 20))",
-                                     {.cpu_seconds = 10, .wall_seconds = 30});
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
+  CHECK_THAT(
+      said(run_python(python.starter(), kTry + "attempt('memory', lambda: bytearray(4 << 30))")),
+      Contains("memory failed MemoryError"));
+  const RunResult grown =
+      run_python(python.starter(), "x = []\nwhile True: x.append(bytearray(1 << 20))",
+                 {.cpu_seconds = 10, .wall_seconds = 30});
   CHECK(grown.outcome == RunOutcome::finished);
   CHECK_FALSE((grown.end.exited && grown.end.code == 0));
   CHECK(grown.end.peak_bytes < 600LL << 20);
 
-  const RunResult asleep =
-      run_python(*sandbox, "import time\ntime.sleep(60)", {.cpu_seconds = 5, .wall_seconds = 0.5});
+  const RunResult asleep = run_python(python.starter(), "import time\ntime.sleep(60)",
+                                      {.cpu_seconds = 5, .wall_seconds = 0.5});
   CHECK(asleep.outcome == RunOutcome::timeout);
   CHECK(asleep.wall_seconds < 5.0);
 
-  const RunResult busy = run_python(*sandbox, R"(
+  const RunResult busy = run_python(python.starter(), R"(
 import signal
 signal.signal(signal.SIGXCPU, signal.SIG_IGN)
 while True: pass
@@ -259,15 +267,15 @@ while True: pass
   CHECK(busy.end.cpu_microseconds < 2000000);
 
   const RunResult endless =
-      run_python(*sandbox, "import os\nwhile True: os.write(1, b'x' * 65536)",
+      run_python(python.starter(), "import os\nwhile True: os.write(1, b'x' * 65536)",
                  {.cpu_seconds = 10, .wall_seconds = 30, .output_bytes = 1 << 20});
   CHECK(endless.outcome == RunOutcome::output_limit);
   CHECK(endless.output.size() == 1 << 20);
   const RunResult noisy =
-      run_python(*sandbox, "import os\nfor i in range(100): os.write(2, b'x' * 65536)");
+      run_python(python.starter(), "import os\nfor i in range(100): os.write(2, b'x' * 65536)");
   CHECK(noisy.errors.size() <= 4096);
 
-  const std::string threads = said(run_python(*sandbox, kTry + R"(
+  const std::string threads = said(run_python(python.starter(), kTry + R"(
 import threading, time
 threading.stack_size(65536)
 def many():
@@ -279,13 +287,15 @@ attempt('threads', many)
 }
 
 TEST_CASE("sandbox: one program cannot reach another, or what it left") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
-  REQUIRE(said(run_python(*sandbox, "open('/tmp/left', 'w').write('x')\nprint(1)")) == "1\n");
-  CHECK(said(run_python(*sandbox, "import os\nprint(os.path.exists('/tmp/left'))")) == "False\n");
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
+  REQUIRE(said(run_python(python.starter(), "open('/tmp/left', 'w').write('x')\nprint(1)")) ==
+          "1\n");
+  CHECK(said(run_python(python.starter(), "import os\nprint(os.path.exists('/tmp/left'))")) ==
+        "False\n");
   SandboxProgram sleeper{.arguments = {"/bin/sleep", "30"}};
-  RunningProgram other = sandbox->start(sleeper, kShort);
-  const std::string out = said(run_python(*sandbox, kTry + R"(
+  RunningProgram other = python.sandbox->start(sleeper, kShort);
+  const std::string out = said(run_python(python.starter(), kTry + R"(
 import signal
 for number in range(2, 3000):
     try:
@@ -321,20 +331,20 @@ TEST_CASE("sandbox: a killed judge takes its programs with it") {
 }
 
 TEST_CASE("sandbox: signals and exits are told apart, and descriptors are not leaked") {
-  const auto sandbox = sealed_sandbox();
-  if (!sandbox) return;
-  const RunResult left = run_python(*sandbox, "import sys\nsys.exit(3)");
+  const SealedPython python = either_way();
+  if (!python.sandbox) return;
+  const RunResult left = run_python(python.starter(), "import sys\nsys.exit(3)");
   CHECK(left.end.exited);
   CHECK(left.end.code == 3);
   CHECK_THAT(failure_of(left), Contains("exit code 3"));
-  const RunResult crashed = run_python(*sandbox, "import ctypes\nctypes.string_at(0)");
+  const RunResult crashed = run_python(python.starter(), "import ctypes\nctypes.string_at(0)");
   CHECK_FALSE(crashed.end.exited);
   CHECK(crashed.end.code == SIGSEGV);
   const auto descriptors = [] {
     return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
   };
   const auto before = descriptors();
-  for (int i = 0; i < 20; ++i) run_to_end(*sandbox, {.arguments = {"/bin/true"}}, "", kShort);
+  for (int i = 0; i < 20; ++i) run_python(python.starter(), "");
   CHECK(descriptors() == before);
 }
 

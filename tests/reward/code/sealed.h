@@ -4,14 +4,18 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/json.h"
 #include "reward/code/sandbox.h"
+#include "reward/code/warm_python.h"
 #include "reward/registry.h"
 #include "reward/rules/code.h"
+#include "tests/support/catch.h"
 
 namespace temper::test {
 
@@ -34,12 +38,40 @@ inline std::unique_ptr<const Sandbox> sealed_sandbox() {
   }
 }
 
+// Python in a sealed sandbox, started for each program or forked from one that has started.
+struct SealedPython {
+  std::unique_ptr<const Sandbox> sandbox;  // null: skipped
+  std::unique_ptr<const WarmPython> warm;
+
+  const ProgramStarter& starter() const {
+    if (warm) return *warm;
+    return *sandbox;
+  }
+};
+
+inline SealedPython sealed_python(bool warm) {
+  SealedPython python{.sandbox = sealed_sandbox(), .warm = nullptr};
+  if (!python.sandbox || !warm) return python;
+  RunLimits most;
+  most.cpu_seconds = 60;
+  most.memory_bytes = 1LL << 30;
+  most.disk_bytes = 256LL << 20;
+  python.warm = std::make_unique<const WarmPython>(
+      *python.sandbox, std::vector<std::string>{"/usr/bin/python3", "-S", "-s", "-B"}, most);
+  return python;
+}
+
 using RuleArguments = std::map<std::string, std::string>;
 
 // The rule `code`; null, and a line on stderr, where it refuses to start.
 inline std::unique_ptr<RewardRule> sealed_rule(const RuleArguments& arguments = {}) {
   if (!sealed_sandbox()) return nullptr;
   return builtin_rules().make("code", arguments, "test");
+}
+
+// The two values of the rule's parameter `start`, one after the other: a verdict is the same.
+inline std::string either_start() {
+  return GENERATE(as<std::string>{}, "warm", "fresh");
 }
 
 // Judges a Python program in a fenced block.
