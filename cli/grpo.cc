@@ -61,6 +61,11 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
                 r.max_mismatch, static_cast<long long>(r.zero_signal_groups),
                 static_cast<long long>(r.unjudged_groups));
   log.info(line);
+  std::snprintf(line, sizeof line,
+                "a step took %.3g s: rollout %.3g, update %.3g, database %.2g (%.1f %%)",
+                r.seconds.whole, r.seconds.rollout, r.seconds.update, r.seconds.database,
+                100.0 * r.seconds.database / std::max(1e-9, r.seconds.whole));
+  log.info(line);
   log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
 }
 

@@ -44,8 +44,9 @@ Mismatch mismatch_of(const GrpoJob& job, const StepBatch& batch) {
 }
 
 struct Totals {
-  int64_t generated = 0, trained = 0;
+  int64_t generated = 0, trained = 0, steps = 0;
   double rollout_seconds = 0.0, update_seconds = 0.0;
+  double database_seconds = 0.0, commit_seconds = 0.0;  // commit: of the last step
 };
 
 void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcome) {
@@ -66,6 +67,15 @@ void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcom
       static_cast<double>(totals.generated) / std::max(1e-9, totals.rollout_seconds);
   result.train_tokens_per_second =
       static_cast<double>(totals.trained) / std::max(1e-9, totals.update_seconds);
+}
+
+void add_database(GrpoResult& result, Totals& totals, double seconds, double whole) {
+  totals.database_seconds += seconds;
+  const auto steps = static_cast<double>(++totals.steps);
+  result.seconds = {.rollout = totals.rollout_seconds / steps,
+                    .update = totals.update_seconds / steps,
+                    .database = totals.database_seconds / steps,
+                    .whole = result.seconds.whole + (whole - result.seconds.whole) / steps};
 }
 
 // The checkpoint of the last whole step, when a run ends before its next one is.
@@ -110,9 +120,12 @@ GrpoResult train_grpo(const GrpoJob& job) {
     const bool refreshed = refresh_reference(job, train, step);
     const StepOutcome outcome{batch, update, mismatch_of(job, batch), phase.seconds(), refreshed};
     // 4. Commit all that the update used together with its results.
+    Stopwatch recording;
     StepWriter writer(job.store, {job.run_id, "grpo", step}, batch.policy_version);
     record_batch(job, writer, batch);
     record_metrics(job, writer, outcome);
+    const double database_seconds = recording.seconds() + totals.commit_seconds;
+    writer.add_metric("seconds/database", database_seconds);
 
     add_to_result(result, totals, outcome);
     result.interrupted = job.interrupt.requested();
@@ -121,9 +134,12 @@ GrpoResult train_grpo(const GrpoJob& job) {
       save_grpo(job, writer, train, rollouts, step);
       saved_step = step;
     }
+    Stopwatch commit;
     writer.commit({.wall_seconds = whole.seconds(),
                    .trained_tokens = update.trained_tokens,
                    .generated_tokens = completion_tokens(batch.groups)});
+    totals.commit_seconds = commit.seconds();  // known after its step: counted in the next one
+    add_database(result, totals, database_seconds, whole.seconds());
     progress.update(
         step, {{"reward", result.reward_last}, {"entropy", update.token_mean(update.sums.entropy)}},
         totals.generated + totals.trained);

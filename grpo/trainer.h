@@ -39,12 +39,18 @@ struct GrpoJob {
   const TrainingCheckpoint* resume = nullptr;
 };
 
+// What a step took, in seconds, mean over the steps of this call.
+struct StepSeconds {
+  double rollout = 0.0, update = 0.0, database = 0.0, whole = 0.0;
+};
+
 struct GrpoResult {
   int64_t steps = 0;                             // done, those before a resume included
   double reward_first = 0.0, reward_last = 0.0;  // mean reward of this call's first and last step
   double max_mismatch = 0.0;  // largest |rollout - trainer| log-probability of the run, nats
   int64_t zero_signal_groups = 0, unjudged_groups = 0;
   double rollout_tokens_per_second = 0.0, train_tokens_per_second = 0.0;
+  StepSeconds seconds;
   bool interrupted = false;
 };
 
