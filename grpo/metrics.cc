@@ -195,6 +195,7 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
       writer.add_metric("seconds/reward/" + job.reward.name(c),
                         seconds_after_rollout(job.reward, c, outcome.batch.groups));
   writer.add_metric("seconds/update", outcome.update_seconds);
+  writer.add_metric("seconds/database", outcome.database_seconds);
   writer.add_metric("speed/rollout", share(generated, outcome.batch.seconds));
   writer.add_metric("speed/train",
                     share(static_cast<double>(u.trained_tokens), outcome.update_seconds));

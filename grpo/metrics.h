@@ -10,10 +10,11 @@ namespace temper {
 
 // What a step did, as the trainer knows it at the step's end.
 struct StepOutcome {
-  const StepBatch& batch;
-  const UpdateReport& update;
-  Mismatch mismatch;
+  StepBatch batch;
+  UpdateReport update = {};
+  Mismatch mismatch = {};
   double update_seconds = 0.0;
+  double database_seconds = 0.0;     // waited for rows of earlier steps since the step before
   bool reference_refreshed = false;  // behind this step
 };
 

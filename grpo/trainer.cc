@@ -6,7 +6,7 @@
 #include "grpo/collect.h"
 #include "grpo/early_signs.h"
 #include "grpo/metrics.h"
-#include "grpo/record.h"
+#include "grpo/recorder.h"
 #include "grpo/reference.h"
 #include "grpo/rollouts.h"
 #include "grpo/totals.h"
@@ -24,13 +24,6 @@ TrainOptions train_options(const GrpoOptions& o) {
   return t;
 }
 
-int64_t completion_tokens(const std::vector<GrpoGroup>& groups) {
-  int64_t tokens = 0;
-  for (const GrpoGroup& group : groups)
-    for (const GrpoSample& s : group.samples) tokens += s.tokens();
-  return tokens;
-}
-
 // Rollout against trainer; with fresh weights a large difference is worth an event.
 Mismatch mismatch_of(const GrpoJob& job, const StepBatch& batch) {
   const Mismatch m = measure_mismatch(batch.groups, loss_params(job.options).correction);
@@ -43,13 +36,13 @@ Mismatch mismatch_of(const GrpoJob& job, const StepBatch& batch) {
   return m;
 }
 
+// Sums over the steps of this call.
 struct Totals {
   int64_t generated = 0, trained = 0, steps = 0;
-  double rollout_seconds = 0.0, update_seconds = 0.0;
-  double database_seconds = 0.0, commit_seconds = 0.0;  // commit: of the last step
+  StepSeconds seconds;
 };
 
-void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcome) {
+void add_tokens(GrpoResult& result, Totals& totals, const StepOutcome& outcome) {
   const std::vector<GrpoGroup>& groups = outcome.batch.groups;
   result.steps = outcome.batch.step;
   result.reward_last = mean_reward(groups);
@@ -58,24 +51,23 @@ void add_to_result(GrpoResult& result, Totals& totals, const StepOutcome& outcom
   for (const GrpoGroup& group : groups) {
     result.zero_signal_groups += group.zero_signal;
     result.unjudged_groups += !group.judged;
+    for (const GrpoSample& s : group.samples) totals.generated += s.tokens();
   }
-  totals.generated += completion_tokens(groups);
   totals.trained += outcome.update.trained_tokens;
-  totals.rollout_seconds += outcome.batch.seconds;
-  totals.update_seconds += outcome.update_seconds;
-  result.rollout_tokens_per_second =
-      static_cast<double>(totals.generated) / std::max(1e-9, totals.rollout_seconds);
-  result.train_tokens_per_second =
-      static_cast<double>(totals.trained) / std::max(1e-9, totals.update_seconds);
 }
 
-void add_database(GrpoResult& result, Totals& totals, double seconds, double whole) {
-  totals.database_seconds += seconds;
+void add_seconds(GrpoResult& result, Totals& totals, const StepOutcome& outcome, double whole) {
+  StepSeconds& sum = totals.seconds;
+  sum.rollout += outcome.batch.seconds;
+  sum.update += outcome.update_seconds;
+  sum.database += outcome.database_seconds;
+  sum.whole += whole;
   const auto steps = static_cast<double>(++totals.steps);
-  result.seconds = {.rollout = totals.rollout_seconds / steps,
-                    .update = totals.update_seconds / steps,
-                    .database = totals.database_seconds / steps,
-                    .whole = result.seconds.whole + (whole - result.seconds.whole) / steps};
+  result.seconds = {sum.rollout / steps, sum.update / steps, sum.database / steps,
+                    sum.whole / steps};
+  result.rollout_tokens_per_second =
+      static_cast<double>(totals.generated) / std::max(1e-9, sum.rollout);
+  result.train_tokens_per_second = static_cast<double>(totals.trained) / std::max(1e-9, sum.update);
 }
 
 // The checkpoint of the last whole step, when a run ends before its next one is.
@@ -95,55 +87,54 @@ GrpoResult train_grpo(const GrpoJob& job) {
   Totals totals;
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
   EarlySigns signs(job);
+  StepRecorder recorder(job);
   int64_t saved_step = restore_grpo(job, train, rollouts);
   result.steps = saved_step;
 
   for (int64_t step = saved_step + 1; step <= o.steps && !result.interrupted; ++step) {
     Stopwatch whole;
-    // 1. Sample and judge.
+    // 1. Sample and judge; meanwhile the rows of the step before are written.
     std::optional<StepBatch> taken = rollouts.take(step);
+    recorder.finish();
     if (!taken) {
       result.interrupted = true;  // the step is incomplete: nothing of it is kept
       if (job.save && result.steps > saved_step) save_committed(job, train, rollouts, result.steps);
       break;
     }
-    StepBatch& batch = *taken;
+    StepOutcome outcome{.batch = std::move(*taken)};
+    std::vector<GrpoGroup>& groups = outcome.batch.groups;
     record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
-    check_judged(job, batch.groups, step);
-    signs.look(batch);
+    check_judged(job, groups, step);
+    signs.look(outcome.batch);
     // 2. What is compared, and how each sample compares with its group or batch.
     Stopwatch phase;
-    set_totals(job, train, batch.groups);
-    compare_groups(job, batch.groups);
+    set_totals(job, train, groups);
+    compare_groups(job, groups);
     // 3. Update the policy; from time to time it becomes the reference.
-    const UpdateReport update = update_policy(job, train, batch.groups, step);
-    const bool refreshed = refresh_reference(job, train, step);
-    const StepOutcome outcome{batch, update, mismatch_of(job, batch), phase.seconds(), refreshed};
-    // 4. Commit all that the update used together with its results.
-    Stopwatch recording;
-    StepWriter writer(job.store, {job.run_id, "grpo", step}, batch.policy_version);
-    record_batch(job, writer, batch);
-    record_metrics(job, writer, outcome);
-    const double database_seconds = recording.seconds() + totals.commit_seconds;
-    writer.add_metric("seconds/database", database_seconds);
+    outcome.update = update_policy(job, train, groups, step);
+    outcome.reference_refreshed = refresh_reference(job, train, step);
+    outcome.mismatch = mismatch_of(job, outcome.batch);
+    outcome.update_seconds = phase.seconds();
+    outcome.database_seconds = recorder.take_waited();
 
-    add_to_result(result, totals, outcome);
+    add_tokens(result, totals, outcome);
+    add_seconds(result, totals, outcome, whole.seconds());
+    progress.update(step,
+                    {{"reward", result.reward_last},
+                     {"entropy", outcome.update.token_mean(outcome.update.sums.entropy)}},
+                    totals.generated + totals.trained);
+    // 4. Commit all that the update used together with its results.
     result.interrupted = job.interrupt.requested();
     const bool last = step == o.steps || result.interrupted;
     if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0))) {
-      save_grpo(job, writer, train, rollouts, step);
+      recorder.record(outcome, whole.seconds(),
+                      [&](StepWriter& writer) { save_grpo(job, writer, train, rollouts, step); });
       saved_step = step;
+    } else {
+      recorder.begin(std::move(outcome), whole.seconds());
     }
-    Stopwatch commit;
-    writer.commit({.wall_seconds = whole.seconds(),
-                   .trained_tokens = update.trained_tokens,
-                   .generated_tokens = completion_tokens(batch.groups)});
-    totals.commit_seconds = commit.seconds();  // known after its step: counted in the next one
-    add_database(result, totals, database_seconds, whole.seconds());
-    progress.update(
-        step, {{"reward", result.reward_last}, {"entropy", update.token_mean(update.sums.entropy)}},
-        totals.generated + totals.trained);
   }
+  recorder.finish();
   progress.finish();
   return result;
 }

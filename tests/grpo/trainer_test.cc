@@ -265,3 +265,37 @@ TEST_CASE("grpo: an interrupt keeps the last whole step, with a checkpoint that 
     CHECK(r.checkpoint_steps().empty());
   }
 }
+
+TEST_CASE("grpo: rows that cannot be written stop the run, and those before them stay") {
+  Options o;
+  o.steps = 4;
+  GrpoRun r(o, kPlain);
+  // Step 2 is in the database already: its rows, written beside the rollout of step 3, are refused.
+  {
+    StepWriter taken(r.store, {r.id, "grpo", 2}, 0);
+    taken.commit({});
+  }
+  std::string message;
+  try {
+    r.run();
+  } catch (const UserError& error) {
+    message = error.what();
+  }
+  CHECK(message.find("step 2 of run 1 is in the database already") != std::string::npos);
+  CHECK(r.committed_steps() == 2);
+  CHECK(r.samples(1).size() == 16);
+  CHECK(r.samples(2).empty());
+}
+
+TEST_CASE("grpo: a step's phases are logged, and together they are no more than the step") {
+  Options o;
+  o.steps = 3;
+  GrpoRun r(o, kPlain);
+  const GrpoResult result = r.run();
+  const StepSeconds& s = result.seconds;
+  CHECK(s.rollout > 0.0);
+  CHECK(s.update > 0.0);
+  CHECK(s.rollout + s.update + s.database <= s.whole);
+  CHECK(r.curve("seconds/database").size() == 3);
+  CHECK(r.curve("seconds/rollout").size() == 3);
+}
