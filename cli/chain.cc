@@ -7,6 +7,7 @@
 #include "cli/run_stage.h"
 #include "core/error.h"
 #include "core/file.h"
+#include "core/moment.h"
 
 namespace temper {
 namespace {
@@ -121,6 +122,7 @@ bool Chain::run_stage(size_t index, bool anew) {
     throw;
   }
   const bool interrupted = cli_.interrupt.requested();
+  reach_moment("between stages");
   finish_stage(database(), id, interrupted ? "interrupted" : "done",
                interrupted ? std::vector<LineageItem>{} : outputs_of(stage));
   return !interrupted;

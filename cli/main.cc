@@ -2,13 +2,16 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 
 #include "cli/command_line.h"
 #include "cli/help.h"
 #include "core/error.h"
+#include "core/moment.h"
 
 namespace temper {
 namespace {
@@ -17,6 +20,16 @@ constexpr int kUserExit = 2, kSystemExit = 1, kContractExit = 70, kInterruptExit
 
 // A signal handler can reach nothing but static storage: the one such object of the program.
 Interrupt interrupt_flag;
+
+// TEMPER_KILL_AT=NAME:COUNT, for tests of resuming (docs/resume.md).
+void arm_from_environment() {
+  const char* text = std::getenv("TEMPER_KILL_AT");
+  if (text == nullptr) return;
+  const std::string moment = text;
+  const size_t colon = std::min(moment.find(':'), moment.size());
+  const std::string count = moment.substr(std::min(colon + 1, moment.size()));
+  kill_at_moment(moment.substr(0, colon), count.empty() ? 1 : std::atoll(count.c_str()));
+}
 
 // The first signal asks for a stop after the present step; a second one ends the program at once.
 void on_signal(int signal) {
@@ -53,6 +66,7 @@ int run(int argc, char** argv) {
     case Command::Kind::run:
       break;
   }
+  arm_from_environment();
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
   std::signal(SIGXFSZ, SIG_IGN);  // past a limit on files a write fails, with a message

@@ -1,13 +1,9 @@
 // temper r1: a whole chain of stages from a recipe file.
-#include <cstdio>
 #include <memory>
 
-#include "cli/chain.h"
 #include "cli/r1_plan.h"
-#include "cli/r1_summary.h"
+#include "cli/run_chain.h"
 #include "cli/run_stage.h"
-#include "core/error.h"
-#include "core/file.h"
 
 namespace temper {
 namespace {
@@ -40,15 +36,8 @@ int run_r1(const R1Command& o, Invocation& cli) {
     cli.out << plan_text(recipe, folder);
     return 0;
   }
-  Chain chain(recipe, {.folder = folder, .from = o.from, .until = o.until}, program_of(cli, "r1"),
-              cli);
-  if (!chain.run()) return 0;
-  const ChainSummary summary = summarise_chain(recipe, folder, chain.database(), chain.id());
-  const std::filesystem::path picture = folder / "curves.svg";
-  write_file_atomically(picture, summary.svg);
-  cli.out << summary.table;
-  cli.log.info("curves: " + picture.string() + "   lineage: temper inspect lineage " +
-               folder.string());
+  if (run_chain(recipe, {.folder = folder, .from = o.from, .until = o.until}, "r1", cli))
+    cli.log.info("lineage: " + program_of(cli, "r1") + " inspect lineage " + folder.string());
   return 0;
 }
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 // What the table says of a stage; what does not apply is empty.
 struct StageFacts {
-  std::string name, run;
+  std::string name, what;
   std::optional<double> pass_at_1 = {}, standard_error = {}, format_rate = {};
   std::optional<double> tokens_per_second = {};
   double seconds = 0.0;
@@ -67,18 +67,22 @@ std::string number(const char* format, double value) {
 }
 
 std::string table_of(const Recipe& recipe, const std::vector<StageFacts>& stages, double seconds) {
-  size_t width = 5;
-  for (const StageFacts& s : stages) width = std::max(width, s.name.size());
-  const auto row = [&](const std::string& name, const std::string& run, const std::string& pass,
+  size_t width = 5, what_width = 0;
+  for (const StageFacts& s : stages) {
+    width = std::max(width, s.name.size());
+    what_width = std::max(what_width, s.what.size());
+  }
+  const auto row = [&](const std::string& name, const std::string& what, const std::string& pass,
                        const std::string& format, const std::string& speed,
                        const std::string& time) {
-    return "  " + padded(name, width + 2, false) + padded(run, 12, false) + padded(pass, 18, true) +
-           padded(format, 10, true) + padded(speed, 11, true) + padded(time, 9, true) + "\n";
+    return "  " + padded(name, width + 2, false) + padded(what, what_width, false) +
+           padded(pass, 18, true) + padded(format, 10, true) + padded(speed, 11, true) +
+           padded(time, 9, true) + "\n";
   };
   std::string text = "\n" + recipe.name + ", " + number("%.1f minutes", seconds / 60) + "\n\n" +
                      row("stage", "", "held-out pass@1", "format", "tokens/s", "seconds");
   for (const StageFacts& s : stages) {
-    text += row(s.name, s.run,
+    text += row(s.name, s.what,
                 s.pass_at_1 ? number("%.1f %%", 100 * *s.pass_at_1) + " +- " +
                                   number("%.1f", 100 * s.standard_error.value_or(0))
                             : "",
@@ -134,14 +138,14 @@ ChainSummary summarise_chain(const Recipe& recipe, const fs::path& folder, Datab
   for (const RecipeStage& stage : recipe.stages) {
     const auto row = find_stage(database, run_id, stage.name);
     if (!row || row->status != "done") continue;
-    StageFacts facts{.name = stage.name, .run = stage.run};
+    StageFacts facts{.name = stage.name, .what = stage.label.empty() ? stage.run : stage.label};
     facts.seconds = row->finished.value_or(row->started) - row->started;
     seconds += facts.seconds;
     const fs::path out = folder / stage.out;
     if (stage.run == "eval" || fs::is_regular_file(out)) continue;
     facts.tokens_per_second = speed_of(out);
     read_evaluation(recipe, folder, stage, facts);
-    stages.push_back(std::move(facts));
+    if (facts.pass_at_1 || facts.tokens_per_second) stages.push_back(std::move(facts));
   }
   return {table_of(recipe, stages, seconds), picture_of(recipe, folder, stages)};
 }

@@ -10,7 +10,7 @@
 namespace temper {
 
 struct ChainSummary {
-  std::string table;  // a line a stage that makes a model or samples
+  std::string table;  // a line a stage that learned, sampled or was measured
   std::string svg;
 };
 

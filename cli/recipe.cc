@@ -96,6 +96,8 @@ class Reader {
       inherit(stage, entry);
     } else if (key == "out") {
       stage.out = text_of(entry);
+    } else if (key == "label") {
+      stage.label = text_of(entry);
     } else if (key == "plan_samples") {
       stage.plan_samples = number_of(entry);
     } else if (key == "plan_tokens") {
@@ -149,6 +151,7 @@ class Reader {
                          .found = "[" + entry.section + "]"});
     recipe_.stages.push_back({.name = entry.section,
                               .run = {},
+                              .label = {},
                               .out = entry.section,
                               .line = entry.line,
                               .values = {},

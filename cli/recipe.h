@@ -9,6 +9,7 @@
 //   run = "sft"                      the subcommand
 //   like = "other-stage"             values of that earlier stage, where this one sets none
 //   model = "{init}"                 an option by flag or key; {NAME} is the output of a stage
+//   label = "after SFT"              what the table calls it (optional; default: the subcommand)
 //   out = "cold-start"               in the chain's folder; default: the stage's name
 //   plan_samples = 1000              for --dry-run, where a file is not there yet: how many rows
 //   plan_tokens = 800                and of how many tokens each (mean)
@@ -32,6 +33,7 @@ struct RecipeValue {
 
 struct RecipeStage {
   std::string name, run;
+  std::string label;
   std::string out;  // relative to the chain's folder
   int line = 0;
   std::map<std::string, RecipeValue> values;  // by flag

@@ -82,7 +82,7 @@ class Sink {
       }
       StepWriter writer(run_->store(), run_->step(step), 0);
       record_samples(writer, job, samples.groups);
-      writer.add_metric("tokens_per_second", samples.stats.generated_per_second());
+      writer.add_metric("speed/rollout", samples.stats.generated_per_second());
       writer.commit({.wall_seconds = samples.stats.seconds,
                      .trained_tokens = {},
                      .generated_tokens = samples.stats.generated_tokens});

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/moment.h"
 #include "data/store_blobs.h"
 
 namespace temper {
@@ -173,7 +174,9 @@ void StepWriter::commit(const StepTotals& totals) {
 }
 
 void StepWriter::commit_additions() {
+  reach_moment("commit");
   transaction_.commit();
+  reach_moment("committed");
   close();
 }
 

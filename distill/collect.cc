@@ -24,7 +24,7 @@ void commit_step(const CollectJob& job, int64_t step, std::span<const Prompt> pr
       record_sample(writer, &job.reward, samples.groups[g][s], place);
     }
   }
-  writer.add_metric("tokens_per_second", samples.stats.generated_per_second());
+  writer.add_metric("speed/rollout", samples.stats.generated_per_second());
   writer.commit({.wall_seconds = samples.stats.seconds,
                  .trained_tokens = {},
                  .generated_tokens = samples.stats.generated_tokens});

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/moment.h"
 #include "data/store_blobs.h"
 #include "reward/text.h"
 
@@ -137,6 +138,7 @@ const std::string& reflection_prompt() {
 }
 
 FilterCounts select_samples(const SelectJob& job) {
+  reach_moment("filtering");
   const Contamination contamination = read_contamination(job.filters);
   SampleFilter filter(job.filters, contamination);
   FilterCounts counts;

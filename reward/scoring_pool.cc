@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/moment.h"
 #include "core/options.h"
 
 namespace temper {
@@ -97,6 +98,7 @@ void ScoringPool::work(std::shared_ptr<State> state, size_t thread) {
       taken.push_back(&slot);
     }
     lock.unlock();
+    reach_moment("scoring");
     std::vector<RewardResult> results = state->reward.score_batch(inputs);
     lock.lock();
     if (taken.front()->stage == Slot::Stage::done) return;  // given up on; replaced long ago

@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "core/error.h"
+#include "core/moment.h"
 #include "rollout/expert_recorder.h"
 
 namespace temper {
@@ -208,6 +209,7 @@ void RolloutEngine::run_steps(Run& run, size_t ahead) {
     }
     const size_t stay = more ? ahead : 0;
     while (run.flights.size() > stay) take_step(run);
+    reach_moment("rollout");
   }
 }
 

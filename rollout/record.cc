@@ -99,7 +99,7 @@ void record_eval(StepWriter& writer, const SampleJob& job, const std::string& ta
   if (!s.pass_at.empty())
     writer.add_metric(prefix + "majority_at_" + std::to_string(o.samples), s.majority.mean);
   writer.add_metric(prefix + "unjudged", static_cast<double>(s.unjudged));
-  writer.add_metric(prefix + "tokens_per_second", report.stats.generated_per_second());
+  writer.add_metric(prefix + "speed/rollout", report.stats.generated_per_second());
 }
 
 }  // namespace temper

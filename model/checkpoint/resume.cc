@@ -7,6 +7,7 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/json_fields.h"
+#include "core/moment.h"
 #include "model/checkpoint/checksums.h"
 #include "model/checkpoint/staging_folder.h"
 #include "model/checkpoint/transfer.h"
@@ -99,9 +100,12 @@ void save_training_checkpoint(Context& ctx, const fs::path& dir, OwnedWeights& w
     OwnedWeights host = weights_on_host(ctx, weights, config, optimizer.master);
     write_model_files(host.view, config, staging.path(), options);
   }
+  reach_moment("checkpoint writing");
   write_state(ctx, staging.path(), weights, config, optimizer, stage, options.stored_as);
   write_checksums(staging.path());
+  reach_moment("checkpoint rename");
   staging.commit();
+  reach_moment("checkpoint renamed");
 }
 
 TrainingCheckpoint::TrainingCheckpoint(const fs::path& dir)

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/device.h"
+#include "core/moment.h"
 #include "core/named_range.h"
 #include "core/out_of_memory.h"
 #include "model/ops/elementwise.h"
@@ -164,6 +165,7 @@ void TrainStep::report_linear_loss() {
 
 void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
   const NamedRange range(ctx_, "micro-batch");
+  reach_moment("training");
   try {
     run_micro_batch(sequences, loss);
   } catch (const OutOfMemory& error) {
@@ -337,9 +339,11 @@ StepReport TrainStep::finish(double lr) {
     throw UserError({.what = "the gradient is not finite; the weights are as before this step",
                      .hint = "lower the learning rate, or look at this step's samples"});
   report_loads();  // before the update is queued, which the next step need not wait for
+  reach_moment("update");
   optimizer_step(ctx_, weights_, optimizer_, grads_, report_.grad_norm, lr, options_.optimizer);
   if (options_.bias_update_speed > 0.0)
     update_router_biases(ctx_, weights_.view, load_counts_.view, options_.bias_update_speed);
+  reach_moment("updated");
   return report_;
 }
 

@@ -38,6 +38,7 @@ batch_size = 2
 [learn-more]
 like = "learn"
 model = "{learn}/model"
+label = "learning on"
 
 [test]
 run = "eval"
@@ -89,7 +90,8 @@ std::string stages(Database& db, const std::string& status) {
 TEST_CASE("a chain runs its stages in order and leaves one table, curves and the lineage") {
   const Workshop shop;
   const ProgramResult first = shop.done();
-  CHECK_THAT(first.out, Contains("held-out pass@1") && Contains("learn-more"));
+  CHECK_THAT(first.out, Contains("held-out pass@1") && Contains("learn-more") &&
+                            Contains("learning on") && !Contains("init"));
   CHECK_THAT(read_file(shop.folder.path() / "chain/curves.svg"), Contains("learn-more: loss"));
   Database db = shop.database();
   CHECK(stages(db, "done") == "sums init learn learn-more test");
@@ -197,4 +199,32 @@ TEST_CASE("the published recipe of a 671B model plans") {
   REQUIRE(plan.exit_code == 0);
   CHECK_THAT(plan.out, Contains("805k samples"));
   CHECK_THAT(plan.out, Contains("GiB in one copy"));
+}
+
+TEST_CASE(
+    "the quickstart writes its recipe, goes on with --resume, and runs into no other folder") {
+  const TemporaryFolder folder;
+  const auto quickstart = [&](const Arguments& more, const std::string& moment) {
+    return run_program(
+        "/usr/bin/env",
+        Arguments{"TEMPER_KILL_AT=" + moment, test::temper_binary(), "quickstart", "--out", "q"} +
+            more,
+        folder.path());
+  };
+  CHECK(quickstart({"--seed", "7"}, "between stages:1").exit_code == 128 + 9);
+  CHECK_THAT(read_file(folder.path() / "q/r1-tiny.toml"), Contains("\nseed = 7\n"));
+  const ProgramResult again = quickstart({"--seed", "7"}, "update:1");
+  CHECK(again.exit_code == 2);
+  CHECK_THAT(again.err, Contains("exists already") && Contains("--resume"));
+  const ProgramResult other = quickstart({"--resume", "--seed", "8"}, "update:1");
+  CHECK(other.exit_code == 2);
+  CHECK_THAT(other.err, Contains("another seed"));
+  // Up to the first update of the first training, with the seed of the folder.
+  const ProgramResult on = quickstart({"--resume"}, "between stages:2");
+  INFO(on.err);
+  CHECK(on.exit_code == 128 + 9);
+  CHECK_THAT(on.err, Contains("--seed 7") && Contains("its earlier output is now"));
+  Database db = open_for_reading(folder.path() / "q");
+  CHECK(stages(db, "done") == "demonstrations");
+  CHECK(stages(db, "running") == "problems");
 }
