@@ -18,8 +18,7 @@ constexpr std::array kNotCompared = {
     "wall_seconds", "command_line",     "config",       "queue_seconds", "microseconds",
     "environment",  "generate_seconds", "trainer_state"};
 // Metrics that are times, or speeds of them, or memory.
-constexpr const char* kMetricsCompared =
-    " WHERE name NOT LIKE 'seconds/%' AND name NOT LIKE 'speed/%' AND name NOT LIKE 'memory/%'";
+constexpr std::array<std::string_view, 3> kTimeMetrics = {"seconds/", "speed/", "memory/"};
 
 std::vector<std::string> texts(Database& db, const std::string& sql) {
   std::vector<std::string> out;
@@ -40,7 +39,11 @@ std::string columns_of(Database& db, const std::string& table) {
 RunDifference only_in(Database& db, const std::string& table, const std::string& from,
                       const std::string& other) {
   const std::string columns = columns_of(db, table);
-  const std::string filter = table == "metrics" ? kMetricsCompared : "";
+  std::string filter;
+  for (const std::string_view prefix : kTimeMetrics)
+    if (table == "metrics")
+      filter += (filter.empty() ? " WHERE name NOT LIKE '" : " AND name NOT LIKE '") +
+                std::string(prefix) + "%'";
   const auto rows = [&](const std::string& schema) {
     return "SELECT " + columns + " FROM " + schema + "." + table + filter;
   };
@@ -92,6 +95,11 @@ RunDifference compare_file(const fs::path& a, const fs::path& b, const std::stri
 }
 
 }  // namespace
+
+bool is_time_metric(std::string_view name) {
+  return std::any_of(kTimeMetrics.begin(), kTimeMetrics.end(),
+                     [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
 
 std::vector<RunDifference> compare_runs(const fs::path& a, const fs::path& b) {
   std::vector<RunDifference> found;

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace temper {
@@ -19,5 +20,8 @@ struct RunDifference {
 // Throws UserError if one has no database.
 std::vector<RunDifference> compare_runs(const std::filesystem::path& a,
                                         const std::filesystem::path& b);
+
+// Whether a metric is a time, a speed or memory, so that two equal runs may differ in it.
+bool is_time_metric(std::string_view name);
 
 }  // namespace temper

@@ -51,13 +51,41 @@ void write_table(Invocation& cli, const InspectOptions& options, const Table& ta
   table.write_text(cli.out, static_cast<size_t>(options.width));
 }
 
+std::string text_of(const Cell& cell) {
+  const auto* text = std::get_if<std::string>(&cell);
+  return text ? *text : "";
+}
+
+// The text indented; without --full only its last part, where the answer is.
+void write_passage(std::ostream& out, const std::string& title, const std::string& text,
+                   bool full) {
+  constexpr size_t kShown = 600;
+  std::string part = text;
+  if (!full && part.size() > kShown) {
+    size_t from = part.size() - kShown;
+    while (from < part.size() && (static_cast<unsigned char>(part[from]) & 0xc0) == 0x80) ++from;
+    part = "\u2026" + part.substr(from);
+  }
+  out << "  " << title << '\n';
+  std::string line = "    ";
+  for (const char c : visible_text(part, true)) {
+    line += c;
+    if (c == '\n') line += "    ";
+  }
+  line.resize(line.find_last_not_of(" \n") + 1);
+  out << line << '\n';
+}
+
 void add_inspect(Subcommands& list) {
   add_inspect_runs(list);
   add_inspect_curve(list);
   add_inspect_samples(list);
   add_inspect_sample(list);
   add_inspect_groups(list);
+  add_inspect_diff(list);
   add_inspect_sql(list);
+  add_inspect_export(list);
+  add_inspect_prune(list);
 }
 
 }  // namespace temper

@@ -28,12 +28,20 @@ RunRow inspected_run(Database& database, const InspectOptions& options);
 void write_table(Invocation& cli, const InspectOptions& options, const Table& table,
                  std::string_view nothing);
 
+// The text of a cell; "" of any other kind.
+std::string text_of(const Cell& cell);
+// The text indented under a title; unless `full` only its last part, where the answer is.
+void write_passage(std::ostream& out, const std::string& title, const std::string& text, bool full);
+
 // Parts of add_inspect(), one a file.
 void add_inspect_runs(Subcommands& list);     // inspect, runs, evals, events, migrate
 void add_inspect_curve(Subcommands& list);    // curve
 void add_inspect_samples(Subcommands& list);  // samples
 void add_inspect_groups(Subcommands& list);   // groups, verdicts
 void add_inspect_sample(Subcommands& list);   // sample
+void add_inspect_diff(Subcommands& list);     // diff
 void add_inspect_sql(Subcommands& list);      // sql
+void add_inspect_export(Subcommands& list);   // export
+void add_inspect_prune(Subcommands& list);    // prune
 
 }  // namespace temper

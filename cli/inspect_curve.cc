@@ -3,7 +3,9 @@
 #include <cmath>
 
 #include "cli/inspect.h"
+#include "cli/svg_chart.h"
 #include "core/error.h"
+#include "core/file.h"
 
 namespace temper {
 namespace {
@@ -14,6 +16,7 @@ struct CurveOptions {
   std::string kind;
   int64_t columns = 48;
   bool points = false;
+  std::string svg;
 };
 
 struct Curve {
@@ -109,12 +112,25 @@ Table all_points(const std::vector<Curve>& curves) {
   return table;
 }
 
+std::string picture_of(const std::vector<Curve>& curves) {
+  std::vector<Chart> charts;
+  for (const Curve& curve : curves) {
+    Chart& chart = charts.emplace_back();
+    chart.title = curve.kind + ": " + curve.name;
+    chart.x_label = "step";
+    for (const CurvePoint& p : curve.points)
+      chart.points.emplace_back(static_cast<double>(p.step), p.value);
+  }
+  return svg_of(charts);
+}
+
 int show_curves(Invocation& cli, const CurveOptions& options) {
   Database db = open_for_reading(options.inspect.path);
   const RunRow run = inspected_run(db, options.inspect);
   const std::vector<Curve> curves = read_curves(db, options, run.id);
   const Table table =
       options.points ? all_points(curves) : summary(curves, static_cast<size_t>(options.columns));
+  if (!options.svg.empty()) write_file_atomically(options.svg, picture_of(curves));
   InspectOptions output = options.inspect;
   output.width = std::max(output.width, options.columns);
   write_table(cli, output, table, "the run has no metrics yet");
@@ -134,10 +150,13 @@ void add_inspect_curve(Subcommands& list) {
   table.add("kind", &options->kind, "only steps of this kind: sft, grpo, rollout, eval");
   table.add("columns", &options->columns, "length of a curve").unit("columns").range(1, 1000);
   table.add("points", &options->points, "every step's value instead of a curve");
+  table.add("svg", &options->svg, "also draws the curves into this file").value_name("FILE");
   list.add({.name = "inspect curve",
             .about = "the metrics of a run as curves: first, least, most, last",
-            .examples = "  temper inspect curve RUN_DIR --metric reward,loss\n"
-                        "  temper inspect curve RUN_DIR --metric 'reward*' --points --json",
+            .examples =
+                "  temper inspect curve RUN_DIR --metric reward,loss\n"
+                "  temper inspect curve RUN_DIR --metric 'reward*' --points --json\n"
+                "  temper inspect curve RUN_DIR --metric 'reward/*,length/mean' --svg curves.svg",
             .options = std::move(table),
             .run = [options](Invocation& cli) { return show_curves(cli, *options); }});
 }

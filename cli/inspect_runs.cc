@@ -14,8 +14,11 @@ constexpr const char* kFamily =
     "  temper inspect sample RUN_DIR 812            one sample, token by token\n"
     "  temper inspect groups RUN_DIR --zero-signal  groups whose rewards are all equal\n"
     "  temper inspect verdicts RUN_DIR              what each reward rule said how often\n"
+    "  temper inspect diff RUN_DIR --steps 1-5,96-100   the same prompts then and now\n"
     "  temper inspect events RUN_DIR                warnings, errors, resumes\n"
-    "  temper inspect sql RUN_DIR \"SELECT ...\"      a query (docs/database.md has more)";
+    "  temper inspect sql RUN_DIR \"SELECT ...\"      a query (docs/database.md has more)\n"
+    "  temper inspect export RUN_DIR --as tensorboard --out DIR   (or jsonl)\n"
+    "  temper inspect prune RUN_DIR --keep-steps 20 makes the file smaller";
 
 int show_runs(Invocation& cli, const InspectOptions& options) {
   Database db = open_for_reading(options.path);

@@ -1,10 +1,10 @@
 // temper inspect sample: one sample token by token.
-#include <cmath>
-
+#include "cli/colour.h"
 #include "cli/inspect.h"
+#include "cli/inspect_tokens.h"
 #include "core/error.h"
 #include "core/json.h"
-#include "data/tokenizer.h"
+#include "model/config.h"
 
 namespace temper {
 namespace {
@@ -13,7 +13,9 @@ struct SampleOptions {
   InspectOptions inspect;
   int64_t id = 0;
   std::string model;
-  bool prompt_tokens = false;
+  bool prompt_tokens = false, experts = false;
+  TokenColour colour_by = TokenColour::logprob;
+  ColourMode colour = ColourMode::automatic;
 };
 
 struct OneSample {
@@ -49,39 +51,11 @@ std::optional<Tokenizer> find_tokenizer(Invocation& cli, const SampleOptions& op
   return std::nullopt;
 }
 
-Cell logprob(const std::vector<float>& values, size_t i) {
-  if (values.empty()) return std::monostate();
-  return double{values[i]};
-}
-
-Cell token_text(const std::optional<Tokenizer>& tokenizer, int32_t id) {
-  if (!tokenizer) return std::monostate();
-  const std::string_view bytes = tokenizer->bytes(id);
-  return visible_text(bytes.empty() ? tokenizer->token_text(id) : bytes);
-}
-
-Table token_table(const OneSample& one, const std::optional<Tokenizer>& tokenizer, bool prompt) {
-  const SampleRow& s = one.sample;
-  Table table({"position", "id", "text", "mask", "rollout", "trainer", "reference", "difference",
-               "advantage"});
-  const auto prompt_tokens = static_cast<int64_t>(one.prompt.ids.size());
-  for (int64_t i = 0; prompt && i < prompt_tokens; ++i) {
-    const int32_t id = one.prompt.ids[i];
-    table.add({i, int64_t{id}, token_text(tokenizer, id), int64_t{0}, {}, {}, {}, {}, {}});
-  }
-  for (size_t i = 0; i < s.ids.size(); ++i) {
-    const bool counts = s.loss_mask.empty() || s.loss_mask[i] != 0;
-    Cell difference, advantage;
-    if (!s.rollout_logprobs.empty() && !s.trainer_logprobs.empty()) {
-      difference = double{s.rollout_logprobs[i]} - double{s.trainer_logprobs[i]};
-    }
-    if (s.advantage && counts) advantage = *s.advantage;
-    table.add({prompt_tokens + static_cast<int64_t>(i), int64_t{s.ids[i]},
-               token_text(tokenizer, s.ids[i]), int64_t{counts}, logprob(s.rollout_logprobs, i),
-               logprob(s.trainer_logprobs, i), logprob(s.reference_logprobs, i), difference,
-               advantage});
-  }
-  return table;
+// How many experts a token meets in a layer, as the run's model says; 0: it is not there.
+int64_t experts_per_layer(const RunRow& run, const SampleOptions& options) {
+  const std::filesystem::path folder = options.model.empty() ? run.model : options.model;
+  if (!options.experts || !std::filesystem::exists(folder / "config.json")) return 0;
+  return read_model_config(folder).num_experts_per_tok;
 }
 
 Table reward_table(const std::vector<RewardRow>& rewards) {
@@ -126,7 +100,8 @@ void write_json(std::ostream& out, const OneSample& one, const Table& tokens) {
   out << "}\n";
 }
 
-void write_text(std::ostream& out, const OneSample& one, const Table& tokens, size_t width) {
+void write_text(std::ostream& out, const OneSample& one, const Table& tokens,
+                const std::string& completion, size_t width) {
   const SampleRow& s = one.sample;
   out << "sample " << s.id << ": run " << s.key.run_id << ", " << s.key.kind << " step "
       << s.key.step << ", group " << s.group_index << "." << s.sample_index << ", policy "
@@ -139,7 +114,7 @@ void write_text(std::ostream& out, const OneSample& one, const Table& tokens, si
       << " tokens)\n"
       << visible_text(one.prompt.text, true) << '\n';
   if (one.prompt.reference) out << "gold: " << visible_text(*one.prompt.reference) << '\n';
-  out << "\ncompletion\n" << visible_text(s.completion, true) << "\n\n";
+  out << "\ncompletion" << completion << "\n\n";
   if (!one.rewards.empty()) {
     reward_table(one.rewards).write_text(out, width);
     out << '\n';
@@ -151,11 +126,19 @@ int show_sample(Invocation& cli, const SampleOptions& options) {
   Database db = open_for_reading(options.inspect.path);
   const OneSample one = find_sample(db, options);
   const std::optional<Tokenizer> tokenizer = find_tokenizer(cli, options, one.run);
-  const Table tokens = token_table(one, tokenizer, options.prompt_tokens);
+  const TokensOf of{one.sample, one.prompt, tokenizer ? &*tokenizer : nullptr,
+                    experts_per_layer(one.run, options)};
+  if (options.experts && one.sample.experts.empty() && !one.sample.ids.empty())
+    cli.log.info("no experts were recorded for this sample (--replay-routing)");
+  const Table tokens = token_table(of, options.prompt_tokens, options.experts);
   if (options.inspect.json) {
     write_json(cli.out, one, tokens);
   } else {
-    write_text(cli.out, one, tokens, static_cast<size_t>(options.inspect.width));
+    std::string completion = "\n" + visible_text(one.sample.completion, true);
+    if (tokenizer && wants_colours(options.colour))
+      completion =
+          "  (" + legend_of(options.colour_by) + ")\n" + coloured_completion(of, options.colour_by);
+    write_text(cli.out, one, tokens, completion, static_cast<size_t>(options.inspect.width));
   }
   return 0;
 }
@@ -172,10 +155,21 @@ void add_inspect_sample(Subcommands& list) {
            "folder whose tokenizer spells the tokens; else the run's own model folder")
       .value_name("DIR");
   table.add("prompt-tokens", &options->prompt_tokens, "the prompt's tokens as well");
+  table.add("experts", &options->experts, "which experts each token went to, layer by layer");
+  table.group("Colours");
+  table.add_choice("colour-by", &options->colour_by,
+                   {{"logprob", TokenColour::logprob},
+                    {"advantage", TokenColour::advantage},
+                    {"ratio", TokenColour::ratio},
+                    {"entropy", TokenColour::entropy}},
+                   "what shades a token of the completion: how unlikely it was when it was drawn, "
+                   "its advantage, trainer against rollout, how open the choice was");
+  add_colour_option(table, &options->colour);
   list.add({.name = "inspect sample",
             .about = "one sample token by token, with log-probabilities and verdicts",
             .examples = "  temper inspect sample RUN_DIR 812\n"
-                        "  temper inspect sample RUN_DIR 812 --prompt-tokens --json",
+                        "  temper inspect sample RUN_DIR 812 --colour-by advantage\n"
+                        "  temper inspect sample RUN_DIR 812 --prompt-tokens --experts --json",
             .options = std::move(table),
             .run = [options](Invocation& cli) { return show_sample(cli, *options); }});
 }

@@ -11,9 +11,11 @@ struct SamplesOptions {
   int64_t step = -1;
   std::string kind, rule, status;
   bool truncated = false, zero_signal = false, dropped = false, disagreeing = false;
+  bool without_gold = false;
   bool full = false;
 };
 
+// Terms of ORDER BY, for the choice among the index's rows and for the rows themselves.
 struct Order {
   std::string sql;
   int64_t count;
@@ -25,54 +27,48 @@ Order chosen_order(const SamplesOptions& options) {
     throw UserError({.what = "only one of --best, --worst and --longest makes an order",
                      .where = "inspect samples"});
   }
-  if (options.best > 0) return {"reward IS NULL, reward DESC, id", options.best};
-  if (options.worst > 0) return {"reward IS NULL, reward, id", options.worst};
-  if (options.longest > 0) return {"tokens DESC, id", options.longest};
-  return {"id", options.count};
+  if (options.best > 0) return {"s.reward IS NULL, s.reward DESC, s.id", options.best};
+  if (options.worst > 0) return {"s.reward IS NULL, s.reward, s.id", options.worst};
+  if (options.longest > 0) return {"s.tokens DESC, s.id", options.longest};
+  return {"s.kind, s.step, s.group_index, s.sample_index", options.count};
+}
+
+// A gold as it may stand in a text: what follows #### of GSM8K's, without marks of thousands.
+constexpr const char* kGoldInText =
+    "instr(lower(replace(c.completion, ',', '')), lower(trim(replace(CASE"
+    " WHEN instr(p.reference, '####') > 0 THEN substr(p.reference, instr(p.reference, '####') + 4)"
+    " ELSE p.reference END, ',', ''))))";
+
+// Chooses on the index samples_at_a_glance, and reads the texts of the chosen ones alone.
+std::string query_of(const Order& order) {
+  return "SELECT s.id, s.kind, s.step, s.group_index, s.sample_index, s.reward, s.advantage,"
+         " s.tokens, s.finish_reason, s.truncated, s.zero_signal, s.dropped, p.key AS prompt_key,"
+         " p.reference, p.text AS prompt, s.completion"
+         " FROM (SELECT s.id FROM samples s INDEXED BY samples_at_a_glance"
+         " WHERE s.run_id = ?1 AND (?2 = '' OR s.kind = ?2)"
+         " AND (?3 < 0 OR s.step = ?3) AND (NOT ?4 OR s.truncated) AND (NOT ?5 OR s.zero_signal)"
+         " AND (NOT ?6 OR s.dropped IS NOT NULL)"
+         " AND ((?7 = '' AND ?8 = '') OR EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
+         "      AND (?7 = '' OR r.rule = ?7) AND (?8 = '' OR r.status = ?8)))"
+         // --disagreeing: with --rule, that rule against any other.
+         " AND (NOT ?9 OR EXISTS (SELECT 1 FROM rewards a, rewards b WHERE a.sample_id = s.id"
+         "      AND b.sample_id = s.id AND a.status = 'ok' AND b.status = 'wrong'"
+         "      AND ?7 IN ('', a.rule, b.rule)))"
+         " AND (NOT ?11 OR (EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
+         "      AND r.rule <> 'format' AND r.status = 'ok' AND r.value >= 1)"
+         "      AND EXISTS (SELECT 1 FROM samples c JOIN prompts p ON p.id = c.prompt_id"
+         "        WHERE c.id = s.id AND p.reference <> '' AND " +
+         std::string(kGoldInText) + " = 0))) ORDER BY " + order.sql +
+         " LIMIT ?10) k JOIN samples s ON s.id = k.id JOIN prompts p ON p.id = s.prompt_id"
+         " ORDER BY " +
+         order.sql;
 }
 
 Table find_samples(Database& db, const SamplesOptions& options, int64_t run) {
   const Order order = chosen_order(options);
-  return query_table(
-      db,
-      "SELECT id, kind, step, group_index, sample_index, reward, advantage, tokens,"
-      " finish_reason, truncated, zero_signal, dropped, prompt_key, reference, prompt, completion"
-      " FROM sample_text AS s WHERE run_id = ?1 AND (?2 = '' OR kind = ?2)"
-      " AND (?3 < 0 OR step = ?3) AND (NOT ?4 OR truncated) AND (NOT ?5 OR zero_signal)"
-      " AND (NOT ?6 OR dropped IS NOT NULL)"
-      " AND ((?7 = '' AND ?8 = '') OR EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
-      "      AND (?7 = '' OR r.rule = ?7) AND (?8 = '' OR r.status = ?8)))"
-      " AND (NOT ?9 OR (EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
-      "      AND r.status = 'ok') AND EXISTS (SELECT 1 FROM rewards r WHERE r.sample_id = s.id"
-      "      AND r.status = 'wrong'))) ORDER BY " +
-          order.sql + " LIMIT ?10",
-      run, options.kind, options.step, options.truncated, options.zero_signal, options.dropped,
-      options.rule, options.status, options.disagreeing, order.count);
-}
-
-std::string text_of(const Cell& cell) {
-  const auto* text = std::get_if<std::string>(&cell);
-  return text ? *text : "";
-}
-
-// The text indented; without --full only its last part, where the answer is.
-void write_passage(std::ostream& out, const std::string& title, const std::string& text,
-                   bool full) {
-  constexpr size_t kShown = 600;
-  std::string part = text;
-  if (!full && part.size() > kShown) {
-    size_t from = part.size() - kShown;
-    while (from < part.size() && (static_cast<unsigned char>(part[from]) & 0xc0) == 0x80) ++from;
-    part = "\u2026" + part.substr(from);
-  }
-  out << "  " << title << '\n';
-  std::string line = "    ";
-  for (const char c : visible_text(part, true)) {
-    line += c;
-    if (c == '\n') line += "    ";
-  }
-  line.resize(line.find_last_not_of(" \n") + 1);
-  out << line << '\n';
+  return query_table(db, query_of(order), run, options.kind, options.step, options.truncated,
+                     options.zero_signal, options.dropped, options.rule, options.status,
+                     options.disagreeing, order.count, options.without_gold);
 }
 
 void write_verdicts(std::ostream& out, Database& db, int64_t sample) {
@@ -129,6 +125,8 @@ OptionsTable samples_table(SamplesOptions& o) {
   table.add("zero-signal", &o.zero_signal, "only those whose group had equal rewards");
   table.add("dropped", &o.dropped, "only those the optimiser did not use");
   table.add("disagreeing", &o.disagreeing, "only those that one rule called ok, another wrong");
+  table.add("gold-not-in-text", &o.without_gold,
+            "only those that a rule called right although the gold does not occur in their text");
   table.add("rule", &o.rule, "only those this reward rule judged").value_name("NAME");
   table.add("status", &o.status, "only those with this verdict (of --rule, if given)")
       .value_name("NAME");
@@ -145,7 +143,9 @@ void add_inspect_samples(Subcommands& list) {
             .about = "samples with their texts and verdicts: best, worst, longest, truncated, ...",
             .examples = "  temper inspect samples RUN_DIR --best 3\n"
                         "  temper inspect samples RUN_DIR --step 40 --truncated --longest 5\n"
-                        "  temper inspect samples RUN_DIR --rule math --status no_answer --full",
+                        "  temper inspect samples RUN_DIR --rule math --status no_answer --full\n"
+                        "  temper inspect samples RUN_DIR --disagreeing --rule math\n"
+                        "  temper inspect samples RUN_DIR --gold-not-in-text --count 20",
             .options = samples_table(*options),
             .run = [options](Invocation& cli) { return show_samples(cli, *options); }});
 }

@@ -157,6 +157,13 @@ void Table::add(std::vector<Cell> row) {
   rows_.push_back(std::move(row));
 }
 
+Table Table::first(size_t count) const {
+  Table part(columns_);
+  part.rows_.assign(rows_.begin(),
+                    rows_.begin() + static_cast<std::ptrdiff_t>(std::min(count, rows_.size())));
+  return part;
+}
+
 void Table::write_text(std::ostream& out, size_t width) const {
   std::vector<size_t> widths;
   std::vector<bool> right(columns_.size(), !rows_.empty());

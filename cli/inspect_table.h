@@ -43,6 +43,8 @@ class Table {
 
   void add(std::vector<Cell> row);
   const std::vector<std::vector<Cell>>& rows() const { return rows_; }
+  // Its first `count` rows.
+  Table first(size_t count) const;
 
   // Aligned columns, numbers to the right, each cell at most `width` columns (0: no limit).
   void write_text(std::ostream& out, size_t width) const;

@@ -3,7 +3,7 @@
 #include <memory>
 
 #include "cli/jsonl.h"
-#include "cli/reward_rescore.h"
+#include "cli/replay_reward.h"
 #include "cli/reward_rules.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
@@ -16,10 +16,8 @@ namespace temper {
 namespace {
 
 struct RewardCommand {
-  std::string reward, data, db;
-  int64_t run = 0, show = 10;
+  std::string reward, data;
   DType dtype = DType::f32;
-  bool write = false;
   std::string out = "-";
   std::string gold_field, completion_field;
   std::string wrapping = "<think>audit</think><answer>{}</answer>";
@@ -83,15 +81,11 @@ std::vector<std::string> gold_fields(const RewardCommand& o) {
 int run_score(const RewardCommand& o, Invocation& cli) {
   RewardRules rules(cli, o.dtype, false);
   const CompositeReward reward = make_reward(o, rules);
-  if (o.data.empty() == o.db.empty()) {
+  if (o.data.empty()) {
     throw UserError({.what = "what is to be judged?",
                      .where = "temper reward score",
-                     .expected = "either --data FILE.jsonl or --db RUN",
-                     .found = o.db.empty() ? "neither" : "both"});
-  }
-  if (!o.db.empty()) {
-    return rescore_database(
-        {.db = o.db, .out = o.out, .run = o.run, .show = o.show, .write = o.write}, reward, cli);
+                     .expected = "--data FILE.jsonl",
+                     .hint = "temper replay reward RUN_DIR judges the samples of a run"});
   }
   const std::vector<JsonRow> rows = read_json_rows(o.data);
   std::vector<std::string> fields = {o.completion_field};
@@ -167,20 +161,14 @@ void add_reward(Subcommands& list) {
   OptionsTable score_table = shared_table(*score);
   score_table.add("completion-field", &score->completion_field,
                   "field of the answer; else completion, pred, prediction or response");
-  score_table.add("db", &score->db, "judge the samples of a run again, and report what changed")
-      .value_name("RUN");
-  score_table.add("run", &score->run, "only this run of the database; 0: all").at_least(0);
   score_table.group("Output");
-  score_table.add("show", &score->show, "changed samples to list").at_least(0);
-  score_table.add("write", &score->write,
-                  "put the new verdicts into the database; the rewards that were used stay");
   score_table.add("out", &score->out, "verdicts, a row each; - is the standard output")
       .value_name("FILE");
   list.add({.name = "reward score",
             .about = "judge the completions of a file with a rule",
             .examples =
                 "  temper reward score --rule math --data answers.jsonl --out verdicts.jsonl\n"
-                "  temper reward score --reward math=1,format=0.2 --db runs/grpo\n",
+                "  temper reward score --reward math=1,format=0.2 --data answers.jsonl\n",
             .options = std::move(score_table),
             .run = [score](Invocation& cli) { return run_score(*score, cli); }});
   const auto audit = std::make_shared<RewardCommand>();

@@ -1,5 +1,5 @@
 // Verdicts as JSON.
-#include "cli/reward_rescore.h"
+#include "cli/replay_reward.h"
 
 namespace temper {
 namespace {

@@ -41,18 +41,6 @@ std::string steps_text(const std::vector<CheckpointRow>& saved) {
   return text.empty() ? "none" : text;
 }
 
-// What is wrong with a checkpoint whose row is `row`; empty: nothing.
-std::vector<std::string> damage_of(const fs::path& dir, const CheckpointRow& row) {
-  if (!fs::is_directory(dir)) return {"the folder is missing"};
-  const Json state = parse_json(row.trainer_state, "checkpoints.trainer_state");
-  const JsonValue* list = find_member(state, "checksums");
-  if (list == nullptr) return {};  // of a release that wrote none
-  const bool whole =
-      fs::exists(dir / kChecksumFile) && file_checksum(dir / kChecksumFile) == list->GetString();
-  if (!whole) return {std::string(kChecksumFile) + ": missing, damaged or of another save"};
-  return damaged_files(dir, ChecksumScope::all);
-}
-
 [[noreturn]] void refuse_damaged(const fs::path& dir, const std::vector<std::string>& damage,
                                  const CheckpointRow* before) {
   std::string list;
@@ -68,6 +56,30 @@ std::vector<std::string> damage_of(const fs::path& dir, const CheckpointRow& row
 }
 
 }  // namespace
+
+std::vector<std::string> checkpoint_damage(const fs::path& dir, const CheckpointRow& row) {
+  if (!fs::is_directory(dir)) return {"the folder is missing"};
+  const Json state = parse_json(row.trainer_state, "checkpoints.trainer_state");
+  const JsonValue* list = find_member(state, "checksums");
+  if (list == nullptr) return {};  // of a release that wrote none
+  const bool whole =
+      fs::exists(dir / kChecksumFile) && file_checksum(dir / kChecksumFile) == list->GetString();
+  if (!whole) return {std::string(kChecksumFile) + ": missing, damaged or of another save"};
+  return damaged_files(dir, ChecksumScope::all);
+}
+
+void check_model_files(const RunRow& run, const fs::path& given) {
+  const Json environment = parse_json(run.environment, "runs.environment");
+  const JsonValue* then = find_member(environment, "model_files");
+  if (then == nullptr) return;  // of a release that did not note them
+  const Json now = parse_json(model_checksums(given), "the model");
+  if (values_of(*then) == values_of(now)) return;
+  throw UserError({.what = "the model folder is not the one that the run began with",
+                   .where = given.string(),
+                   .expected = to_text(*then),
+                   .found = to_text(now),
+                   .hint = "the run needs it once more; bring the files back as they were"});
+}
 
 RunFolder::RunFolder(Invocation& cli, const RunFolderSpec& spec) : cli_(cli), spec_(spec) {
   if (spec_.resume_from > 0) spec_.resume = true;
@@ -111,7 +123,7 @@ void RunFolder::find_checkpoint() {
                      .expected = "one of the steps " + steps_text(saved)});
   }
   const fs::path dir = spec_.out / saved[at].path;
-  const std::vector<std::string> damage = damage_of(dir, saved[at]);
+  const std::vector<std::string> damage = checkpoint_damage(dir, saved[at]);
   if (!damage.empty()) refuse_damaged(dir, damage, at > 0 ? &saved[at - 1] : nullptr);
   checkpoint_.emplace(dir);
 }
@@ -129,16 +141,7 @@ void RunFolder::check_data() const {
 }
 
 void RunFolder::check_model(const fs::path& given) const {
-  const Json environment = parse_json(run_->environment, "runs.environment");
-  const JsonValue* then = find_member(environment, "model_files");
-  if (then == nullptr) return;  // of a release that did not note them
-  const Json now = parse_json(model_checksums(given), "the model");
-  if (values_of(*then) == values_of(now)) return;
-  throw UserError({.what = "the model folder is not the one that the run began with",
-                   .where = given.string(),
-                   .expected = to_text(*then),
-                   .found = to_text(now),
-                   .hint = "the run needs it once more; bring the files back as they were"});
+  check_model_files(*run_, given);
 }
 
 fs::path RunFolder::model(const fs::path& given) const {

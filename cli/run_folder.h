@@ -64,4 +64,10 @@ class RunFolder {
   bool complete_ = false;
 };
 
+// What is wrong with the checkpoint folder of a row, a line a file; empty: nothing.
+std::vector<std::string> checkpoint_damage(const std::filesystem::path& dir,
+                                           const CheckpointRow& row);
+// Throws UserError if the model folder is not the one that the run began with.
+void check_model_files(const RunRow& run, const std::filesystem::path& given);
+
 }  // namespace temper

@@ -17,10 +17,10 @@ namespace {
 constexpr std::array kOfTheCall = {"resume", "resume_from", "out",   "model",
                                    "preset", "threads",     "quiet", "device"};
 // They say how far a run goes and what it keeps, or are means to the same numbers.
-constexpr std::array kMayChange = {"steps",        "max_steps",      "epochs",
-                                   "save_every",   "keep",           "save_dtype",
-                                   "max_unjudged", "reward_timeout", "micro_batch_tokens",
-                                   "recompute",    "rollout_batch"};
+constexpr std::array kMayChange = {
+    "steps",          "max_steps",          "epochs",     "save_every",
+    "keep",           "save_dtype",         "log_tokens", "max_unjudged",
+    "reward_timeout", "micro_batch_tokens", "recompute",  "rollout_batch"};
 
 template <size_t N>
 bool is_among(const std::array<const char*, N>& names, const std::string& key) {
@@ -68,15 +68,19 @@ void apply_stored_options(OptionsTable& options, const std::string& subcommand) 
   if (!database.value<int>("SELECT 1 FROM sqlite_schema WHERE name = 'runs'")) return;
   const auto config = database.value<std::string>(
       "SELECT config FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", subcommand);
-  if (!config) return;
-  const Json json = parse_json(*config, file.string() + ": runs.config");
+  if (config) set_stored_options(options, *config, file.string());
+}
+
+void set_stored_options(OptionsTable& options, const std::string& config,
+                        const std::string& where) {
+  const Json json = parse_json(config, where + ": runs.config");
   for (Option& option : options.entries()) {
     const JsonValue* stored = find_member(json, option.key().c_str());
     const bool of_the_call =
         is_among(kOfTheCall, option.key()) && option.key() != "model" && option.key() != "data";
     if (stored == nullptr || of_the_call || option.origin() != OptionOrigin::default_value)
       continue;
-    option.set(texts_of(*stored), file.string(), OptionOrigin::file);
+    option.set(texts_of(*stored), where, OptionOrigin::file);
   }
 }
 

@@ -13,6 +13,9 @@ namespace temper {
 // Throws UserError if the database cannot be read.
 void apply_stored_options(OptionsTable& options, const std::string& subcommand);
 
+// The same from `config`, the JSON object of a run's row that `where` names, --out and flags aside.
+void set_stored_options(OptionsTable& options, const std::string& config, const std::string& where);
+
 // The keys of the options whose values are others than `config`, the JSON object of a run, says.
 // Throws UserError for an option that a run cannot go on with under another value.
 std::vector<std::string> changed_options(const OptionsTable& options, const std::string& config);

@@ -21,6 +21,7 @@ void add_all_subcommands(Subcommands& list) {
   add_score(list);
   add_data(list);
   add_inspect(list);
+  add_replay(list);
   add_tokenize(list);
   add_model_info(list);
   add_model_init(list);

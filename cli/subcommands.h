@@ -87,6 +87,7 @@ void add_generate(Subcommands& list);
 void add_quickstart(Subcommands& list);
 void add_r1(Subcommands& list);
 void add_rejection(Subcommands& list);
+void add_replay(Subcommands& list);
 void add_reward(Subcommands& list);
 void add_reward_model(Subcommands& list);
 void add_tokenize(Subcommands& list);

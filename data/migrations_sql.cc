@@ -215,6 +215,29 @@ FROM lineage l JOIN stages s ON s.id = l.stage_id LEFT JOIN stages f ON f.id = l
 WHERE l.direction = 'input';
 )sql";
 
+constexpr std::string_view kReplay = R"sql(
+ALTER TABLE samples ADD COLUMN entropies BLOB;  -- float32: the trainer's, with trainer_logprobs
+ALTER TABLE samples ADD COLUMN clips BLOB;      -- uint8 a token; NULL: no update was bound
+ALTER TABLE steps ADD COLUMN weights_checksum TEXT;  -- xxh64:... of the weights after the step
+
+-- Where the tokens of a group's prompt went, once for its samples: their own `experts` then begin
+-- behind the prompt.
+CREATE TABLE prompt_experts (
+  run_id      INTEGER NOT NULL,
+  kind        TEXT NOT NULL,
+  step        INTEGER NOT NULL,
+  group_index INTEGER NOT NULL,
+  experts     BLOB NOT NULL,  -- uint16
+  PRIMARY KEY (run_id, kind, step, group_index),
+  FOREIGN KEY (run_id, kind, step) REFERENCES steps(run_id, kind, step) ON DELETE CASCADE
+);
+
+-- All that a list of samples or groups is ordered and chosen by, without their texts and blobs.
+CREATE INDEX samples_at_a_glance ON samples(run_id, kind, step, group_index, sample_index, reward,
+  tokens, zero_signal, truncated, dropped, advantage, prompt_id);
+CREATE INDEX events_by_run ON events(run_id, level);
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "tables", kTables},
     Migration{2, "views for reading", kViews},
@@ -222,6 +245,7 @@ constexpr std::array kMigrations = {
     Migration{4, "what the sampler kept", kKeptTokens},
     Migration{5, "the experts of the rollout", kExperts},
     Migration{6, "stages of a chain and their lineage", kLineage},
+    Migration{7, "what a replay compares, and lists without texts", kReplay},
 };
 
 }  // namespace

@@ -29,10 +29,22 @@ constexpr std::string_view kSampleColumns =
     "SELECT run_id, kind, step, id, group_index, sample_index, prompt_id, policy_version,"
     " completion, finish_reason, ids, loss_mask, rollout_logprobs, trainer_logprobs,"
     " reference_logprobs, reward, advantage, max_logprob_difference, zero_signal, truncated,"
-    " dropped, token_advantages, kept_counts, kept_ids, experts FROM samples";
+    " dropped, token_advantages, kept_counts, kept_ids, experts, entropies, clips,"
+    " (SELECT e.experts FROM prompt_experts e WHERE e.run_id = samples.run_id"
+    "    AND e.kind = samples.kind AND e.step = samples.step"
+    "    AND e.group_index = samples.group_index) FROM samples";
 
 StepKey key_of(const Statement& row) {
   return {row.get<int64_t>(0), row.get<std::string>(1), row.get<int64_t>(2)};
+}
+
+// The prompt's part, where the group has it once, and the sample's own.
+std::vector<uint16_t> experts_of(const Statement& row, int own, int prompt) {
+  if (row.is_null(own)) return {};
+  std::vector<uint16_t> experts = from_blob<uint16_t>(row.get<Blob>(prompt));
+  const std::vector<uint16_t> more = from_blob<uint16_t>(row.get<Blob>(own));
+  experts.insert(experts.end(), more.begin(), more.end());
+  return experts;
 }
 
 SampleRow sample_of(const Statement& row) {
@@ -52,7 +64,9 @@ SampleRow sample_of(const Statement& row) {
           .token_advantages = from_blob<float>(row.get<Blob>(21)),
           .kept_counts = from_blob<int32_t>(row.get<Blob>(22)),
           .kept_ids = from_blob<int32_t>(row.get<Blob>(23)),
-          .experts = from_blob<uint16_t>(row.get<Blob>(24)),
+          .experts = experts_of(row, 24, 27),
+          .entropies = from_blob<float>(row.get<Blob>(25)),
+          .clips = from_blob<uint8_t>(row.get<Blob>(26)),
           .reward = row.get<std::optional<double>>(15),
           .advantage = row.get<std::optional<double>>(16),
           .max_logprob_difference = row.get<std::optional<double>>(17),
@@ -63,7 +77,7 @@ SampleRow sample_of(const Statement& row) {
 
 constexpr std::string_view kStepColumns =
     "SELECT run_id, kind, step, policy_version, started, committed, wall_seconds, trained_tokens,"
-    " generated_tokens FROM steps";
+    " generated_tokens, weights_checksum FROM steps";
 
 StepRow step_of(const Statement& row) {
   return {.key = key_of(row),
@@ -72,7 +86,8 @@ StepRow step_of(const Statement& row) {
           .committed = row.get<double>(5),
           .wall_seconds = row.get<double>(6),
           .trained_tokens = row.get<std::optional<int64_t>>(7),
-          .generated_tokens = row.get<std::optional<int64_t>>(8)};
+          .generated_tokens = row.get<std::optional<int64_t>>(8),
+          .weights_checksum = row.get<std::optional<std::string>>(9)};
 }
 
 // Collects `make(row)` of every row.

@@ -30,6 +30,7 @@ struct StepRow {
   int64_t policy_version = 0;
   double started = 0, committed = 0, wall_seconds = 0;
   std::optional<int64_t> trained_tokens, generated_tokens;
+  std::optional<std::string> weights_checksum;
 };
 
 struct CheckpointRow {
@@ -61,7 +62,9 @@ struct SampleRow {
   std::vector<float> rollout_logprobs, trainer_logprobs, reference_logprobs;
   std::vector<float> token_advantages;  // empty: `advantage` for each
   std::vector<int32_t> kept_counts, kept_ids;
-  std::vector<uint16_t> experts;
+  std::vector<uint16_t> experts;  // of prompt and completion
+  std::vector<float> entropies;
+  std::vector<uint8_t> clips;
   std::optional<double> reward, advantage, max_logprob_difference;
   bool zero_signal = false, truncated = false;
   std::optional<std::string> dropped;

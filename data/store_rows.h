@@ -61,7 +61,11 @@ struct NewSample {
   std::span<const float> reference_logprobs = {};
   std::span<const float> token_advantages = {};
   std::span<const int32_t> kept_counts = {}, kept_ids = {};  // of the sampler's sets
-  std::span<const uint16_t> experts = {};                    // data/expert_trace.h
+  std::span<const uint16_t> experts = {};  // data/expert_trace.h; see add_prompt_experts()
+  std::span<const float> entropies = {};   // with trainer_logprobs
+  std::span<const uint8_t> clips = {};     // what bound each token's ratio
+  // false: of the arrays only ids are stored, and the sums over the others.
+  bool keep_tokens = true;
   std::optional<double> reward = {};
   std::optional<double> advantage = {};
   bool zero_signal = false;
@@ -110,6 +114,7 @@ struct StepTotals {
   double wall_seconds = 0;
   std::optional<int64_t> trained_tokens = {};
   std::optional<int64_t> generated_tokens = {};
+  std::optional<std::string> weights_checksum = {};
 };
 
 enum class RunStatus { running, done, failed, interrupted };

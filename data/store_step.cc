@@ -16,6 +16,17 @@ std::optional<Blob> optional_blob(std::span<const T> values, size_t tokens) {
   return as_blob(values);
 }
 
+// The arrays of a sample that --log-tokens may leave out.
+NewSample stored_arrays(NewSample sample) {
+  if (sample.keep_tokens) return sample;
+  sample.loss_mask = sample.clips = {};
+  sample.rollout_logprobs = sample.trainer_logprobs = sample.reference_logprobs = {};
+  sample.entropies = sample.token_advantages = {};
+  sample.kept_counts = sample.kept_ids = {};
+  sample.experts = {};
+  return sample;
+}
+
 // NULL stands for an array that there is not.
 template <class T>
 std::optional<Blob> given_blob(std::span<const T> values) {
@@ -45,9 +56,10 @@ std::optional<double> max_difference(const NewSample& sample) {
 
 void check_lengths(const NewSample& sample) {
   const size_t tokens = sample.ids.size();
-  for (const size_t length : {sample.loss_mask.size(), sample.rollout_logprobs.size(),
-                              sample.trainer_logprobs.size(), sample.reference_logprobs.size(),
-                              sample.token_advantages.size(), sample.kept_counts.size()}) {
+  for (const size_t length :
+       {sample.loss_mask.size(), sample.rollout_logprobs.size(), sample.trainer_logprobs.size(),
+        sample.reference_logprobs.size(), sample.token_advantages.size(), sample.kept_counts.size(),
+        sample.entropies.size(), sample.clips.size()}) {
     require(length == 0 || length == tokens, "a per-token array has another length than ids");
   }
 }
@@ -111,27 +123,38 @@ int64_t StepWriter::add_prompt(const NewPrompt& prompt) {
   return database_.last_insert_id();
 }
 
+void StepWriter::add_prompt_experts(int64_t group_index, std::span<const uint16_t> experts) {
+  database_.execute(
+      "INSERT INTO prompt_experts (run_id, kind, step, group_index, experts)"
+      " VALUES (?, ?, ?, ?, ?)",
+      key_.run_id, key_.kind, key_.step, group_index, as_blob(experts));
+}
+
 int64_t StepWriter::add_sample(const NewSample& sample) {
   check_lengths(sample);
   const size_t tokens = sample.ids.size();
+  const NewSample stored = stored_arrays(sample);
+  const auto array = [&](auto values) {
+    return stored.keep_tokens ? optional_blob(values, tokens) : std::nullopt;
+  };
   database_.execute(
       "INSERT INTO samples (run_id, kind, step, group_index, sample_index, prompt_id,"
       " policy_version, tokens, finish_reason, reward, advantage, zero_signal, truncated, dropped,"
       " rollout_logprob, trainer_logprob, reference_logprob, max_logprob_difference,"
       " queue_seconds, generate_seconds, completion, ids, loss_mask, rollout_logprobs,"
       " trainer_logprobs, reference_logprobs, token_advantages,"
-      " kept_counts, kept_ids, experts)"
-      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+      " kept_counts, kept_ids, experts, entropies, clips)"
+      " VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
       key_.run_id, key_.kind, key_.step, sample.group_index, sample.sample_index, sample.prompt_id,
       sample.policy_version.value_or(policy_version_), tokens, sample.finish_reason, sample.reward,
       sample.advantage, sample.zero_signal, sample.truncated, sample.dropped,
       sum(sample.rollout_logprobs, tokens), sum(sample.trainer_logprobs, tokens),
       sum(sample.reference_logprobs, tokens), max_difference(sample), sample.queue_seconds,
-      sample.generate_seconds, sample.completion, as_blob(sample.ids),
-      optional_blob(sample.loss_mask, tokens), optional_blob(sample.rollout_logprobs, tokens),
-      optional_blob(sample.trainer_logprobs, tokens),
-      optional_blob(sample.reference_logprobs, tokens), given_blob(sample.token_advantages),
-      given_blob(sample.kept_counts), given_blob(sample.kept_ids), given_blob(sample.experts));
+      sample.generate_seconds, sample.completion, as_blob(sample.ids), array(stored.loss_mask),
+      array(stored.rollout_logprobs), array(stored.trainer_logprobs),
+      array(stored.reference_logprobs), given_blob(stored.token_advantages),
+      given_blob(stored.kept_counts), given_blob(stored.kept_ids), given_blob(stored.experts),
+      given_blob(stored.entropies), given_blob(stored.clips));
   return database_.last_insert_id();
 }
 
@@ -167,9 +190,9 @@ int64_t StepWriter::add_checkpoint(const NewCheckpoint& checkpoint) {
 void StepWriter::commit(const StepTotals& totals) {
   database_.execute(
       "UPDATE steps SET committed = ?, wall_seconds = ?, trained_tokens = ?,"
-      " generated_tokens = ? WHERE run_id = ? AND kind = ? AND step = ?",
+      " generated_tokens = ?, weights_checksum = ? WHERE run_id = ? AND kind = ? AND step = ?",
       unix_seconds(), totals.wall_seconds, totals.trained_tokens, totals.generated_tokens,
-      key_.run_id, key_.kind, key_.step);
+      totals.weights_checksum, key_.run_id, key_.kind, key_.step);
   commit_additions();
 }
 

@@ -28,6 +28,9 @@ class StepWriter {
   // The id of the prompt with this key in the run, inserted if it is new.
   int64_t add_prompt(const NewPrompt& prompt);
 
+  // Stores where the tokens of a group's prompt went, for samples whose own `experts` leave it out.
+  void add_prompt_experts(int64_t group_index, std::span<const uint16_t> experts);
+
   // Inserts a sample and returns its id. Also stored: the sums of its log-probabilities and
   // max_logprob_difference = max_t |rollout_t - trainer_t| over tokens that the mask lets in.
   // Throws ContractError if an array is neither empty nor of the length of ids.

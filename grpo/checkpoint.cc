@@ -52,6 +52,7 @@ int64_t restore_grpo(const GrpoJob& job, TrainStep& train, Rollouts& rollouts) {
     if (!job.reference->router_biases.view.empty())
       from.read(job.ctx, kReferenceBiases, job.reference->router_biases.view);
   }
+  if (job.stored_batch) return from.step();  // what would be drawn next is of no interest
   const JsonFields facts(from.facts(), from.dir().string());
   std::optional<StepBatch> ahead;
   if (from.has(kAhead)) ahead = ahead_of(job);

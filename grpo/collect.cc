@@ -2,6 +2,7 @@
 
 #include "grpo/advantage.h"
 #include "grpo/process.h"
+#include "grpo/record.h"
 
 namespace temper {
 namespace {
@@ -58,6 +59,7 @@ std::vector<GrpoGroup> collect_groups(const GrpoJob& job, RolloutEngine& engine,
       // With the mask kept, the distribution that was drawn from is the one that is trained.
       if (job.options.keep_sampling_mask)
         std::swap(sample.rollout.logprobs, sample.rollout.sampled_logprobs);
+      round_to_float(sample.rollout.logprobs);
       groups[g].judged = groups[g].judged && sample.reward.judged;
     }
   }

@@ -24,7 +24,8 @@ bool was_judged(const GrpoGroup& group) {
   return true;
 }
 
-// Marks the groups beyond the batch as dropped; returns how many groups with a signal there are.
+}  // namespace
+
 int64_t choose_groups(const GrpoOptions& o, std::vector<GrpoGroup>& groups) {
   int64_t with_signal = 0, taken = 0;
   for (const GrpoGroup& group : groups) with_signal += has_signal(group);
@@ -45,8 +46,6 @@ int64_t choose_groups(const GrpoOptions& o, std::vector<GrpoGroup>& groups) {
   }
   return with_signal;
 }
-
-}  // namespace
 
 StepBatch gather_batch(const GrpoJob& job, RolloutEngine& engine, PromptOrder& order,
                        int64_t step) {

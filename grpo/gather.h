@@ -16,4 +16,7 @@ namespace temper {
 // Source: DAPO (arXiv 2503.14476) section 3.2.
 StepBatch gather_batch(const GrpoJob& job, RolloutEngine& engine, PromptOrder& order, int64_t step);
 
+// Marks the groups beyond the batch as dropped; returns how many groups with a signal there are.
+int64_t choose_groups(const GrpoOptions& options, std::vector<GrpoGroup>& groups);
+
 }  // namespace temper

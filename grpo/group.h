@@ -16,6 +16,8 @@ struct GrpoSample : JudgedSample {
   std::vector<double> token_advantages;  // of process rewards; empty: `advantage` for every token
   std::vector<double> old;               // the trainer's, before this step's first update
   std::vector<double> reference;         // empty without a KL term
+  std::vector<double> entropy;           // of the trainer's distribution, in the first update
+  std::vector<uint8_t> clips;            // clip_bits of all updates
   bool filtered = false;                 // it was cut off, and carries no loss
   bool truncated() const { return rollout.finish == FinishReason::length; }
   int64_t tokens() const { return static_cast<int64_t>(rollout.ids.size()); }

@@ -20,6 +20,7 @@ void check_sequence(const GrpoGradient& g, const GrpoSequence& s, const GrpoLoss
           "a correction needs the generator's log-probabilities");
   require(fits(s.entropy, p.entropy_coef != 0.0) && fits(g.dentropy, p.entropy_coef != 0.0),
           "an entropy bonus needs entropies and a place for their gradient");
+  require(g.clips.empty() || g.clips.size() == n, "a place for each token's clip or for none");
 }
 
 double mean_log_ratio(const GrpoSequence& s) {
@@ -51,6 +52,11 @@ void add_policy(double& derivative, GrpoTokenSums& sums, const PolicyTerm& term,
   sums.clipped_low += term.clipped_low;
   sums.clipped_high += term.clipped_high;
   sums.dual_clipped += term.dual_clipped;
+}
+
+uint8_t bits_of(const PolicyTerm& term) {
+  return (term.clipped_low ? clip_bits::kLow : 0) | (term.clipped_high ? clip_bits::kHigh : 0) |
+         (term.dual_clipped ? clip_bits::kDual : 0);
 }
 
 void add_kl(double& derivative, GrpoTokenSums& sums, const GrpoSequence& s, size_t t, double weight,
@@ -88,9 +94,13 @@ GrpoTokenSums grpo_sequence_loss(const GrpoGradient& gradient, const GrpoSequenc
   for (size_t t = 0; t < n; ++t) {
     const double log_ratio = s.logprob[t] - s.old[t], ratio = std::exp(log_ratio);
     double derivative = 0.0;
-    if (!masked)
-      add_policy(derivative, sums, policy_term(s, t, sequence_log_ratio, p),
-                 correction.empty() ? 1.0 : correction[t], weight);
+    uint8_t bits = clip_bits::kOffPolicy;
+    if (!masked) {
+      const PolicyTerm term = policy_term(s, t, sequence_log_ratio, p);
+      add_policy(derivative, sums, term, correction.empty() ? 1.0 : correction[t], weight);
+      bits = bits_of(term);
+    }
+    if (!gradient.clips.empty()) gradient.clips[t] |= bits;
     if (p.kl_coef != 0.0) add_kl(derivative, sums, s, t, weight, p);
     if (!s.entropy.empty()) sums.entropy += s.entropy[t];
     if (p.entropy_coef != 0.0) {

@@ -2,6 +2,7 @@
 // KL and entropy.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "grpo/correction.h"
@@ -37,7 +38,14 @@ struct GrpoSequence {
 // bonus.
 struct GrpoGradient {
   std::span<double> dlogprob, dentropy = {};
+  // One a token, to add into: what bound its ratio (clip_bits); may be empty.
+  std::span<uint8_t> clips = {};
 };
+
+// What bound a token's ratio in an update.
+namespace clip_bits {
+constexpr uint8_t kLow = 1, kHigh = 2, kDual = 4, kOffPolicy = 8;
+}  // namespace clip_bits
 
 // The sequence's part of the loss (weighted), and sums over its tokens before any weight.
 struct GrpoTokenSums {

@@ -1,6 +1,9 @@
 // The numbers of a step.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "grpo/group.h"
 #include "grpo/mismatch.h"
 #include "grpo/trainer.h"
@@ -16,6 +19,7 @@ struct StepOutcome {
   double update_seconds = 0.0;
   double database_seconds = 0.0;     // waited for rows of earlier steps since the step before
   bool reference_refreshed = false;  // behind this step
+  std::optional<std::string> weights_checksum = {};
 };
 
 // Inserts the step's metrics; docs/objectives.md says what each name means.

@@ -40,6 +40,12 @@ void add_input_options(OptionsTable& table, GrpoOptions& o) {
   table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
   table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
                                 "what the saved weights are rounded to");
+  table
+      .add(
+          "log-tokens", &o.log_tokens,
+          "samples of a step whose log-probabilities, entropies, masks and experts go into run.db: "
+          "all, none or a number, evenly spread; ids and texts always do. temper replay needs all")
+      .value_name("all|none|N");
 }
 
 void add_rollout_options(OptionsTable& table, GrpoOptions& o) {

@@ -29,6 +29,7 @@ struct GrpoOptions {
   double max_unjudged = 0.05;     // share of samples that could not be judged before the run stops
   int64_t save_every = 0, keep = 2;
   std::string save_dtype = "f32";
+  std::string log_tokens = "all";  // samples of a step that keep their token arrays: all, none, N
 
   // Rollout.
   int64_t prompts_per_step = 16;
@@ -89,6 +90,9 @@ bool replays_routing(const GrpoOptions& options, const ModelConfig& config);
 
 // The loss that the options ask for. `auto` corrects by token where the rollout is stale.
 GrpoLossParams loss_params(const GrpoOptions& options);
+
+// How many samples of a step keep their token arrays in the database; -1: all. Throws UserError.
+int64_t logged_samples(const GrpoOptions& options);
 
 // Throws UserError for options that do nothing or harm together, with the mend; returns warnings
 // for those that may be meant.

@@ -128,7 +128,20 @@ bool replays_routing(const GrpoOptions& o, const ModelConfig& config) {
   return o.replay_routing == RoutingReplay::on;
 }
 
+int64_t logged_samples(const GrpoOptions& o) {
+  if (o.log_tokens == "all") return -1;
+  if (o.log_tokens == "none") return 0;
+  const bool digits = !o.log_tokens.empty() && o.log_tokens.size() < 10 &&
+                      o.log_tokens.find_first_not_of("0123456789") == std::string::npos;
+  if (digits) return option_integer(o.log_tokens);
+  throw UserError({.what = "how many samples of a step keep their token arrays?",
+                   .where = "--log-tokens",
+                   .expected = "all, none or a number of samples",
+                   .found = o.log_tokens});
+}
+
 std::vector<std::string> check_grpo_options(const GrpoOptions& o) {
+  logged_samples(o);
   check_objective(o);
   check_kl(o);
   check_correction(o);

@@ -5,6 +5,7 @@
 #include "core/json.h"
 #include "data/streaming_decoder.h"
 #include "grpo/advantage.h"
+#include "grpo/record.h"
 #include "reward/scoring_pool.h"
 
 namespace temper {
@@ -73,9 +74,10 @@ void take_group(GrpoGroup& group, const Submitted& submitted,
   for (size_t s = 0; s < group.samples.size(); ++s) {
     GrpoSample& sample = group.samples[s];
     sample.token_advantages = advantages[s];
+    round_to_float(sample.token_advantages);
     sample.advantage = 0.0;
-    for (double a : advantages[s]) {
-      sample.advantage += a / static_cast<double>(advantages[s].size());
+    for (double a : sample.token_advantages) {
+      sample.advantage += a / static_cast<double>(sample.token_advantages.size());
       group.zero_signal = group.zero_signal && a == 0.0;
     }
   }

@@ -18,7 +18,8 @@ int64_t completion_tokens(const std::vector<GrpoGroup>& groups) {
 StepTotals totals_of(const StepOutcome& outcome, double wall_seconds) {
   return {.wall_seconds = wall_seconds,
           .trained_tokens = outcome.update.trained_tokens,
-          .generated_tokens = completion_tokens(outcome.batch.groups)};
+          .generated_tokens = completion_tokens(outcome.batch.groups),
+          .weights_checksum = outcome.weights_checksum};
 }
 
 void write_rows(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {

@@ -19,6 +19,7 @@ Rollouts::Rollouts(const GrpoJob& job)
       order_(order_of(job, 0)) {}
 
 std::optional<StepBatch> Rollouts::take(int64_t step) {
+  if (job_.stored_batch) return job_.stored_batch(step);
   const int64_t drawn = order_.drawn();
   const bool waited = ahead_.has_value();
   std::optional<StepBatch> batch = waited ? std::move(ahead_) : sample(step, step - 1);

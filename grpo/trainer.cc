@@ -12,6 +12,7 @@
 #include "grpo/totals.h"
 #include "grpo/unjudged.h"
 #include "grpo/update.h"
+#include "model/checkpoint/weights_checksum.h"
 #include "rollout/record.h"
 
 namespace temper {
@@ -70,6 +71,12 @@ void add_seconds(GrpoResult& result, Totals& totals, const StepOutcome& outcome,
   result.train_tokens_per_second = static_cast<double>(totals.trained) / std::max(1e-9, sum.update);
 }
 
+// Of the weights after a step. Weights of a device are not fetched for this alone.
+std::optional<std::string> checksum_of(const GrpoJob& job, TrainStep& train, bool saves) {
+  if (job.ctx.device != Device::cpu && !saves && !job.stored_batch) return std::nullopt;
+  return weights_checksum(job.ctx, job.weights, train.optimizer().master.view);
+}
+
 // The checkpoint of the last whole step, when a run ends before its next one is.
 void save_committed(const GrpoJob& job, TrainStep& train, const Rollouts& rollouts, int64_t step) {
   StepWriter writer(job.store, {job.run_id, "grpo", step}, StepWriter::Reopen{});
@@ -88,10 +95,11 @@ GrpoResult train_grpo(const GrpoJob& job) {
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
   EarlySigns signs(job);
   StepRecorder recorder(job);
+  const int64_t end = job.last_step > 0 ? job.last_step : o.steps;
   int64_t saved_step = restore_grpo(job, train, rollouts);
   result.steps = saved_step;
 
-  for (int64_t step = saved_step + 1; step <= o.steps && !result.interrupted; ++step) {
+  for (int64_t step = saved_step + 1; step <= end && !result.interrupted; ++step) {
     Stopwatch whole;
     // 1. Sample and judge; meanwhile the rows of the step before are written.
     std::optional<StepBatch> taken = rollouts.take(step);
@@ -125,8 +133,10 @@ GrpoResult train_grpo(const GrpoJob& job) {
                     totals.generated + totals.trained);
     // 4. Commit all that the update used together with its results.
     result.interrupted = job.interrupt.requested();
-    const bool last = step == o.steps || result.interrupted;
-    if (job.save && (last || (o.save_every > 0 && step % o.save_every == 0))) {
+    const bool last = step == end || result.interrupted;
+    const bool saves = job.save && (last || (o.save_every > 0 && step % o.save_every == 0));
+    outcome.weights_checksum = checksum_of(job, train, saves);
+    if (saves) {
       recorder.record(outcome, whole.seconds(),
                       [&](StepWriter& writer) { save_grpo(job, writer, train, rollouts, step); });
       saved_step = step;

@@ -9,6 +9,7 @@
 #include "data/sample.h"
 #include "data/store_step.h"
 #include "data/tokenizer.h"
+#include "grpo/group.h"
 #include "grpo/options.h"
 #include "model/checkpoint/resume.h"
 #include "model/training/train_step.h"
@@ -37,6 +38,9 @@ struct GrpoJob {
   std::function<void(StepWriter&, const OptimizerState&, const StageState&)> save;
   // Where to go on; its weights are loaded already. nullptr: from the beginning.
   const TrainingCheckpoint* resume = nullptr;
+  // A replay: the batch of a step as it was stored, in place of a rollout.
+  std::function<StepBatch(int64_t step)> stored_batch = {};
+  int64_t last_step = 0;  // ends behind this one; 0: options.steps, which the schedule needs anyway
 };
 
 // What a step took, in seconds, mean over the steps of this call.

@@ -63,7 +63,10 @@ void add_loss(TokenLoss& tokens, const std::vector<const TrainItem*>& items,
     const std::vector<double> logprob = completion_part(tokens.logprob[s], item);
     const std::vector<double> entropy = completion_part(tokens.entropy[s], item);
     if (sample.old.empty()) sample.old = logprob;  // the step's only update
+    if (sample.entropy.empty()) sample.entropy = entropy;
+    sample.clips.resize(logprob.size());
     GrpoGradient gradient{std::span(tokens.dlogprob[s]).subspan(item.prompt_tokens())};
+    gradient.clips = sample.clips;
     if (entropy_gradient)
       gradient.dentropy = std::span(tokens.dentropy[s]).subspan(item.prompt_tokens());
     report.sums += grpo_sequence_loss(gradient,

@@ -58,10 +58,12 @@ class CompositeReward {
   // What the rules' helpers wrote since the last call.
   std::vector<RewardMessage> take_messages() const;
 
+  // Sets value, judged and what is counted from the components' verdicts, which are all there.
+  void add_up(RewardResult& result) const;
+
  private:
   void judge(size_t component, std::span<const RewardInput> inputs,
              std::span<RewardResult> results) const;
-  void add_up(RewardResult& result) const;
 
   RewardSpec spec_;
   std::vector<std::shared_ptr<const RewardRule>> rules_;

@@ -2,10 +2,12 @@
 #include <cmath>
 
 #include "cli/inspect_table.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "data/migrations.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
+#include "tests/support/event_reader.h"
 #include "tests/support/paths.h"
 
 using namespace temper;
@@ -217,4 +219,123 @@ TEST_CASE("inspect migrate brings an older database forward") {
   REQUIRE(contains(store.error("runs"), "temper inspect migrate"));
   REQUIRE(contains(store.text("migrate"), "schema 1 -> "));
   REQUIRE(store.json("runs").Size() == 1);
+}
+
+TEST_CASE("inspect curve draws an SVG file on request") {
+  const Inspected store;
+  const std::filesystem::path file = store.folder.path() / "curves.svg";
+  store.text("curve", {"--metric", "loss,reward", "--svg", file});
+  const std::string svg = read_file(file);
+  REQUIRE(contains(svg, "<svg"));
+  REQUIRE(contains(svg, "grpo: loss"));
+  REQUIRE(contains(svg, "<polyline points="));
+}
+
+TEST_CASE("inspect samples finds what a rule called right without the gold in the text") {
+  const TemporaryFolder folder;
+  {
+    Store store(folder.path());
+    const int64_t run = store.begin_run(small_run());
+    StepWriter writer(store, {run, "grpo", 1}, 0);
+    int64_t group = 0;
+    const auto add = [&](const char* gold, const char* text, const char* math, const char* other) {
+      const std::string key = "p" + std::to_string(group);
+      NewSample row;
+      row.prompt_id = writer.add_prompt({.key = key, .text = "?", .ids = {}, .reference = gold});
+      row.group_index = group++;
+      row.completion = text;
+      row.finish_reason = "stop";
+      const int64_t id = writer.add_sample(row);
+      const auto value = [](const char* status) { return std::string(status) == "ok" ? 1.0 : 0.0; };
+      writer.add_reward(id, {.rule = "format", .value = 1.0, .status = "ok"});
+      writer.add_reward(id, {.rule = "math", .value = value(math), .status = math});
+      writer.add_reward(id, {.rule = "judge", .value = value(other), .status = other});
+    };
+    add("so 6 * 7 = 42\n#### 1,042", "it is 1042", "ok", "ok");  // it occurs
+    add("Paris", "the city is paris", "ok", "wrong");            // it occurs
+    add("0.5", "\\boxed{1/2}", "ok", "ok");                      // equal, but otherwise written
+    add("7", "no idea", "wrong", "wrong");                       // it does not count as right
+    writer.commit({});
+  }
+  const auto ids = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments{"inspect", "samples", folder.path(), "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Json rows = parse_json(run_program(test::temper_binary(), arguments).out, "samples");
+    std::string text;
+    for (const JsonValue& row : rows.GetArray()) text += field(row, "id") + " ";
+    return text;
+  };
+  CHECK(ids({"--gold-not-in-text"}) == "3 ");
+  CHECK(ids({"--disagreeing"}) == "2 4 ");
+  CHECK(ids({"--disagreeing", "--rule", "math"}) == "2 4 ");
+  CHECK(ids({"--disagreeing", "--rule", "judge", "--status", "ok"}) == "");
+}
+
+TEST_CASE("inspect sample colours tokens on a terminal, and never in a pipe") {
+  const Inspected store;
+  store.folder.write("tokenizer.json", R"({"model":{"type":"BPE","vocab":
+      {"a":0,"b":1,"c":2,"d":3,"e":4,"f":5,"g":6,"h":7},"merges":[]},
+      "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},
+      "decoder":{"type":"ByteLevel"},"added_tokens":[]})");
+  const std::string model = store.folder.path();
+  REQUIRE_FALSE(contains(store.text("sample", {"6", "--model", model}), "\x1b"));
+  const std::string by_logprob =
+      store.text("sample", {"6", "--model", model, "--colour", "always"});
+  REQUIRE(contains(by_logprob, "p<0.5"));
+  REQUIRE(contains(by_logprob, "f\x1b[38;5;255;48;5;52mg\x1b[0mh"));  // -0.5, -1, -0.25 nats
+  const std::string by_ratio =
+      store.text("sample", {"6", "--model", model, "--colour", "always", "--colour-by", "ratio"});
+  REQUIRE(contains(by_ratio, "f\x1b[38;5;255;48;5;88mg\x1b[0mh"));  // -0.0625 at the second
+  const std::string by_advantage = store.text(
+      "sample", {"6", "--model", model, "--colour", "always", "--colour-by", "advantage"});
+  REQUIRE(contains(by_advantage, "48;5;124mf"));
+}
+
+TEST_CASE("inspect diff compares the same prompts at two times") {
+  const Inspected store;
+  const Json ends = store.json("diff");
+  REQUIRE(field(ends["summary"][0], "prompts") == "2");  // p2 and p3 came in two steps
+  REQUIRE(field(ends["summary"][0], "worse") == "2");
+  REQUIRE(field(ends["prompts"][0], "prompt") == "p2");
+  REQUIRE(field(ends["prompts"][0], "change") == "-0.5");
+  const Json steps = store.json("diff", {"--steps", "1,2-3"});
+  REQUIRE(steps["prompts"].Size() == 1);
+  REQUIRE(field(steps["prompts"][0], "step_b") == "2");
+  REQUIRE(contains(store.text("diff", {"--steps", "1,3"}), "no prompt is in both"));
+  const std::string one = store.text("diff", {"--prompt", "p3"});
+  REQUIRE(contains(one, "b, the best: sample 9, step 3, reward 1"));
+  REQUIRE(contains(one, "<answer>4</answer>"));
+  const Json other = store.json("diff", {"--other", store.path, "--steps", "1,1"});
+  REQUIRE(field(other["summary"][0], "change") == "0");
+  REQUIRE(contains(store.error("diff", {"--steps", "1"}), "two steps or ranges"));
+  REQUIRE(contains(store.error("diff", {"--other", "/nowhere"}), "/nowhere"));
+}
+
+TEST_CASE("inspect export writes JSONL and event files that read back") {
+  const Inspected store;
+  const std::filesystem::path out = store.folder.path() / "out";
+  store.text("export", {"--as", "jsonl", "--out", out});
+  std::istringstream rows(read_file(out / "samples.jsonl"));
+  std::vector<Json> samples;
+  for (std::string line; std::getline(rows, line);) samples.push_back(parse_json(line, "a row"));
+  REQUIRE(samples.size() == 12);
+  REQUIRE(field(samples[1], "completion") == "<think>x</think><answer>4</answer>");
+  REQUIRE(samples[1]["rollout_logprobs"][1].GetDouble() == -1.0);
+  REQUIRE(samples[1]["ids"][2].GetInt() == 7);
+  REQUIRE(samples[1]["rewards"].Size() == 2);
+  REQUIRE(contains(read_file(out / "metrics.jsonl"),
+                   R"({"run":1,"kind":"eval","step":3,"name":"broken","value":null})"));
+  REQUIRE(contains(read_file(out / "steps.jsonl"), R"("trained_tokens":12)"));
+  REQUIRE(contains(store.error("export", {"--out", out}), "there already"));
+
+  store.text("export", {"--as", "tensorboard", "--out", out});
+  std::vector<test::ReadEvent> events;
+  for (const auto& entry : std::filesystem::directory_iterator(out / "grpo-1"))
+    events = test::read_events(read_file(entry.path()));
+  REQUIRE(events.size() == 4);
+  REQUIRE(events[0].file_version == "brain.Event:2");
+  REQUIRE(events[2].step == 2);
+  REQUIRE(events[2].scalars.at("loss") == 0.5f);
+  REQUIRE(events[2].wall_time > 1.7e9);
+  REQUIRE(std::filesystem::exists(out / "eval-1"));
 }

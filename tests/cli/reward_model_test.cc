@@ -76,7 +76,7 @@ TEST_CASE("reward-model: trains, reports, and judges in score and grpo; grpo log
   REQUIRE(took.size() == 2);
   for (const CurvePoint& p : took) CHECK(p.value > 0.0);
   CHECK(database.value<int64_t>("SELECT count(*) FROM rewards WHERE rule = 'rm'").value_or(0) == 8);
-  CHECK(has(done({"reward", "score", "--reward", "rm(model=rm/model)", "--db", "grpo"}).out, "rm"));
+  CHECK(has(done({"replay", "reward", "grpo", "--reward", "rm(model=rm/model)"}).out, "rm"));
 
   const ProgramResult writes = run({"generate", "--model", "rm/model", "--prompt", "x"});
   CHECK(writes.exit_code == 2);

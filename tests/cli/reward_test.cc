@@ -92,8 +92,8 @@ TEST_CASE("reward score judges the samples of a run again and says what changed"
     }
     writer.commit({});
   }
-  const std::vector<std::string> score = {"reward",      "score", "--reward",
-                                          "math,format", "--db",  folder.path()};
+  const std::vector<std::string> score = {"replay", "reward", folder.path(), "--reward",
+                                          "math,format"};
   const ProgramResult run = temper_with(score);
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
@@ -101,7 +101,13 @@ TEST_CASE("reward score judges the samples of a run again and says what changed"
         0);
   CHECK(run.out.find("wrong -> ok: 1") != std::string::npos);
   CHECK(run.out.find("new -> wrong: 2") != std::string::npos);
-  CHECK(run.out.find("row:1) math: wrong 0 -> ok 1") != std::string::npos);
+  CHECK(run.out.find("row:1   math  wrong          0  ok           1") != std::string::npos);
+  const Json json =
+      parse_json(temper_with({"replay", "reward", folder.path(), "--reward", "math", "--json"}).out,
+                 "replay reward");
+  CHECK(json["changes"].Size() == 1);
+  CHECK(std::string(json["changes"][0]["now"].GetString()) == "ok");
+  CHECK(json["components"][0]["mean_now"].GetDouble() == 0.5);
   const auto stored = [&] {
     Database database = open_for_reading(folder.path());
     return database.value<std::string>(

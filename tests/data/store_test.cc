@@ -8,6 +8,46 @@
 
 using namespace temper;
 
+TEST_CASE("the store keeps the prompt's experts once a group, and arrays only if told") {
+  const TemporaryFolder folder;
+  Store store(folder.path());
+  const int64_t run = store.begin_run(small_run());
+  const SmallSample sample;
+  const std::vector<uint16_t> prompt_part{1, 2, 3, 4}, first{5, 6, 7, 8}, whole{9, 9, 9, 9, 5, 6};
+  const std::vector<float> entropies{0.5f, 0.25f, 2.0f};
+  const std::vector<uint8_t> clips{0, 2, 0};
+  StepWriter writer(store, {run, "grpo", 1}, 0);
+  const int64_t prompt = writer.add_prompt({.key = "p", .text = "2+2=", .ids = {}});
+  writer.add_prompt_experts(0, prompt_part);
+  NewSample row = sample.row(prompt, 0, 0);
+  row.experts = first;
+  row.entropies = entropies;
+  row.clips = clips;
+  writer.add_sample(row);
+  row.sample_index = 1;
+  row.keep_tokens = false;
+  writer.add_sample(row);
+  row = sample.row(prompt, 1, 0);
+  row.experts = whole;
+  writer.add_sample(row);
+  writer.commit({.weights_checksum = "xxh64:0"});
+
+  const std::vector<SampleRow> rows = read_samples(store.database(), {run, "grpo", 1});
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0].experts == std::vector<uint16_t>{1, 2, 3, 4, 5, 6, 7, 8});
+  CHECK(rows[0].entropies == entropies);
+  CHECK(rows[0].clips == clips);
+  CHECK(rows[1].ids == sample.ids);
+  CHECK(rows[1].experts.empty());
+  CHECK(rows[1].rollout_logprobs.empty());
+  CHECK(rows[1].loss_mask.empty());
+  CHECK(rows[1].max_logprob_difference == rows[0].max_logprob_difference);
+  CHECK(store.database().value<double>("SELECT rollout_logprob FROM samples WHERE id = ?",
+                                       rows[1].id) == -1.75);
+  CHECK(rows[2].experts == whole);
+  CHECK(last_step(store.database(), run, "grpo")->weights_checksum == "xxh64:0");
+}
+
 TEST_CASE("the store gives back a run, a step, its samples and rewards") {
   const TemporaryFolder folder;
   Store store(folder.path() / "deep" / "run");

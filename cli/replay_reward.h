@@ -1,4 +1,4 @@
-// temper reward score --db: the samples of a run judged again.
+// temper replay reward: the samples of a run judged again.
 #pragma once
 
 #include <string>
@@ -10,10 +10,11 @@ namespace temper {
 
 struct RescoreOptions {
   std::string db;      // a run directory or its database
-  std::string out;     // verdicts as JSONL; "-": none, the report is the output
+  std::string out;     // verdicts as JSONL; "": none
   int64_t run = 0;     // 0: all runs of the database
   int64_t show = 10;   // changed samples to list
   bool write = false;  // put the new verdicts into the database
+  bool json = false;   // the report as JSON
 };
 
 // Judges every sample, compares the verdicts with those stored under the component's name and

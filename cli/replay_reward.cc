@@ -1,9 +1,10 @@
-#include "cli/reward_rescore.h"
+#include "cli/replay_reward.h"
 
 #include <cstdio>
 #include <map>
 #include <optional>
 
+#include "cli/inspect_table.h"
 #include "cli/jsonl.h"
 #include "core/error.h"
 #include "core/progress.h"
@@ -52,8 +53,8 @@ class Rescoring {
       progress.update(count_, {}, 0);
     }
     progress.finish();
-    if (options_.out != "-") write_result(options_.out, json_, cli_.out);
-    cli_.out << report();
+    if (!options_.out.empty()) write_result(options_.out, json_, cli_.out);
+    options_.json ? write_json() : write_text();
     return 0;
   }
 
@@ -108,7 +109,7 @@ class Rescoring {
       }
       compare(sample, stored, result.components[c], c);
     }
-    if (options_.out == "-") return;
+    if (options_.out.empty()) return;
     std::string verdict = result_json(reward_, result);
     json_ += "{\"sample\":" + std::to_string(sample.id) + "," + verdict.substr(1) + "\n";
   }
@@ -147,15 +148,35 @@ class Rescoring {
   void show(const StoredSample& sample, const RewardRow& stored, const Verdict& now,
             size_t component) {
     ++shown_;
-    const auto value = [](const std::optional<double>& v) { return v ? option_text(*v) : "none"; };
-    list_ += "  sample " + std::to_string(sample.id) + " (step " + std::to_string(sample.step) +
-             ", " + sample.key + ") " + reward_.name(component) + ": " + stored.status + " " +
-             value(stored.value) + " -> " + std::string(name_of(now.status)) + " " +
-             (was_judged(now.status) ? option_text(now.value) : "none") +
-             (now.reason.empty() ? "" : ": " + now.reason) + "\n";
+    list_.add({sample.id, sample.step, sample.key, reward_.name(component), stored.status,
+               stored.value ? Cell(*stored.value) : Cell(), std::string(name_of(now.status)),
+               was_judged(now.status) ? Cell(now.value) : Cell(), now.reason});
   }
 
-  std::string report() const {
+  void write_json() const {
+    cli_.out << "{\"samples\":" << count_ << ",\"components\":[";
+    for (size_t c = 0; c < changes_.size(); ++c) {
+      const ComponentChanges& changes = changes_[c];
+      const double both = static_cast<double>(changes.both);
+      cli_.out << (c == 0 ? "\n" : ",\n") << "{\"rule\":" << quote_json(reward_.name(c))
+               << ",\"changed\":" << changes.changed
+               << ",\"mean_before\":" << json_value(both > 0 ? Cell(changes.before / both) : Cell())
+               << ",\"mean_now\":" << json_value(both > 0 ? Cell(changes.now / both) : Cell())
+               << ",\"statuses\":[";
+      const char* separator = "";
+      for (const auto& [statuses, samples] : changes.statuses) {
+        cli_.out << separator << "{\"was\":" << quote_json(statuses.first)
+                 << ",\"now\":" << quote_json(statuses.second) << ",\"samples\":" << samples << "}";
+        separator = ",";
+      }
+      cli_.out << "]}";
+    }
+    cli_.out << "],\n\"changes\":";
+    list_.write_json(cli_.out);
+    cli_.out << "}\n";
+  }
+
+  void write_text() const {
     std::string text = std::to_string(count_) + " samples judged again\n";
     for (size_t c = 0; c < changes_.size(); ++c) {
       const ComponentChanges& changes = changes_[c];
@@ -173,7 +194,10 @@ class Rescoring {
                 "\n";
       }
     }
-    return text + (list_.empty() ? "" : "first changes:\n" + list_);
+    cli_.out << text;
+    if (list_.rows().empty()) return;
+    cli_.out << "first changes:\n";
+    list_.write_text(cli_.out, 60);
   }
 
   const RescoreOptions& options_;
@@ -185,7 +209,9 @@ class Rescoring {
   std::vector<StoredSample> samples_;
   int64_t last_id_ = 0, count_ = 0, shown_ = 0;
   std::vector<ComponentChanges> changes_;
-  std::string json_, list_;
+  std::string json_;
+  Table list_{
+      {"sample", "step", "prompt", "rule", "was", "value_was", "now", "value_now", "reason"}};
 };
 
 }  // namespace
