@@ -77,6 +77,17 @@ std::optional<std::string> checksum_of(const GrpoJob& job, TrainStep& train, boo
   return weights_checksum(job.ctx, job.weights, train.optimizer().master.view);
 }
 
+int64_t last_step(const GrpoJob& job) {
+  return job.last_step > 0 ? job.last_step : job.options.steps;
+}
+
+// Whether a checkpoint is due behind the step.
+bool saves_behind(const GrpoJob& job, int64_t step, bool interrupted) {
+  const int64_t every = job.options.save_every;
+  const bool due = step == last_step(job) || interrupted || (every > 0 && step % every == 0);
+  return job.save && due;
+}
+
 // The checkpoint of the last whole step, when a run ends before its next one is.
 void save_committed(const GrpoJob& job, TrainStep& train, const Rollouts& rollouts, int64_t step) {
   StepWriter writer(job.store, {job.run_id, "grpo", step}, StepWriter::Reopen{});
@@ -95,11 +106,10 @@ GrpoResult train_grpo(const GrpoJob& job) {
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
   EarlySigns signs(job);
   StepRecorder recorder(job);
-  const int64_t end = job.last_step > 0 ? job.last_step : o.steps;
   int64_t saved_step = restore_grpo(job, train, rollouts);
   result.steps = saved_step;
 
-  for (int64_t step = saved_step + 1; step <= end && !result.interrupted; ++step) {
+  for (int64_t step = saved_step + 1; step <= last_step(job) && !result.interrupted; ++step) {
     Stopwatch whole;
     // 1. Sample and judge; meanwhile the rows of the step before are written.
     std::optional<StepBatch> taken = rollouts.take(step);
@@ -133,8 +143,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
                     totals.generated + totals.trained);
     // 4. Commit all that the update used together with its results.
     result.interrupted = job.interrupt.requested();
-    const bool last = step == end || result.interrupted;
-    const bool saves = job.save && (last || (o.save_every > 0 && step % o.save_every == 0));
+    const bool saves = saves_behind(job, step, result.interrupted);
     outcome.weights_checksum = checksum_of(job, train, saves);
     if (saves) {
       recorder.record(outcome, whole.seconds(),
