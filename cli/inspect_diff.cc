@@ -89,20 +89,23 @@ std::array<Side, 2> sides_of(Database& db, const DiffOptions& o) {
 // The prompts of a side with the means of their samples. Of one run without --steps: `end` says
 // whether a prompt's first or its last step counts, of those that came in several.
 std::string means_of(const Side& side, char number, const char* end) {
-  const std::string n(1, number), from = side.schema + ".samples s INDEXED BY samples_at_a_glance";
+  const std::string from = " FROM " + side.schema + ".samples s INDEXED BY samples_at_a_glance";
+  const std::string ours = " WHERE s.run_id = " + std::to_string(side.run) + " AND s.kind = ?" +
+                           std::string(1, number) + " AND s.step BETWEEN " +
+                           std::to_string(side.steps.first) + " AND " +
+                           std::to_string(side.steps.last);
   std::string sql =
       "SELECT p.key AS prompt, min(s.step) AS step, count(*) AS samples,"
-      " avg(s.reward) AS reward, avg(s.tokens) AS tokens FROM " +
-      side.schema + ".samples s JOIN " + side.schema + ".prompts p ON p.id = s.prompt_id";
-  const std::string ours = " WHERE s.run_id = " + std::to_string(side.run) + " AND s.kind = ?" + n +
-                           " AND s.step BETWEEN " + std::to_string(side.steps.first) + " AND " +
-                           std::to_string(side.steps.last);
+      " avg(s.reward) AS reward, avg(s.tokens) AS tokens" +
+      from;
+  // CROSS JOIN keeps the order: one pass over the index, whose rows are small.
   if (end != nullptr)
-    sql += " JOIN (SELECT s.prompt_id, " + std::string(end) + "(s.step) AS step FROM " + from +
+    sql += " CROSS JOIN (SELECT s.prompt_id, " + std::string(end) + "(s.step) AS step" + from +
            ours +
            " GROUP BY s.prompt_id HAVING min(s.step) < max(s.step)) e"
            " ON e.prompt_id = s.prompt_id AND e.step = s.step";
-  return sql + ours + " GROUP BY p.id";
+  return sql + " CROSS JOIN " + side.schema + ".prompts p ON p.id = s.prompt_id" + ours +
+         " GROUP BY p.id";
 }
 
 bool own_ends(const DiffOptions& o) {

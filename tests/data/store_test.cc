@@ -243,3 +243,27 @@ TEST_CASE("removed checkpoints are not offered to a resume") {
   REQUIRE(last_checkpoint(db, run)->path == "checkpoints/3");
   REQUIRE(last_checkpoint(db, run)->trainer_state == R"({"epoch":0})");
 }
+
+TEST_CASE("lists of samples and groups read an index, not the rows with their blobs") {
+  const TemporaryFolder folder;
+  Store store(folder.path());
+  const auto plan = [&](const std::string& query) {
+    std::string text;
+    store.database().for_each_row("EXPLAIN QUERY PLAN " + query, [&](const Statement& row) {
+      text += row.get<std::string>(3) + "\n";
+    });
+    return text;
+  };
+  const std::string covering = "USING COVERING INDEX samples_at_a_glance";
+  for (const char* query :
+       {"SELECT * FROM sample_groups WHERE run_id = 1 AND kind = 'grpo' AND step = 3",
+        "SELECT step, avg(reward), avg(tokens) FROM samples WHERE run_id = 1 AND kind = 'grpo'"
+        " GROUP BY step",
+        "SELECT id FROM samples WHERE run_id = 1 ORDER BY reward DESC LIMIT 5",
+        "SELECT id FROM samples WHERE run_id = 1 AND truncated ORDER BY tokens DESC LIMIT 5"}) {
+    INFO(query << "\n" << plan(query));
+    CHECK(plan(query).find(covering) != std::string::npos);
+  }
+  CHECK(plan("SELECT count(*) FROM samples WHERE run_id = 1").find("COVERING INDEX") !=
+        std::string::npos);
+}
