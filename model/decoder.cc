@@ -32,53 +32,37 @@ LayerEnv layer_env(const LayerEnv& env, const ForwardOptions& options, const Mod
   return layer;
 }
 
-// Without saving, two tensors take turns as the residual stream.
-Tensor run_blocks_without_saving(const LayerEnv& env, Tensor x, const ModelWeights& weights,
-                                 const ForwardOptions& options) {
-  Tensor other = env.ctx.scratch.tensor("decoder.other", x.dtype, {x.rows(), x.cols()});
-  for (size_t l = 0; l < weights.layers.size(); ++l) {
-    block_forward(layer_env(env, options, weights, l), other, nullptr, x, weights.layers[l]);
-    std::swap(x, other);
-  }
-  return x;
-}
-
 // With recompute a block keeps its input and, for the reports, its route; backward runs it again.
-Tensor run_block_for_recompute(const LayerEnv& env, Tensor y, BlockSaved& saved, Tensor x,
-                               const BlockWeights& w) {
-  saved.x = x;
-  if (w.moe.gate.empty()) {
-    block_forward(env, y, nullptr, x, w);
-    return y;
-  }
+void run_block_for_recompute(const LayerEnv& env, Tensor stream, BlockSaved& saved,
+                             const BlockWeights& w) {
   Arena& arena = env.activations;
-  const int64_t tokens = x.rows();
+  const int64_t tokens = stream.rows();
+  saved.x = arena.tensor("decoder.x", stream.dtype, {tokens, stream.cols()});
+  copy(env.ctx, saved.x, stream);
+  if (w.moe.gate.empty()) return block_forward(env, stream, nullptr, w);
   const int64_t experts = w.moe.gate.dim(0);
   Tensor offsets = arena.tensor("moe.offsets", DType::i32, {experts + 1});
-  Tensor scores = arena.tensor("moe.scores", stat_dtype(x.dtype), {tokens, experts});
+  Tensor scores = arena.tensor("moe.scores", stream.dtype, {tokens, experts});
   ArenaScope scope(arena);
   BlockSaved full;
-  block_forward(env, y, &full, x, w);
+  block_forward(env, stream, &full, w);
   copy(env.ctx, offsets, full.moe.plan.offsets);
   copy(env.ctx, scores, full.moe.route.scores);
   saved.moe.plan.offsets = offsets;
   saved.moe.route.scores = scores;
-  return y;
 }
 
-Tensor run_blocks(const LayerEnv& env, DecoderSaved& saved, Tensor x, const ModelWeights& weights) {
-  saved.blocks.resize(weights.layers.size());
+// saved: one a layer, or empty.
+void run_blocks(const LayerEnv& env, std::vector<BlockSaved>& saved, Tensor stream,
+                const ModelWeights& weights, const ForwardOptions& options) {
   for (size_t l = 0; l < weights.layers.size(); ++l) {
-    Tensor y = env.activations.tensor("decoder.x", x.dtype, {x.rows(), x.cols()});  // [T, d]
-    const LayerEnv layer = layer_env(env, saved.options, weights, l);
-    if (saved.options.recompute) {
-      run_block_for_recompute(layer, y, saved.blocks[l], x, weights.layers[l]);
+    const LayerEnv layer = layer_env(env, options, weights, l);
+    if (options.recompute && !saved.empty()) {
+      run_block_for_recompute(layer, stream, saved[l], weights.layers[l]);
     } else {
-      block_forward(layer, y, &saved.blocks[l], x, weights.layers[l]);
+      block_forward(layer, stream, saved.empty() ? nullptr : &saved[l], weights.layers[l]);
     }
-    x = y;
   }
-  return x;
 }
 
 }  // namespace
@@ -95,21 +79,26 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
   Tensor cos, sin;
   make_rope_env(ctx, arena, config, batch.positions, dtype, cos, sin);
   const LayerEnv env{ctx, activations, config, batch.bounds(), cos, sin};
-  Tensor x = arena.tensor("decoder.x", dtype, {tokens, d});  // [T, d]  the residual stream
-  embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
+  const Tensor stream =
+      ctx.scratch.tensor("decoder.stream", stat_dtype(dtype), {tokens, d});  // [T, d]
+  embedding_forward(ctx, stream, weights.embed_tokens, batch.ids);
+  std::vector<BlockSaved> none;
   if (saved == nullptr) {
-    x = run_blocks_without_saving(env, x, weights, options);
-    rms_norm_forward(ctx, hidden, {}, x, weights.norm, config.rms_norm_eps);
+    run_blocks(env, none, stream, weights, options);
+    rms_norm_forward(ctx, hidden, {}, stream, weights.norm, config.rms_norm_eps);
     return hidden;
   }
   *saved = DecoderSaved{};
   saved->options = options;
   saved->cos = cos;
   saved->sin = sin;
-  saved->last = run_blocks(env, *saved, x, weights);
+  saved->blocks.resize(weights.layers.size());
+  run_blocks(env, saved->blocks, stream, weights, options);
+  saved->last = activations.tensor("decoder.last", dtype, {tokens, d});
   saved->last_rstd = activations.tensor("decoder.last_rstd", stat_dtype(dtype), {tokens});
   saved->hidden = hidden;
-  rms_norm_forward(ctx, hidden, saved->last_rstd, saved->last, weights.norm, config.rms_norm_eps);
+  rms_norm_forward(ctx, hidden, {saved->last_rstd, saved->last}, stream, weights.norm,
+                   config.rms_norm_eps);
 
   if (options.mtp) saved->mtp.resize(weights.mtp.size());
   Tensor before = hidden;
@@ -167,10 +156,12 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
     BlockSaved again;
     const BlockSaved* block = &saved.blocks[l];
     if (saved.options.recompute) {
-      Tensor y = activations.tensor("decoder.recomputed", dx.dtype, {dx.rows(), dx.cols()});
+      const Tensor stream =
+          activations.tensor("decoder.stream", block->x.dtype, {dx.rows(), dx.cols()});  // [T, d]
+      copy(ctx, stream, block->x);
       ForwardOptions options = saved.options;
       options.differing = {};  // counted the first time
-      block_forward(layer_env(env, options, weights, l), y, &again, block->x, weights.layers[l]);
+      block_forward(layer_env(env, options, weights, l), stream, &again, weights.layers[l]);
       block = &again;
     }
     block_backward(env, dx, weight_grads.layers[l], *block, weights.layers[l],
@@ -222,16 +213,15 @@ Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
   ArenaScope scope(ctx.scratch);
   Tensor cos, sin;
   make_rope_env(ctx, ctx.scratch, config, batch.positions, dtype, cos, sin);
-  Tensor x = ctx.scratch.tensor("decoder.x", dtype, {rows, d});      // [N, d]
-  Tensor y = ctx.scratch.tensor("decoder.other", dtype, {rows, d});  // [N, d]
-  embedding_forward(ctx, x, weights.embed_tokens, batch.ids);
+  const Tensor stream =
+      ctx.scratch.tensor("decoder.stream", stat_dtype(dtype), {rows, d});  // [N, d]
+  embedding_forward(ctx, stream, weights.embed_tokens, batch.ids);
   for (size_t l = 0; l < weights.layers.size(); ++l) {
     const Routing routing{.record = experts_of_layer(batch.experts, rows, weights, l)};
     const DecodeEnv env{ctx, config, cos, sin, batch.slots, batch.rows, cache.layers[l], routing};
-    block_decode(env, y, x, weights.layers[l]);
-    std::swap(x, y);
+    block_decode(env, stream, weights.layers[l]);
   }
-  rms_norm_forward(ctx, hidden, {}, x, weights.norm, config.rms_norm_eps);
+  rms_norm_forward(ctx, hidden, {}, stream, weights.norm, config.rms_norm_eps);
   return hidden;
 }
 

@@ -34,7 +34,7 @@ struct DecoderSaved {
   ForwardOptions options;
   Tensor cos, sin;                 // [T, rotary/2]
   std::vector<BlockSaved> blocks;  // one a layer
-  Tensor last;                     // [T, d]  output of the last block, before the final norm
+  Tensor last;                     // [T, d]  the stream before the final norm, as BlockSaved::x
   Tensor last_rstd;                // [T]
   Tensor hidden;                   // [T, d]  after the final norm
   std::vector<MtpSaved> mtp;       // one a module

@@ -10,37 +10,41 @@ bool is_moe(const BlockWeights& w) {
   return !w.moe.gate.empty();
 }
 
+// The stream's norm [T, d] in the activations' dtype; with saving, `kept` gets what backward needs.
+struct NormKept {
+  Tensor &x, &rstd;  // [T, d], [T]
+};
+Tensor norm_stream(const LayerEnv& env, bool saving, const NormKept& kept, Tensor stream,
+                   Tensor weight) {
+  Arena& arena = env.arena(saving);
+  const int64_t tokens = stream.rows(), d = stream.cols();
+  if (saving) {
+    kept.x = arena.tensor("block.x", weight.dtype, {tokens, d});
+    kept.rstd = arena.tensor("block.rstd", stream.dtype, {tokens});
+  }
+  const Tensor normed = arena.tensor("block.normed", weight.dtype, {tokens, d});
+  rms_norm_forward(env.ctx, normed, {kept.rstd, kept.x}, stream, weight, env.config.rms_norm_eps);
+  return normed;
+}
+
 }  // namespace
 
-void block_forward(const LayerEnv& env, Tensor y, BlockSaved* saved, Tensor x,
-                   const BlockWeights& w) {
-  Context& ctx = env.ctx;
-  const ModelConfig& config = env.config;
-  ArenaScope scope(ctx.scratch);
+void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const BlockWeights& w) {
+  ArenaScope scope(env.ctx.scratch);
   const bool saving = saved != nullptr;
-  Arena& arena = env.arena(saving);
-  const int64_t tokens = x.rows(), d = x.cols();
   BlockSaved s;
-  s.x = x;
-
-  s.x_rstd = arena.tensor("block.x_rstd", stat_dtype(x.dtype), {tokens});
-  s.x_mid = arena.tensor("block.x_mid", x.dtype, {tokens, d});
-  Tensor normed = arena.tensor("block.normed", x.dtype, {tokens, d});  // [T, d]
-  rms_norm_forward(ctx, normed, s.x_rstd, x, w.input_layernorm, config.rms_norm_eps);
-  if (config.attention == AttentionKind::mla) {
-    mla_forward(env, s.x_mid, x, saving ? &s.mla : nullptr, normed, w.mla);
+  const Tensor normed = norm_stream(env, saving, {s.x, s.x_rstd}, stream, w.input_layernorm);
+  if (env.config.attention == AttentionKind::mla) {
+    mla_forward(env, stream, saving ? &s.mla : nullptr, normed, w.mla);
   } else {
-    gqa_forward(env, s.x_mid, x, saving ? &s.gqa : nullptr, normed, w.gqa);
+    gqa_forward(env, stream, saving ? &s.gqa : nullptr, normed, w.gqa);
   }
-
-  s.x_mid_rstd = arena.tensor("block.x_mid_rstd", stat_dtype(x.dtype), {tokens});
-  Tensor normed_mid = arena.tensor("block.normed_mid", x.dtype, {tokens, d});  // [T, d]
-  rms_norm_forward(ctx, normed_mid, s.x_mid_rstd, s.x_mid, w.post_attention_layernorm,
-                   config.rms_norm_eps);
+  const Tensor normed_mid =
+      norm_stream(env, saving, {s.x_mid, s.x_mid_rstd}, stream, w.post_attention_layernorm);
   if (is_moe(w)) {
-    moe_forward(env, y, s.x_mid, saving ? &s.moe : nullptr, normed_mid, w.moe);
+    moe_forward(env, stream, saving ? &s.moe : nullptr, normed_mid, w.moe);
   } else {
-    mlp_forward(env, y, s.x_mid, saving ? &s.mlp : nullptr, normed_mid, w.mlp);
+    mlp_forward(env, stream, saving ? &s.mlp : nullptr, normed_mid, w.mlp);
   }
   if (saving) *saved = s;
 }
@@ -70,25 +74,25 @@ void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, cons
                     s.x_rstd);
 }
 
-void block_decode(const DecodeEnv& env, Tensor y, Tensor x, const BlockWeights& w) {
+void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w) {
   Context& ctx = env.ctx;
   const ModelConfig& config = env.config;
   ArenaScope scope(ctx.scratch);
-  Tensor normed = ctx.scratch.tensor("block.normed", x.dtype, {x.rows(), x.cols()});  // [N, d]
-  Tensor x_mid = ctx.scratch.tensor("block.x_mid", x.dtype, {x.rows(), x.cols()});    // [N, d]
-  rms_norm_forward(ctx, normed, {}, x, w.input_layernorm, config.rms_norm_eps);
+  const Tensor normed = ctx.scratch.tensor("block.normed", w.input_layernorm.dtype,
+                                           {stream.rows(), stream.cols()});  // [N, d]
+  rms_norm_forward(ctx, normed, {}, stream, w.input_layernorm, config.rms_norm_eps);
   if (config.attention == AttentionKind::mla) {
-    mla_decode(env, x_mid, x, normed, w.mla);
+    mla_decode(env, stream, normed, w.mla);
   } else {
-    gqa_decode(env, x_mid, x, normed, w.gqa);
+    gqa_decode(env, stream, normed, w.gqa);
   }
-  rms_norm_forward(ctx, normed, {}, x_mid, w.post_attention_layernorm, config.rms_norm_eps);
+  rms_norm_forward(ctx, normed, {}, stream, w.post_attention_layernorm, config.rms_norm_eps);
   // The feed-forward has no memory of other tokens: the training form without saving serves.
   const LayerEnv ffn_env{ctx, ctx.scratch, config, {}, {}, {}, env.routing};
   if (is_moe(w)) {
-    moe_forward(ffn_env, y, x_mid, nullptr, normed, w.moe);
+    moe_forward(ffn_env, stream, nullptr, normed, w.moe);
   } else {
-    mlp_forward(ffn_env, y, x_mid, nullptr, normed, w.mlp);
+    mlp_forward(ffn_env, stream, nullptr, normed, w.mlp);
   }
 }
 

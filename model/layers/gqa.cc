@@ -27,7 +27,7 @@ HeadProjection project_heads(Context& ctx, const ModelConfig& config, Arena& are
   if (norm.empty()) return p;
   p.rstd = arena.tensor("gqa.rstd", stat_dtype(x.dtype), {tokens * heads});
   p.out = arena.tensor("gqa.normed", x.dtype, {tokens, heads, d});
-  rms_norm_forward(ctx, p.out, p.rstd, p.raw, norm, config.rms_norm_eps);
+  rms_norm_forward(ctx, p.out, {p.rstd}, p.raw, norm, config.rms_norm_eps);
   return p;
 }
 
@@ -76,7 +76,7 @@ void write_entries(Context& ctx, Tensor cache, Tensor slots, const GqaSaved& s) 
 
 }  // namespace
 
-void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved, Tensor x,
+void gqa_forward(const LayerEnv& env, Tensor stream, GqaSaved* saved, Tensor x,
                  const GqaWeights& w) {
   const NamedRange range(env.ctx, "gqa forward");
   Context& ctx = env.ctx;
@@ -94,7 +94,7 @@ void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});               // [T, H, D]
   s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
-  linear_add_forward(ctx, y, residual, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
+  linear_add_forward(ctx, stream, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
   if (saved != nullptr) *saved = s;
 }
 
@@ -163,7 +163,7 @@ Tensor project_decode(const DecodeEnv& env, Tensor x, const GqaWeights& w) {
 
 }  // namespace
 
-void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const GqaWeights& w) {
+void gqa_decode(const DecodeEnv& env, Tensor stream, Tensor x, const GqaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = x.rows(), heads = env.config.num_attention_heads;
@@ -171,7 +171,7 @@ void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const
   const Tensor q = project_decode(env, x, w);                         // [N, H, D]
   Tensor o = ctx.scratch.tensor("gqa.o", x.dtype, {rows, heads, d});  // [N, H, D]
   gqa_decode_attention(ctx, o, q, env.cache, env.rows, env.config.softmax_scale());
-  linear_add_forward(ctx, y, residual, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
+  linear_add_forward(ctx, stream, o.reshape({rows, heads * d}), w.o_proj, w.o_bias);
 }
 
 }  // namespace temper

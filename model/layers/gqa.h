@@ -16,16 +16,16 @@ struct GqaSaved {
 };
 
 // q, k, v = W x + b; q and k normed per head if qk_norm, then RoPE (halves);
-// y = residual + W_o softmax(D^-0.5 q.k) v + b_o, query head h reading kv head h / (H/Hkv).
-// Source: Ainslie et al. 2023; Qwen3 for the norms.  Shapes: y, residual, x [T, d].
-void gqa_forward(const LayerEnv& env, Tensor y, Tensor residual, GqaSaved* saved, Tensor x,
+// stream += W_o softmax(D^-0.5 q.k) v + b_o, query head h reading kv head h / (H/Hkv).
+// Source: Ainslie et al. 2023; Qwen3 for the norms.  Shapes: stream, x [T, d].
+void gqa_forward(const LayerEnv& env, Tensor stream, GqaSaved* saved, Tensor x,
                  const GqaWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`.
 void gqa_backward(const LayerEnv& env, const Grad& dx, const GqaWeights& dw, Tensor dy,
                   const GqaSaved& saved, const GqaWeights& w);
 
-// Writes k and v of each row into the cache, then attends.  Shapes: y, residual, x [N, d].
-void gqa_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const GqaWeights& w);
+// Writes k and v of each row into the cache, then attends.  Shapes: stream, x [N, d].
+void gqa_decode(const DecodeEnv& env, Tensor stream, Tensor x, const GqaWeights& w);
 
 }  // namespace temper

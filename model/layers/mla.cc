@@ -40,7 +40,7 @@ void project_q(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& 
   s.q_a_rstd = arena.tensor("mla.q_a_rstd", stat_dtype(dtype), {tokens});    // [T]
   s.q_a_normed = arena.tensor("mla.q_a_normed", dtype, {tokens, n.q_lora});  // [T, q_lora]
   linear_forward(ctx, s.q_a, s.x, w.q_a_proj);
-  rms_norm_forward(ctx, s.q_a_normed, s.q_a_rstd, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
+  rms_norm_forward(ctx, s.q_a_normed, {s.q_a_rstd}, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
   linear_forward(ctx, q_flat, s.q_a_normed, w.q_b_proj);
 }
 
@@ -53,13 +53,13 @@ void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSa
   s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", stat_dtype(s.x.dtype), {tokens});  // [T]
   s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});          // [T, R]
   linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
-  rms_norm_forward(ctx, s.latent, s.kv_a_rstd, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
+  rms_norm_forward(ctx, s.latent, {s.kv_a_rstd}, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
                    config.latent_norm_eps);
 }
 
 }  // namespace
 
-void mla_forward(const LayerEnv& env, Tensor y, Tensor residual, MlaSaved* saved, Tensor x,
+void mla_forward(const LayerEnv& env, Tensor stream, MlaSaved* saved, Tensor x,
                  const MlaWeights& w) {
   const NamedRange range(env.ctx, "mla forward");
   Context& ctx = env.ctx;
@@ -90,7 +90,7 @@ void mla_forward(const LayerEnv& env, Tensor y, Tensor residual, MlaSaved* saved
   s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
                     {env.sequences, env.config.softmax_scale()});
-  linear_add_forward(ctx, y, residual, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
+  linear_add_forward(ctx, stream, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   if (saved != nullptr) *saved = s;
 }
 
@@ -178,7 +178,7 @@ DecodeProjections project_decode(Context& ctx, const ModelConfig& config, Tensor
 
 }  // namespace
 
-void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const MlaWeights& w) {
+void mla_decode(const DecodeEnv& env, Tensor stream, Tensor x, const MlaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const Dims n(env.config);
@@ -206,7 +206,7 @@ void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const
   mla_decode_attention(ctx, o_latent, q_latent, q.slice_cols(n.nope, n.rope), env.cache, env.rows,
                        env.config.softmax_scale());
   head_linear_forward(ctx, o, o_latent, w_uv);
-  linear_add_forward(ctx, y, residual, o.reshape({rows, n.heads * n.v}), w.o_proj);
+  linear_add_forward(ctx, stream, o.reshape({rows, n.heads * n.v}), w.o_proj);
 }
 
 }  // namespace temper

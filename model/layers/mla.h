@@ -23,9 +23,9 @@ struct MlaSaved {
 };
 
 // q = W_qb norm(W_qa x) (or W_q x); [latent; k_rope] = W_kva x; [k_nope; v] = W_kvb norm(latent);
-// RoPE on q_rope and k_rope (interleaved pairs); y = residual + W_o softmax(scale q.k) v.
-// Source: DeepSeek-V3 eq. 1-11; v3-engine 1.3.  Shapes: y, residual, x [T, d].
-void mla_forward(const LayerEnv& env, Tensor y, Tensor residual, MlaSaved* saved, Tensor x,
+// RoPE on q_rope and k_rope (interleaved pairs); stream += W_o softmax(scale q.k) v.
+// Source: DeepSeek-V3 eq. 1-11; v3-engine 1.3.  Shapes: stream, x [T, d].
+void mla_forward(const LayerEnv& env, Tensor stream, MlaSaved* saved, Tensor x,
                  const MlaWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`.
@@ -34,7 +34,7 @@ void mla_backward(const LayerEnv& env, const Grad& dx, const MlaWeights& dw, Ten
 
 // Writes [norm(latent); RoPE(k_rope)] of each row into the cache, then with W_UK and W_UV the
 // parts of kv_b_proj: o_h = W_UV_h softmax(scale * (W_UK_h^T q_nope_h . c + q_rope_h . k_rope)) c.
-// Source: DeepSeek-V2 section 2.1.3 ("absorbed").  Shapes: y, residual, x [N, d].
-void mla_decode(const DecodeEnv& env, Tensor y, Tensor residual, Tensor x, const MlaWeights& w);
+// Source: DeepSeek-V2 section 2.1.3 ("absorbed").  Shapes: stream, x [N, d].
+void mla_decode(const DecodeEnv& env, Tensor stream, Tensor x, const MlaWeights& w);
 
 }  // namespace temper

@@ -6,7 +6,7 @@
 
 namespace temper {
 
-void mlp_forward(const LayerEnv& env, Tensor y, Tensor residual, MlpSaved* saved, Tensor x,
+void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
                  const MlpWeights& w) {
   const NamedRange range(env.ctx, "mlp forward");
   Context& ctx = env.ctx;
@@ -18,7 +18,7 @@ void mlp_forward(const LayerEnv& env, Tensor y, Tensor residual, MlpSaved* saved
   Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});        // [T, I]
   linear_forward(ctx, gate_up, x, w.gate_up_proj);
   swiglu_forward(ctx, act, gate_up.slice_cols(0, inner), gate_up.slice_cols(inner, inner));
-  linear_add_forward(ctx, y, residual, act, w.down_proj);
+  linear_add_forward(ctx, stream, act, w.down_proj);
 
   if (saved != nullptr) *saved = {x, gate_up};
 }

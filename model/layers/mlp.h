@@ -11,9 +11,9 @@ struct MlpSaved {
   Tensor gate_up;  // [T, 2I]  backward makes silu(gate) * up again: cheaper than to keep it
 };
 
-// y = residual + down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
-// Shapes: y, residual, x [T, d].
-void mlp_forward(const LayerEnv& env, Tensor y, Tensor residual, MlpSaved* saved, Tensor x,
+// stream += down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
+// Shapes: stream, x [T, d].
+void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
                  const MlpWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`.

@@ -71,7 +71,7 @@ void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
 
 }  // namespace
 
-void moe_forward(const LayerEnv& env, Tensor y, Tensor residual, MoeSaved* saved, Tensor x,
+void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
                  const MoeWeights& w) {
   const NamedRange range(env.ctx, "moe forward");
   Context& ctx = env.ctx;
@@ -90,12 +90,9 @@ void moe_forward(const LayerEnv& env, Tensor y, Tensor residual, MoeSaved* saved
   // The sorted inputs have been read: the experts' outputs take their place.
   grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);
 
-  if (env.config.n_shared_experts > 0) {
-    mlp_forward(env, y, residual, saved ? &s.shared : nullptr, x, w.shared_experts);
-  } else {
-    copy(ctx, y, residual);
-  }
-  combine_forward(ctx, y, out, s.route.weights, s.plan.row_of);
+  if (env.config.n_shared_experts > 0)
+    mlp_forward(env, stream, saved ? &s.shared : nullptr, x, w.shared_experts);
+  combine_forward(ctx, stream, out, s.route.weights, s.plan.row_of);
   if (saved != nullptr) *saved = s;
 }
 

@@ -17,9 +17,9 @@ struct MoeSaved {
   MlpSaved shared;
 };
 
-// y = residual + sum_k weight_k FFN_{e_k}(x) + FFN_shared(x).  The shared experts are not scaled.
-// Source: DeepSeek-V3 eq. 12-16.  Shapes: y, residual, x [T, d].
-void moe_forward(const LayerEnv& env, Tensor y, Tensor residual, MoeSaved* saved, Tensor x,
+// stream += sum_k weight_k FFN_{e_k}(x) + FFN_shared(x).  The shared experts are not scaled.
+// Source: DeepSeek-V3 eq. 12-16.  Shapes: stream, x [T, d].
+void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
                  const MoeWeights& w);
 
 // Adds into: dx [T, d] and the gradients `dw`; the balance loss's gradient, times

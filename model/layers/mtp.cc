@@ -51,19 +51,22 @@ void mtp_forward(Context& ctx, Arena& activations, const ModelConfig& config, Mt
   s.joined = activations.tensor("mtp.joined", dtype, {tokens, 2 * d});
   embedding_forward(ctx, s.embedded, embed_tokens, batch.ids);
   embedding_forward(ctx, s.previous, before, s.stream.rows);
-  rms_norm_forward(ctx, s.joined.slice_cols(0, d), s.embedded_rstd, s.embedded, w.enorm,
+  rms_norm_forward(ctx, s.joined.slice_cols(0, d), {s.embedded_rstd}, s.embedded, w.enorm,
                    config.rms_norm_eps);
-  rms_norm_forward(ctx, s.joined.slice_cols(d, d), s.previous_rstd, s.previous, w.hnorm,
+  rms_norm_forward(ctx, s.joined.slice_cols(d, d), {s.previous_rstd}, s.previous, w.hnorm,
                    config.rms_norm_eps);
 
-  Tensor x = activations.tensor("mtp.x", dtype, {tokens, d});  // [T', d]
+  ArenaScope scope(ctx.scratch);
+  const Tensor stream =
+      ctx.scratch.tensor("mtp.stream", stat_dtype(dtype), {tokens, d});  // [T', d]
   s.output = activations.tensor("mtp.output", dtype, {tokens, d});
   s.output_rstd = activations.tensor("mtp.output_rstd", stat_dtype(dtype), {tokens});
   s.hidden = activations.tensor("mtp.hidden", dtype, {tokens, d});
-  linear_forward(ctx, x, s.joined, w.eh_proj);
+  linear_forward(ctx, stream, s.joined, w.eh_proj);
   const LayerEnv env{ctx, activations, config, batch.bounds(), s.cos, s.sin};
-  block_forward(env, s.output, &s.block, x, w.block);
-  rms_norm_forward(ctx, s.hidden, s.output_rstd, s.output, w.shared_head_norm, config.rms_norm_eps);
+  block_forward(env, stream, &s.block, w.block);
+  rms_norm_forward(ctx, s.hidden, {s.output_rstd, s.output}, stream, w.shared_head_norm,
+                   config.rms_norm_eps);
 }
 
 void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,

@@ -7,6 +7,7 @@
 namespace temper {
 
 // y_t = table[ids_t].  Shapes: y [T, d], table [V, d], ids [T] i32 in [0, V).
+// Types: y may be of the wider dtype of table.
 // Throws: ContractError on an id outside the table.
 void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids);
 

@@ -50,23 +50,21 @@ void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   check_bias(y, bias);
   switch (y.device) {
     case Device::cpu:
-      return cpu::linear_forward(ctx, y, {}, x, w, bias);
+      return cpu::linear_forward(ctx, y, x, w, bias);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, {}, x, w, bias);
+      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, x, w, bias);
       no_backend();
   }
 }
 
-void linear_add_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
+void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   check_linear(y, x, w);
   check_bias(y, bias);
-  check_alike({y, residual});
-  check_rows_cols(residual, y.rows(), y.cols(), "linear: residual");
   switch (y.device) {
     case Device::cpu:
-      return cpu::linear_forward(ctx, y, residual, x, w, bias);
+      return cpu::linear_add_forward(ctx, y, x, w, bias);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::linear_forward(ctx, y, residual, x, w, bias);
+      if constexpr (kWithCuda) return cuda::linear_add_forward(ctx, y, x, w, bias);
       no_backend();
   }
 }

@@ -13,9 +13,9 @@ namespace temper {
 // A row of y depends on its row of x and on w alone, never on T or on the row's place (bit for
 // bit).
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias = {});
-// y = residual + x w^T + bias, rounded once.  Shapes: residual [T, N], the rest as above.
-void linear_add_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w,
-                        Tensor bias = {});
+// y += x w^T + bias.  Shapes: as above. Types: y may be of the wider dtype of x and w, as the
+// residual stream is.
+void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias = {});
 
 // dx += dy w;  dw += dy^T x;  dbias += sum over rows of dy. An empty output is skipped.
 // Shapes: dx [T, K], dw [N, K], dbias [N], dy [T, N]. Adds into: dx, dw, dbias.

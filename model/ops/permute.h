@@ -23,9 +23,8 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
 void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of);
 
-// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d], weights, row_of [T,
-// K].
-// Types: weights may be of the wider dtype (core/device.h: stat_dtype).
+// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d]; weights, row_of
+// [T, K]. Types: y and weights may be of the wider dtype of x (core/device.h: stat_dtype).
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
 // Its gradient is taken where the rows come from: weighted_swiglu_backward (model/ops/swiglu.h).
 

@@ -6,17 +6,21 @@
 
 namespace temper {
 
-void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps) {
-  check_alike({y, rstd, x, w});
+void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor x, Tensor w,
+                      double eps) {
+  check_alike({y, saved.rstd, saved.x, x, w});
   check_rows_cols(y, x.rows(), x.cols(), "rms_norm: y");
   check_rows_cols(w, 1, x.cols(), "rms_norm: w");
-  if (rstd.data) require(rstd.numel() == x.rows() && rstd.contiguous(), "rms_norm: rstd");
-  require(rstd.empty() || y.data != x.data, "rms_norm in place keeps nothing for backward");
+  if (saved.x.data) check_rows_cols(saved.x, x.rows(), x.cols(), "rms_norm: the saved x");
+  if (saved.rstd.data)
+    require(saved.rstd.numel() == x.rows() && saved.rstd.contiguous(), "rms_norm: rstd");
+  require((saved.rstd.empty() && saved.x.empty()) || y.data != x.data,
+          "rms_norm in place keeps nothing for backward");
   switch (y.device) {
     case Device::cpu:
-      return cpu::rms_norm_forward(ctx, y, rstd, x, w, eps);
+      return cpu::rms_norm_forward(ctx, y, saved, x, w, eps);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::rms_norm_forward(ctx, y, rstd, x, w, eps);
+      if constexpr (kWithCuda) return cuda::rms_norm_forward(ctx, y, saved, x, w, eps);
       no_backend();
   }
 }

@@ -60,10 +60,12 @@ std::string MemoryPlan::text() const {
 }
 
 int64_t activation_bytes_per_token(const ModelConfig& c, const TrainOptions& o, DType dtype) {
+  const auto stream =
+      c.hidden_size * static_cast<int64_t>(size_of(stat_dtype(dtype)) / size_of(dtype));
   int64_t kept = 0, largest = 0;
   for (int64_t l = 0; l < c.num_hidden_layers; ++l) {
     const int64_t block = block_numbers(c, c.is_moe_layer(l));
-    kept += o.recompute ? c.hidden_size + (c.is_moe_layer(l) ? c.n_routed_experts : 0) : block;
+    kept += o.recompute ? stream + (c.is_moe_layer(l) ? c.n_routed_experts : 0) : block;
     largest = std::max(largest, block);
   }
   // The backward pass of a block needs about as much again for its gradients.

@@ -170,7 +170,7 @@ void bench_streams(Context& ctx) {
   report("swiglu forward [1024, 1536]", 3 * each,
          median_seconds(ctx.pool.size(), [&] { swiglu_forward(ctx, y.view, gate.view, up.view); }));
   report("rms_norm forward [1024, 1536]", 2 * each, median_seconds(ctx.pool.size(), [&] {
-           rms_norm_forward(ctx, y.view, rstd.view, gate.view, weight.view, 1e-5);
+           rms_norm_forward(ctx, y.view, {rstd.view}, gate.view, weight.view, 1e-5);
          }));
   const OwnedTensor logits = random_tensor({chunk, vocabulary}, 6);
   const OwnedTensor targets = allocate(DType::i32, {chunk});

@@ -48,6 +48,11 @@ struct Bench {
     make_rope_env(ctx, tables, config, tensors.ints({tokens}, positions), DType::f64, cos, sin);
   }
   LayerEnv env() { return {ctx, activations, config, cu_seqlens, cos, sin}; }
+  // The stream that a layer adds to.
+  Tensor begin(Tensor y) {
+    copy(ctx, y, residual);
+    return y;
+  }
 
   Arena tables;
 };
@@ -108,7 +113,7 @@ void check_mla(const ModelConfig& config) {
   const MlaWeights& w = b.weights.view.layers[1].mla;
   check_layer(b, "model.layers.1.self_attn.",
               {[&](Tensor y, bool save) {
-                 mla_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+                 mla_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
                },
                [&] { mla_backward(b.env(), b.dx, b.grads.view.layers[1].mla, b.dy, saved, w); }});
 }
@@ -119,7 +124,7 @@ void check_gqa(const ModelConfig& config) {
   const GqaWeights& w = b.weights.view.layers[1].gqa;
   check_layer(b, "model.layers.1.self_attn.",
               {[&](Tensor y, bool save) {
-                 gqa_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+                 gqa_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
                },
                [&] { gqa_backward(b.env(), b.dx, b.grads.view.layers[1].gqa, b.dy, saved, w); }});
 }
@@ -132,7 +137,7 @@ void check_moe(const ModelConfig& config, double balance) {
   check_layer(
       b, "model.layers.2.mlp.",
       {[&](Tensor y, bool save) {
-         moe_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+         moe_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
        },
        [&] { moe_backward(b.env(), b.dx, b.grads.view.layers[2].moe, b.dy, saved, w, balance); },
        [&] {
@@ -144,21 +149,24 @@ void check_block(const ModelConfig& config, size_t layer, double balance) {
   Bench b(config);
   BlockSaved saved;
   const BlockWeights& w = b.weights.view.layers[layer];
-  check_layer(
-      b, "model.layers." + std::to_string(layer) + ".",
-      {[&](Tensor y, bool save) { block_forward(b.env(), y, save ? &saved : nullptr, b.x, w); },
-       [&] {
-         // block_backward turns dy into dx in place; the harness wants an addition.
-         const Tensor d = b.tensors.copy_of(b.dy);
-         block_backward(b.env(), d, b.grads.view.layers[layer], saved, w, balance);
-         for (int64_t i = 0; i < d.numel(); ++i) b.dx.get<double>()[i] += d.get<double>()[i];
-       },
-       [&] {
-         return balance == 0.0
-                    ? 0.0
-                    : balance * test::balance_loss(b.ctx, saved.moe.route.scores, b.cu_seqlens,
-                                                   router_params(b.config));
-       }});
+  check_layer(b, "model.layers." + std::to_string(layer) + ".",
+              {[&](Tensor y, bool save) {
+                 copy(b.ctx, y, b.x);
+                 block_forward(b.env(), y, save ? &saved : nullptr, w);
+               },
+               [&] {
+                 // block_backward turns dy into dx in place; the harness wants an addition.
+                 const Tensor d = b.tensors.copy_of(b.dy);
+                 block_backward(b.env(), d, b.grads.view.layers[layer], saved, w, balance);
+                 for (int64_t i = 0; i < d.numel(); ++i)
+                   b.dx.get<double>()[i] += d.get<double>()[i];
+               },
+               [&] {
+                 return balance == 0.0
+                            ? 0.0
+                            : balance * test::balance_loss(b.ctx, saved.moe.route.scores,
+                                                           b.cu_seqlens, router_params(b.config));
+               }});
 }
 
 }  // namespace
@@ -169,7 +177,7 @@ TEST_CASE("layers: gradient of the dense feed-forward in f64") {
   const MlpWeights& w = b.weights.view.layers[0].mlp;
   check_layer(b, "model.layers.0.mlp.",
               {[&](Tensor y, bool save) {
-                 mlp_forward(b.env(), y, b.residual, save ? &saved : nullptr, b.x, w);
+                 mlp_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
                },
                [&] { mlp_backward(b.env(), b.dx, b.grads.view.layers[0].mlp, b.dy, saved, w); }});
 }

@@ -37,8 +37,9 @@ void check_decode(const ModelConfig& config) {
   make_rope_env(ctx, arena, config, t.ints({kTokens}, positions), DType::f64, cos, sin);
   const std::vector<int32_t> cu_seqlens{0, kTokens};
   const LayerEnv env{ctx, arena, config, cu_seqlens, cos, sin};
-  if (mla) mla_forward(env, whole, x, nullptr, x, w.mla);
-  if (!mla) gqa_forward(env, whole, x, nullptr, x, w.gqa);
+  copy(ctx, whole, x);
+  if (mla) mla_forward(env, whole, nullptr, x, w.mla);
+  if (!mla) gqa_forward(env, whole, nullptr, x, w.gqa);
 
   for (const int64_t chunk : {int64_t{1}, int64_t{4}, kTokens}) {
     KvCache cache = allocate_kv_cache(config, 6, kBlock, DType::f64);
@@ -59,9 +60,9 @@ void check_decode(const ModelConfig& config) {
                              t.ints({n}, row_slots),
                              rows,
                              cache.layers[1]};
-      const Tensor y = t.poisoned(DType::f64, {n, config.hidden_size});
-      if (mla) mla_decode(decode, y, x.slice_rows(begin, n), x.slice_rows(begin, n), w.mla);
-      if (!mla) gqa_decode(decode, y, x.slice_rows(begin, n), x.slice_rows(begin, n), w.gqa);
+      const Tensor y = t.copy_of(x.slice_rows(begin, n));
+      if (mla) mla_decode(decode, y, x.slice_rows(begin, n), w.mla);
+      if (!mla) gqa_decode(decode, y, x.slice_rows(begin, n), w.gqa);
       INFO("positions from " << begin << ", " << n << " at a time");
       CHECK(relative_difference(y, whole.slice_rows(begin, n)) < 1e-10);
     }

@@ -53,17 +53,14 @@ void add_bias_gradient(Context& ctx, const Tensor& dbias, const Tensor& dy) {
 }
 
 template <class T>
-void forward(Context& ctx, const Tensor& y, const Tensor& residual, const Tensor& x,
-             const Tensor& w, const Tensor& bias) {
-  const bool begun = residual.data != nullptr || bias.data != nullptr;
-  if (begun) {
+void forward(Context& ctx, const Tensor& y, bool add, const Tensor& x, const Tensor& w,
+             const Tensor& bias) {
+  if (bias.data != nullptr) {
     parallel_rows(ctx, y.rows(), 2 * y.cols(), [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
-        const T* from = residual.data != nullptr ? residual.row<T>(t) : bias.get<T>();
+        const T* from = bias.get<T>();
         T* to = y.row<T>(t);
-        std::copy(from, from + y.cols(), to);
-        if (residual.data == nullptr || bias.data == nullptr) continue;
-        for (int64_t j = 0; j < y.cols(); ++j) to[j] += bias.get<T>()[j];
+        for (int64_t j = 0; j < y.cols(); ++j) to[j] = add ? to[j] + from[j] : from[j];
       }
     });
   }
@@ -73,7 +70,7 @@ void forward(Context& ctx, const Tensor& y, const Tensor& residual, const Tensor
                 rows_of<T>(x),
                 columns_of<T>(w),
                 {y.get<T>(), y.row_stride, 1},
-                begun});
+                add || bias.data != nullptr});
 }
 
 template <class T>
@@ -173,8 +170,12 @@ void per_head(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w, i
 
 }  // namespace
 
-void linear_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
-  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, residual, x, w, bias); });
+void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
+  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, false, x, w, bias); });
+}
+
+void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
+  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, true, x, w, bias); });
 }
 
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w) {

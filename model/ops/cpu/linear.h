@@ -5,8 +5,8 @@
 
 namespace temper::cpu {
 
-// An empty residual is none.
-void linear_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias);
+void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias);
+void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias);
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w);
 void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets);
 void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w,

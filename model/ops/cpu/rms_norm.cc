@@ -7,11 +7,11 @@ namespace temper::cpu {
 namespace {
 
 template <class T>
-void forward(Context& ctx, const Tensor& y, const Tensor& rstd, const Tensor& x, const Tensor& w,
-             double eps) {
+void forward(Context& ctx, const Tensor& y, const RmsNormSaved& saved, const Tensor& x,
+             const Tensor& w, double eps) {
   const int64_t n = x.cols();
   const T* weight = w.get<T>();
-  T* saved = rstd.data ? rstd.get<T>() : nullptr;
+  T* rstd = saved.rstd.data ? saved.rstd.get<T>() : nullptr;
   parallel_rows(ctx, x.rows(), 4 * n, [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
       const T* from = x.row<T>(t);
@@ -23,7 +23,8 @@ void forward(Context& ctx, const Tensor& y, const Tensor& rstd, const Tensor& x,
       const T r = static_cast<T>(1.0 / std::sqrt(squares / static_cast<double>(n) + eps));
 #pragma omp simd
       for (int64_t i = 0; i < n; ++i) to[i] = from[i] * r * weight[i];
-      if (saved) saved[t] = r;
+      if (rstd) rstd[t] = r;
+      if (saved.x.data) std::copy(from, from + n, saved.x.row<T>(t));
     }
   });
 }
@@ -63,8 +64,9 @@ void backward_w(Context& ctx, const Tensor& dw, const Tensor& dy, const Tensor& 
 
 }  // namespace
 
-void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps) {
-  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, rstd, x, w, eps); });
+void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor x, Tensor w,
+                      double eps) {
+  dispatch_float(y.dtype, [&]<class T>() { forward<T>(ctx, y, saved, x, w, eps); });
 }
 
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,

@@ -10,13 +10,18 @@ constexpr int kThreads = 128;
 
 // One block a row. An id outside the table stops the kernel: the host checks ids where they come
 // in, so this is our bug.
-template <class T, int N>
-__global__ void gather_kernel(Rows<T> y, Rows<T> table, const int32_t* ids) {
+template <class Y, class T, int N>
+__global__ void gather_kernel(Rows<Y> y, Rows<T> table, const int32_t* ids) {
   const int64_t row = blockIdx.x;
   const int32_t id = ids[row];
   if (id < 0 || id >= table.rows) __trap();
-  for (int64_t j = int64_t{threadIdx.x} * N; j < y.cols; j += kThreads * N)
-    store_pack<N>(y.row(row) + j, load_pack<N>(table.row(id) + j));
+  for (int64_t j = int64_t{threadIdx.x} * N; j < y.cols; j += kThreads * N) {
+    const auto from = load_pack<N>(table.row(id) + j);
+    Pack<Y, N> to;
+#pragma unroll
+    for (int i = 0; i < N; ++i) to.at[i] = from_float<Y>(to_float(from.at[i]));
+    store_pack<N>(y.row(row) + j, to);
+  }
 }
 
 template <class Y, class X>
@@ -68,14 +73,15 @@ __global__ void embedding_backward_kernel(Rows<Y> dtable, Rows<X> dy, const int3
 
 void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
   if (y.empty()) return;
-  dispatch(y.dtype, [&]<class T>() {
-    const Rows<T> to = rows_of<T>(y), from = rows_of<T>(table);
+  dispatch_widening(table.dtype, y.dtype, [&]<class T, class Y>() {
+    const Rows<Y> to = rows_of<Y>(y);
+    const Rows<T> from = rows_of<T>(table);
     const auto blocks = static_cast<unsigned>(to.rows);
     const int32_t* id = data_of<int32_t>(ids);
     if (packs(to) && packs(from)) {
-      gather_kernel<T, kWide<T>><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
+      gather_kernel<Y, T, kWide<T>><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
     } else {
-      gather_kernel<T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
+      gather_kernel<Y, T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
     }
     check_launch();
   });

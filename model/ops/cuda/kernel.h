@@ -65,6 +65,15 @@ decltype(auto) dispatch(DType dtype, Body&& body) {
   return body.template operator()<bf16>();
 }
 
+// Calls body.template operator()<Narrow, Wide>() for a narrow tensor beside one of the same dtype
+// or of the wider one that the residual stream has.
+template <class Body>
+decltype(auto) dispatch_widening(DType narrow, DType wide, Body&& body) {
+  if (narrow == DType::bf16 && wide == DType::f32) return body.template operator()<bf16, float>();
+  require(narrow == wide, "a CUDA op got a narrow residual stream beside wide activations");
+  dispatch(narrow, [&]<class T>() { body.template operator()<T, T>(); });
+}
+
 inline void check_launch(std::source_location where = std::source_location::current()) {
   check(cudaGetLastError(), where);
 }

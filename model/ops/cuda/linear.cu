@@ -20,6 +20,17 @@ __global__ void bias_kernel(Rows<Y> y, const B* bias) {
   element = from_float<Y>(to_float(element) + to_float(bias[col]));
 }
 
+void add_bias(Context& ctx, Tensor y, Tensor bias) {
+  if (bias.data == nullptr) return;
+  dispatch(y.dtype, [&]<class Y>() {
+    dispatch(bias.dtype, [&]<class B>() {
+      bias_kernel<<<blocks_for(y.numel(), 256), 256, 0, stream_of(ctx)>>>(rows_of<Y>(y),
+                                                                          data_of<B>(bias));
+      check_launch();
+    });
+  });
+}
+
 // The tensor itself, or a copy in `dtype`: the two factors of a product are of one dtype.
 Tensor as(Context& ctx, Tensor t, DType dtype) {
   if (t.dtype == dtype) return t;
@@ -28,13 +39,10 @@ Tensor as(Context& ctx, Tensor t, DType dtype) {
   return out;
 }
 
-// What a product starts from: nothing where the tensor is empty or the gradient fresh.
-std::optional<Operand> begin_with(const Tensor& t) {
-  if (t.data == nullptr) return std::nullopt;
-  return operand(t);
-}
+// What a gradient's product starts from: nothing where it is fresh.
 std::optional<Operand> begin_with(const Grad& grad) {
-  return begin_with(grad.fresh ? Tensor{} : Tensor(grad));
+  if (grad.fresh) return std::nullopt;
+  return operand(grad);
 }
 
 // One head of [T, H, n] as a [T, n] matrix; the batch walks the heads.
@@ -55,17 +63,16 @@ Operand weights_operand(const Tensor& w, int64_t rows, int64_t cols, bool transp
 
 }  // namespace
 
-void linear_forward(Context& ctx, Tensor y, Tensor residual, Tensor x, Tensor w, Tensor bias) {
+void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   if (y.empty()) return;
-  gemm(ctx, operand(y), operand(x), operand(w, true), begin_with(residual));
-  if (bias.data == nullptr) return;
-  dispatch(y.dtype, [&]<class Y>() {
-    dispatch(bias.dtype, [&]<class B>() {
-      bias_kernel<<<blocks_for(y.numel(), 256), 256, 0, stream_of(ctx)>>>(rows_of<Y>(y),
-                                                                          data_of<B>(bias));
-      check_launch();
-    });
-  });
+  gemm(ctx, operand(y), operand(x), operand(w, true), {});
+  add_bias(ctx, y, bias);
+}
+
+void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
+  if (y.empty()) return;
+  gemm(ctx, operand(y), operand(x), operand(w, true), operand(y));
+  add_bias(ctx, y, bias);
 }
 
 void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w) {

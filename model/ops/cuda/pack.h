@@ -12,7 +12,7 @@ template <class T>
 constexpr int kWide = 16 / static_cast<int>(sizeof(T));
 
 template <class T, int kCount>
-struct alignas(sizeof(T) * kCount) Pack {
+struct alignas(sizeof(T) * kCount < 16 ? sizeof(T) * kCount : 16) Pack {
   T at[kCount];
 };
 

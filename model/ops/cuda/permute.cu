@@ -169,49 +169,52 @@ __global__ void gather_rows(Rows<T> y, Rows<T> x, const int32_t* index) {
     pack_at<kCount>(to, i) = pack_at<kCount>(from, i);
 }
 
-template <class T>
+template <class To, class From>
 struct Choosing {
-  Rows<T> to;
+  Rows<To> to;
   bool fresh;
-  Rows<T> from;
+  Rows<From> from;
   Rows<float> weights;  // null: 1
   Rows<int32_t> row_of;
 };
 
 // to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k.
-template <class T, int kCount>
-__global__ void sum_choices(Choosing<T> c) {
+template <class To, class From, int kCount>
+__global__ void sum_choices(Choosing<To, From> c) {
   const int64_t t = blockIdx.x;
   const int32_t* rows = c.row_of.row(t);
   const float* weights = c.weights ? c.weights.row(t) : nullptr;
   for (int64_t i = threadIdx.x; i < c.to.cols / kCount; i += blockDim.x) {
     float sum[kCount] = {};
     if (!c.fresh) {
-      const Pack<T, kCount> own = pack_at<kCount>(c.to.row(t), i);
+      const Pack<To, kCount> own = pack_at<kCount>(c.to.row(t), i);
 #pragma unroll
       for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
     }
 #pragma unroll 4
     for (int64_t k = 0; k < c.row_of.cols; ++k) {
-      const Pack<T, kCount> x = pack_at<kCount>(c.from.row(rows[k]), i);
+      const Pack<From, kCount> x = pack_at<kCount>(c.from.row(rows[k]), i);
       const float w = weights != nullptr ? weights[k] : 1.0F;
 #pragma unroll
       for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
     }
-    Pack<T, kCount> out;
+    Pack<To, kCount> out;
 #pragma unroll
-    for (int j = 0; j < kCount; ++j) out.at[j] = from_float<T>(sum[j]);
+    for (int j = 0; j < kCount; ++j) out.at[j] = from_float<To>(sum[j]);
     pack_at<kCount>(c.to.row(t), i) = out;
   }
 }
 
-template <class T>
-void launch_sum(Context& ctx, const Choosing<T>& c) {
+template <class To, class From>
+void launch_sum(Context& ctx, const Choosing<To, From>& c) {
   if (c.to.rows == 0) return;
-  dispatch_pack<T>({c.to, c.from}, [&]<int kCount>() {
-    sum_choices<T, kCount><<<blocks_for(c.to.rows, 1), kThreads, 0, stream_of(ctx)>>>(c);
-    check_launch();
-  });
+  const unsigned blocks = blocks_for(c.to.rows, 1);
+  if (packs(c.to) && packs(c.from)) {
+    sum_choices<To, From, kWide<From>><<<blocks, kThreads, 0, stream_of(ctx)>>>(c);
+  } else {
+    sum_choices<To, From, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(c);
+  }
+  check_launch();
 }
 
 }  // namespace
@@ -265,14 +268,14 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
 
 void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of) {
   dispatch(dx.dtype, [&]<class T>() {
-    launch_sum<T>(ctx, {rows_of<T>(dx), dx.fresh, rows_of<T>(dy), {}, rows_of<int32_t>(row_of)});
+    launch_sum<T, T>(ctx, {rows_of<T>(dx), dx.fresh, rows_of<T>(dy), {}, rows_of<int32_t>(row_of)});
   });
 }
 
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
-  dispatch(y.dtype, [&]<class T>() {
-    launch_sum<T>(ctx, {rows_of<T>(y), false, rows_of<T>(x), rows_of<float>(weights),
-                        rows_of<int32_t>(row_of)});
+  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
+    launch_sum<Y, X>(ctx, {rows_of<Y>(y), false, rows_of<X>(x), rows_of<float>(weights),
+                           rows_of<int32_t>(row_of)});
   });
 }
 

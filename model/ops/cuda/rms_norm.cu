@@ -11,28 +11,41 @@ namespace {
 
 constexpr int kMostThreads = 512;
 
+template <class Y, class X>
+struct Forward {
+  Rows<Y> y, kept;  // kept: x rounded; null: not wanted
+  float* rstd;
+  Rows<X> x;
+  const Y* w;
+  float eps;
+};
+
 // One block a row; each thread takes packs of N neighbours.
-template <class T, int N>
-__global__ void forward_kernel(Rows<T> y, float* rstd, Rows<T> x, const T* w, float eps) {
-  const T* from = x.row(blockIdx.x);
-  const int64_t step = int64_t{blockDim.x} * N;
+template <class Y, class X, int N>
+__global__ void forward_kernel(Forward<Y, X> f) {
+  const X* from = f.x.row(blockIdx.x);
+  const int64_t step = int64_t{blockDim.x} * N, cols = f.x.cols;
   float squares = 0.0F;
-  for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
+  for (int64_t j = int64_t{threadIdx.x} * N; j < cols; j += step) {
     const auto p = load_pack<N>(from + j);
 #pragma unroll
     for (int i = 0; i < N; ++i) squares += to_float(p.at[i]) * to_float(p.at[i]);
   }
-  const float mean = block_sum(squares) / static_cast<float>(x.cols);
-  const float r = 1.0F / sqrtf(mean + eps);
-  if (rstd != nullptr && threadIdx.x == 0) rstd[blockIdx.x] = r;
-  T* to = y.row(blockIdx.x);
-  for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += step) {
-    const auto p = load_pack<N>(from + j), g = load_pack<N>(w + j);
-    Pack<T, N> out;
+  const float mean = block_sum(squares) / static_cast<float>(cols);
+  const float r = 1.0F / sqrtf(mean + f.eps);
+  if (f.rstd != nullptr && threadIdx.x == 0) f.rstd[blockIdx.x] = r;
+  Y* to = f.y.row(blockIdx.x);
+  for (int64_t j = int64_t{threadIdx.x} * N; j < cols; j += step) {
+    const auto p = load_pack<N>(from + j);
+    const auto g = load_pack<N>(f.w + j);
+    Pack<Y, N> out, kept;
 #pragma unroll
-    for (int i = 0; i < N; ++i)
-      out.at[i] = from_float<T>(to_float(p.at[i]) * r * to_float(g.at[i]));
+    for (int i = 0; i < N; ++i) {
+      out.at[i] = from_float<Y>(to_float(p.at[i]) * r * to_float(g.at[i]));
+      kept.at[i] = from_float<Y>(to_float(p.at[i]));
+    }
     store_pack<N>(to + j, out);
+    if (f.kept) store_pack<N>(f.kept.row(blockIdx.x) + j, kept);
   }
 }
 
@@ -165,20 +178,19 @@ void launch_backward(Context& ctx, Backward<T> b, const Grad& dw) {
 
 }  // namespace
 
-void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps) {
+void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor x, Tensor w,
+                      double eps) {
   if (y.empty()) return;
-  dispatch(y.dtype, [&]<class T>() {
-    const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x), weight = rows_of<T>(w);
-    const auto blocks = static_cast<unsigned>(to.rows);
-    float* r = data_of<float>(rstd);
-    const auto e = static_cast<float>(eps);
-    if (packs(to) && packs(from) && packs(weight)) {
-      constexpr int n = kWide<T>;
-      forward_kernel<T, n>
-          <<<blocks, threads_for(to.cols / n), 0, stream_of(ctx)>>>(to, r, from, weight.data, e);
+  dispatch_widening(y.dtype, x.dtype, [&]<class Y, class X>() {
+    const Rows<Y> weight = rows_of<Y>(w);
+    const Forward<Y, X> f{rows_of<Y>(y), rows_of<Y>(saved.x), data_of<float>(saved.rstd),
+                          rows_of<X>(x), weight.data,         static_cast<float>(eps)};
+    const auto blocks = static_cast<unsigned>(f.x.rows);
+    if (packs(f.y) && packs(f.kept) && packs(f.x) && packs(weight)) {
+      constexpr int n = kWide<Y>;
+      forward_kernel<Y, X, n><<<blocks, threads_for(f.x.cols / n), 0, stream_of(ctx)>>>(f);
     } else {
-      forward_kernel<T, 1>
-          <<<blocks, threads_for(to.cols), 0, stream_of(ctx)>>>(to, r, from, weight.data, e);
+      forward_kernel<Y, X, 1><<<blocks, threads_for(f.x.cols), 0, stream_of(ctx)>>>(f);
     }
     check_launch();
   });

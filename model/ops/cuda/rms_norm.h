@@ -6,7 +6,8 @@
 
 namespace temper::cuda {
 
-void rms_norm_forward(Context& ctx, Tensor y, Tensor rstd, Tensor x, Tensor w, double eps);
+void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor x, Tensor w,
+                      double eps);
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
                        Tensor rstd);
 

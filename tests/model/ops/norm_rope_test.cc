@@ -16,7 +16,8 @@ TEST_CASE("rms_norm equals its formula, in place too", "[ops]") {
   Context ctx(2);
   const Tensor x = make.normal_slice(dtype, {5, n}), w = make.normal(dtype, {n});
   const Tensor y = make.slice(dtype, {5, n}), rstd = make.poisoned(dtype, {5});
-  rms_norm_forward(ctx, y, rstd, x, w, 1e-5);
+  const Tensor kept = make.slice(dtype, {5, n});
+  rms_norm_forward(ctx, y, {rstd, kept}, x, w, 1e-5);
   dispatch_float(dtype, [&]<class T>() {
     const double bound = dtype == DType::f32 ? 1e-6 : 1e-14;
     for (int64_t t = 0; t < 5; ++t) {
@@ -29,6 +30,7 @@ TEST_CASE("rms_norm equals its formula, in place too", "[ops]") {
                 Approx(static_cast<double>(x.row<T>(t)[i] * w.get<T>()[i]) * r).epsilon(bound));
     }
   });
+  CHECK(test::same_bits(kept, x));
   rms_norm_forward(ctx, x, {}, x, w, 1e-5);
   CHECK(test::same_bits(x, y));
 }
@@ -43,7 +45,7 @@ TEST_CASE("rms_norm's gradients", "[ops][gradient]") {
   const Tensor rstd = make.poisoned(f, {4});
   const RmsNormGrads grads{make.zeros_slice(f, {4, n}), make.zeros(f, {n})};
   const auto loss = [&] {
-    rms_norm_forward(ctx, y, rstd, x, w, 1e-2);
+    rms_norm_forward(ctx, y, {rstd}, x, w, 1e-2);
     return test::dot_all(y, dy);
   };
   loss();

@@ -97,8 +97,8 @@ TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
       const Tensor gpu_x = s.up(x), gpu_w = s.dense(w), gpu_dy = s.up(dy), gpu_dx = s.up(dx);
       const Tensor gpu_y = s.poisoned(y), gpu_dw = s.wide(dw);
       const Tensor gpu_rstd = s.on_gpu.poisoned(rstd, f);
-      rms_norm_forward(s.host, y, rstd, x, w, 1e-6);
-      rms_norm_forward(s.ctx, gpu_y, gpu_rstd, gpu_x, gpu_w, 1e-6);
+      rms_norm_forward(s.host, y, {rstd}, x, w, 1e-6);
+      rms_norm_forward(s.ctx, gpu_y, {gpu_rstd}, gpu_x, gpu_w, 1e-6);
       CHECK(s.off(gpu_y, y) < bound);
       CHECK(s.off(gpu_rstd, rstd, Layout::dense) < 2e-6);
       rms_norm_backward(s.host, {dx, dw}, dy, x, w, rstd);
@@ -305,10 +305,10 @@ TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]"
       CHECK(s.off(new_dx, dx) < bound);
       CHECK(s.off(new_dw, dw, Layout::dense) < 3e-6);
       CHECK(s.off(new_dbias, dbias, Layout::dense) < 3e-6);
-      const Tensor sum = s.poisoned(y);
-      linear_add_forward(s.host, y, residual, x, w, bias);
-      linear_add_forward(s.ctx, sum, s.up(residual), gpu_x, gpu_w, s.dense(bias));
-      CHECK(s.off(sum, y) < bound);
+      const Tensor sum = s.up(residual);
+      linear_add_forward(s.host, residual, x, w, bias);
+      linear_add_forward(s.ctx, sum, gpu_x, gpu_w, s.dense(bias));
+      CHECK(s.off(sum, residual) < bound);
     }
   });
 }
