@@ -10,6 +10,7 @@
 
 #include "cli/command_line.h"
 #include "cli/help.h"
+#include "core/device_lost.h"
 #include "core/error.h"
 #include "core/moment.h"
 
@@ -96,6 +97,11 @@ int main(int argc, char** argv) {
     return report("error: ", error, kUserExit);
   } catch (const ContractError& error) {
     return report("this is a bug in temper, please report it: ", error, kContractExit);
+  } catch (const DeviceLost& error) {
+    const int code = report("error: ", error, kSystemExit);
+    std::cerr << "what a run had committed is whole: with --resume it goes on from its last "
+                 "checkpoint\n";
+    return code;
   } catch (const std::bad_alloc&) {
     std::cerr << "error: out of memory\n";
     return kSystemExit;

@@ -1,7 +1,8 @@
 #include "core/cuda/runtime.h"
 
+#include "core/cuda/fault.h"
 #include "core/cuda/memory.h"
-#include "core/error.h"
+#include "core/device_lost.h"
 
 namespace temper::cuda {
 namespace {
@@ -14,13 +15,17 @@ std::string place(const std::source_location& where) {
 
 void check(cudaError_t status, std::source_location where) {
   if (status == cudaSuccess) return;
-  const std::string what = cudaGetErrorString(status);
+  const std::string what = "CUDA: " + std::string(cudaGetErrorString(status)) + " (" +
+                           cudaGetErrorName(status) + ", " + place(where) + ")";
   cudaGetLastError();  // a failed launch leaves its error behind: it has been told now
-  throw SystemError("CUDA: " + what + " (" + place(where) + ")");
+  const std::string_view loss = loss_of_device(status);
+  if (!loss.empty()) throw DeviceLost(what + "; " + std::string(loss));
+  throw SystemError(what);
 }
 
 void check(cublasStatus_t status, std::source_location where) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
+  check(cudaGetLastError(), where);  // what cuBLASLt met, if the GPU is gone
   throw SystemError("cuBLASLt: " + std::string(cublasLtGetStatusString(status)) + " (" +
                     place(where) + ")");
 }

@@ -14,7 +14,8 @@
 
 namespace temper::cuda {
 
-// Throws SystemError naming the call's place if CUDA or cuBLASLt refused.
+// Throws SystemError naming the call's place if CUDA or cuBLASLt refused; DeviceLost if nothing
+// more can be done on the GPU.
 void check(cudaError_t status, std::source_location where = std::source_location::current());
 void check(cublasStatus_t status, std::source_location where = std::source_location::current());
 

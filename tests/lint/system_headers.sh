@@ -15,7 +15,7 @@ sources | xargs awk '
     home_of[header] = FILENAME
   }
   /^[ \t]*#/ {
-    only("(cuda|cublas|cudnn|cusparse|curand|cub/)", "^(core/cuda|core/comm|model/ops/cuda)/")
+    only("(cuda|cublas|cudnn|cusparse|curand|cub/)", "^(core/cuda|core/comm|model/ops/cuda|tests/gpu)/")
     only("(Eigen|unsupported/Eigen)/", "^tests/bench/")
     only("rapidjson/", "^core/json\\.")
     only("CLI/", "^cli/command_line\\.cc$")

@@ -1,5 +1,7 @@
 #include "tests/support/paths.h"
 
+#include <cstdlib>
+
 namespace temper::test {
 
 const std::string& source_dir() {
@@ -8,7 +10,10 @@ const std::string& source_dir() {
 }
 
 const std::string& temper_binary() {
-  static const std::string path = TEMPER_BINARY;
+  static const std::string path = [] {
+    const char* elsewhere = std::getenv("TEMPER_BINARY");
+    return std::string(elsewhere != nullptr ? elsewhere : TEMPER_BINARY);
+  }();
   return path;
 }
 

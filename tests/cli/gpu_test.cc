@@ -1,0 +1,91 @@
+// What a user with a GPU counts on: a run that is killed goes on in the same bits, and one whose
+// GPU fails ends with a message, keeps its last checkpoint and goes on from it.
+#include <filesystem>
+
+#include "cli/compare_runs.h"
+#include "core/device.h"
+#include "data/store_reader.h"
+#include "tests/cli/micro_workshop.h"
+#include "tests/support/catch.h"
+
+using namespace temper;
+using test::kMicroGrpo;
+using test::kMicroSft;
+using test::MicroWorkshop;
+namespace fs = std::filesystem;
+
+namespace {
+
+bool no_gpu() {
+  if (gpu_count() > 0) return false;
+  WARN("skipped: no GPU");
+  return true;
+}
+
+bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
+const Arguments kSft =
+    kMicroSft + Arguments{"--max-steps", "8", "--save-every", "2", "--device", "cuda"};
+const Arguments kGrpo =
+    kMicroGrpo + Arguments{"--steps", "6", "--save-every", "2", "--device", "cuda"};
+
+std::string differing(const fs::path& a, const fs::path& b) {
+  std::string names;
+  for (const RunDifference& d : compare_runs(a, b))
+    if (d.differing > 0) names += d.what + " ";
+  return names;
+}
+
+int64_t count(const fs::path& run, const std::string& sql) {
+  Database db = open_for_reading(run);
+  return db.value<int64_t>(sql).value_or(-1);
+}
+
+}  // namespace
+
+TEST_CASE("gpu: sft and grpo killed at random moments end in the same bits", "[gpu]") {
+  if (no_gpu()) return;
+  for (const Arguments& recipe : {kSft, kGrpo}) {
+    const MicroWorkshop w;
+    const ProgramResult result = w.run(
+        Arguments{"verify-resume", "--out", "v", "--kills", "4", "--seed", "3", "--"} + recipe);
+    INFO(recipe[0] << "\n" << result.out << result.err);
+    CHECK(result.exit_code == 0);
+    CHECK(has(result.out, "every resumed run ended in the same bits"));
+    CHECK(has(result.out, "model/training_state.safetensors"));
+  }
+}
+
+TEST_CASE("gpu: a GPU that fails ends the run, and --resume goes on from its checkpoint", "[gpu]") {
+  if (no_gpu()) return;
+  const fs::path breaker = fs::path(test::temper_binary()).parent_path() / "libgpu_breaker.so";
+  REQUIRE(fs::exists(breaker));
+  for (const Arguments& recipe : {kSft, kGrpo}) {
+    const MicroWorkshop w;
+    w.ends(0, recipe + Arguments{"--out", "straight"});
+    // Later and later, until the run has a checkpoint when it happens.
+    bool kept = false;
+    for (int copies = 200; !kept; copies *= 2) {
+      REQUIRE(copies < 100000);
+      fs::remove_all(w.path("r"));
+      const ProgramResult broken =
+          run_program("/usr/bin/env",
+                      Arguments{"LD_PRELOAD=" + breaker.string(),
+                                "BREAK_GPU_AT=" + std::to_string(copies), test::temper_binary()} +
+                          recipe + Arguments{"--out", "r"},
+                      w.folder.path());
+      INFO(recipe[0] << " broken at copy " << copies << "\n" << broken.err);
+      REQUIRE(broken.exit_code == 1);  // neither 0 nor a signal's
+      CHECK(has(broken.err, "error: CUDA: "));
+      CHECK(has(broken.err, "cudaErrorIllegalAddress"));
+      CHECK(has(broken.err, "--resume"));
+      kept = fs::exists(w.path("r") / "run.db") &&
+             count(w.path("r"), "SELECT count(*) FROM checkpoints") > 0;
+    }
+    CHECK(count(w.path("r"), "SELECT count(*) FROM runs WHERE status = 'failed'") == 1);
+    w.ends(0, {recipe[0], "--resume", "--out", "r"});
+    CHECK(differing(w.path("straight"), w.path("r")).empty());
+  }
+}
