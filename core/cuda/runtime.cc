@@ -25,7 +25,8 @@ void check(cudaError_t status, std::source_location where) {
 
 void check(cublasStatus_t status, std::source_location where) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  check(cudaGetLastError(), where);  // what cuBLASLt met, if the GPU is gone
+  const cudaError_t met = cudaGetLastError();
+  if (!loss_of_device(met).empty()) check(met, where);
   throw SystemError("cuBLASLt: " + std::string(cublasLtGetStatusString(status)) + " (" +
                     place(where) + ")");
 }
