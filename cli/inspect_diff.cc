@@ -117,15 +117,31 @@ std::string joined(const std::array<Side, 2>& sides, const DiffOptions& o) {
          "), b AS MATERIALIZED (" + means_of(sides[1], '2', own_ends(o) ? "max" : nullptr) + ") ";
 }
 
-Table summary(Database& db, const std::array<Side, 2>& sides, const DiffOptions& o) {
-  return query_table(
-      db,
-      joined(sides, o) +
-          "SELECT count(*) AS prompts, avg(a.reward) AS reward_a, avg(b.reward) AS reward_b,"
-          " avg(b.reward) - avg(a.reward) AS change, total(b.reward > a.reward) AS better,"
-          " total(b.reward < a.reward) AS worse, avg(a.tokens) AS tokens_a,"
-          " avg(b.tokens) AS tokens_b FROM a JOIN b ON b.prompt = a.prompt",
-      sides[0].kind, sides[1].kind);
+// All prompts of `changes` together.
+Table summary(const Table& changes) {
+  double reward_a = 0, reward_b = 0, tokens_a = 0, tokens_b = 0;
+  int64_t judged = 0, better = 0, worse = 0;
+  for (const std::vector<Cell>& row : changes.rows()) {
+    tokens_a += std::get<double>(row[8]);
+    tokens_b += std::get<double>(row[9]);
+    if (!std::holds_alternative<double>(row[7])) continue;  // a side that could not be judged
+    const double change = std::get<double>(row[7]);
+    reward_a += std::get<double>(row[5]);
+    reward_b += std::get<double>(row[6]);
+    better += change > 0;
+    worse += change < 0;
+    ++judged;
+  }
+  const auto prompts = static_cast<int64_t>(changes.rows().size());
+  const auto mean = [](double sum, int64_t count) {
+    return count > 0 ? Cell(sum / static_cast<double>(count)) : Cell();
+  };
+  Table table(
+      {"prompts", "reward_a", "reward_b", "change", "better", "worse", "tokens_a", "tokens_b"});
+  table.add({prompts, mean(reward_a, judged), mean(reward_b, judged),
+             mean(reward_b - reward_a, judged), better, worse, mean(tokens_a, prompts),
+             mean(tokens_b, prompts)});
+  return table;
 }
 
 Table changes(Database& db, const std::array<Side, 2>& sides, const DiffOptions& o) {
@@ -136,8 +152,8 @@ Table changes(Database& db, const std::array<Side, 2>& sides, const DiffOptions&
           " b.samples AS samples_b, a.reward AS reward_a, b.reward AS reward_b,"
           " b.reward - a.reward AS change, a.tokens AS tokens_a, b.tokens AS tokens_b"
           " FROM a JOIN b ON b.prompt = a.prompt WHERE ?3 IN ('', a.prompt)"
-          " ORDER BY abs(change) DESC, a.prompt LIMIT ?4",
-      sides[0].kind, sides[1].kind, o.prompt, o.count);
+          " ORDER BY abs(change) DESC, a.prompt",
+      sides[0].kind, sides[1].kind, o.prompt);
 }
 
 // The best completion of the prompt on a side.
@@ -163,7 +179,8 @@ void write_best(Invocation& cli, Database& db, const Side& side, const DiffOptio
 int show_diff(Invocation& cli, const DiffOptions& o) {
   Database db = open_for_reading(o.inspect.path);
   const std::array<Side, 2> sides = sides_of(db, o);
-  const Table whole = summary(db, sides, o), list = changes(db, sides, o);
+  const Table all = changes(db, sides, o), whole = summary(all);
+  const Table list = all.first(static_cast<size_t>(o.count));
   if (o.inspect.json) {
     cli.out << "{\"summary\":";
     whole.write_json(cli.out);

@@ -48,7 +48,7 @@ std::string loss_of(Pruned what) {
   if (what == Pruned::samples)
     text +=
         "\n  temper inspect samples, groups, verdicts and diff, and temper replay reward see "
-        "only the samples that stay; metrics and steps stay";
+        "only the samples that stay, and temper eval compare no pairs; metrics and steps stay";
   return text + "\n  a resume needs none of it: checkpoints are left alone";
 }
 
@@ -81,6 +81,13 @@ void prune(Database& db, const PruneOptions& o, int64_t run, int64_t last) {
   db.execute("DELETE FROM prompt_experts" + of_steps, run, last);
 }
 
+int write_json(Invocation& cli, int64_t run, int64_t last, int64_t samples, bool done,
+               int64_t bytes) {
+  cli.out << "{\"run\":" << run << ",\"up_to_step\":" << last << ",\"samples\":" << samples
+          << ",\"pruned\":" << (done ? "true" : "false") << ",\"bytes\":" << bytes << "}\n";
+  return 0;
+}
+
 int run_prune(Invocation& cli, const PruneOptions& o) {
   const fs::path file = store_path(o.inspect.path);
   if (!fs::exists(file)) static_cast<void>(open_for_reading(o.inspect.path));  // says so
@@ -101,6 +108,8 @@ int run_prune(Invocation& cli, const PruneOptions& o) {
   const int64_t samples =
       db.value<int64_t>("SELECT count(*) FROM samples" + std::string(kOfSteps), run.id, last)
           .value_or(0);
+  if (o.inspect.json && (samples == 0 || !o.yes))
+    return write_json(cli, run.id, last, samples, false, file_bytes(file));
   if (samples == 0) {
     cli.out << "nothing to prune: run " << run.id << " has no samples of grpo or eval up to step "
             << last << '\n';
@@ -121,6 +130,7 @@ int run_prune(Invocation& cli, const PruneOptions& o) {
   store.add_event(run.id, EventLevel::info, "pruned: " + text);
   transaction.commit();
   db.run_script("VACUUM; PRAGMA wal_checkpoint(TRUNCATE);");
+  if (o.inspect.json) return write_json(cli, run.id, last, samples, true, file_bytes(file));
   cli.out << "removed " << text << "\n" << before << " -> " << file_bytes(file) << " bytes\n";
   return 0;
 }

@@ -62,24 +62,24 @@ void check_steps(Database& db, const RunRow& run, int64_t first, int64_t last) {
        .found = std::to_string(first) + (last == first ? "" : " to " + std::to_string(last))});
 }
 
-// The newest kept checkpoint behind a step before `step`; nothing: the run's beginning.
-std::optional<CheckpointRow> checkpoint_before(Database& db, const RunRow& run, int64_t step) {
-  std::optional<CheckpointRow> found;
-  for (const CheckpointRow& row : read_checkpoints(db, run.id))
-    if (row.key.kind == "grpo" && row.key.step < step) found = row;
-  return found;
+// The newest kept and undamaged checkpoint behind a step before `step`; nothing: the run's
+// beginning.
+std::optional<CheckpointRow> checkpoint_before(Database& db, const RunRow& run, int64_t step,
+                                               Logger& log) {
+  std::vector<CheckpointRow> saved = read_checkpoints(db, run.id);
+  for (; !saved.empty(); saved.pop_back()) {
+    const CheckpointRow& row = saved.back();
+    if (row.key.kind != "grpo" || row.key.step >= step) continue;
+    const fs::path dir = db.path().parent_path() / row.path;
+    const std::vector<std::string> damage = checkpoint_damage(dir, row);
+    if (damage.empty()) return row;
+    log.warn(dir.string() + " is damaged (" + damage.front() + "): replaying from before it");
+  }
+  return std::nullopt;
 }
 
-// The folder of the weights to begin with, looked at for damage.
-fs::path weights_folder(const ReplayStepOptions& o, const fs::path& dir, const RunRow& run,
-                        const std::optional<CheckpointRow>& from) {
-  if (from) {
-    const std::vector<std::string> damage = checkpoint_damage(dir / from->path, *from);
-    if (damage.empty()) return dir / from->path;
-    throw UserError({.what = "the checkpoint to replay from is damaged",
-                     .where = (dir / from->path).string(),
-                     .found = damage.front()});
-  }
+// The folder of the weights that the run began with.
+fs::path first_model(const ReplayStepOptions& o, const RunRow& run) {
   const fs::path model = o.model.empty() ? fs::path(run.model) : fs::path(o.model);
   if (!fs::is_directory(model))
     throw UserError({.what = "the model that the run began with is not there",
@@ -127,7 +127,7 @@ class Replay {
         last_(std::max(options.step, options.to)),
         o_(options_of(run_, db_.path().string())) {
     check_steps(db_, run_, options.step, last_);
-    from_ = checkpoint_before(db_, run_, options.step);
+    from_ = checkpoint_before(db_, run_, options.step, cli.log);
     warn_of_differences(run_, cli);
     train();
   }
@@ -174,8 +174,8 @@ class Replay {
     std::optional<CompositeReward> process;
     if (!o_.process_reward.empty())
       process.emplace(rules.reward(o_.process_reward, "--process-reward of the run"));
-    const fs::path dir = db_.path().parent_path();
-    const fs::path folder = weights_folder(options_, dir, run_, from_);
+    const fs::path folder =
+        from_ ? db_.path().parent_path() / from_->path : first_model(options_, run_);
     Context ctx(static_cast<int>(cli_.common.threads), device_of(cli_.common.device));
     ModelInUse model = load_model_in_use(ctx, folder, o_.training.dtype, cli_.log);
     const ChatTemplate chat = ChatTemplate::choose(o_.chat_template, model.need_tokenizer());
@@ -186,8 +186,7 @@ class Replay {
     first_ = checkpoint ? checkpoint->step() + 1 : 1;
     std::optional<OwnedWeights> reference;
     if (o_.has_reference())
-      reference =
-          load_model(ctx, weights_folder(options_, dir, run_, {}), o_.training.dtype).weights;
+      reference = load_model(ctx, first_model(options_, run_), o_.training.dtype).weights;
 
     Store store(scratch_.path);
     const int64_t id = store.begin_run({.kind = "grpo",

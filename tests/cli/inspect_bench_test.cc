@@ -1,5 +1,6 @@
-// How long `temper inspect` takes on a long run. Not part of the tests: build/test_cli "[bench]"
-#include <chrono>
+// How long `temper inspect` takes on a long run, in seconds of the CPU. Not part of the tests:
+// build/test_cli "[bench]"
+#include <sys/resource.h>
 
 #include "data/store.h"
 #include "tests/data/store_fixture.h"
@@ -21,7 +22,7 @@ void fill(const std::filesystem::path& folder) {
       WHERE i < 102399) SELECT i FROM n;
     INSERT INTO steps SELECT 1, 'grpo', i + 1, i, 1e9 + i, 1e9 + i + 1, 1.0, 100, 100, NULL
       FROM n WHERE i < 200;
-    INSERT INTO prompts SELECT i + 1, 1, 'p' || i, printf('%.400c', 'x'), zeroblob(400), i, '{}'
+    INSERT INTO prompts SELECT i + 1, 1, 'p' || i, printf('%.400c', 'x'), zeroblob(400), 'a', '{}'
       FROM n WHERE i < 3200;
     INSERT INTO samples (run_id, kind, step, group_index, sample_index, prompt_id, policy_version,
         tokens, finish_reason, reward, advantage, zero_signal, truncated, completion, ids,
@@ -37,6 +38,16 @@ void fill(const std::filesystem::path& folder) {
       FROM n s, n m WHERE s.i < 200 AND m.i < 60;
     COMMIT;
   )sql");
+}
+
+// What the programs that have ended took of the CPU. Units: s.
+double seconds_of_children() {
+  rusage usage{};
+  getrusage(RUSAGE_CHILDREN, &usage);
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
 }  // namespace
@@ -64,15 +75,14 @@ TEST_CASE("bench: inspect on 102,400 samples", "[.][bench]") {
       {"lineage", run},
       {"sql", run, "SELECT step, avg(reward) FROM samples WHERE run_id = 1 GROUP BY step"}};
   for (const Arguments& command : commands) {
-    const auto start = std::chrono::steady_clock::now();
+    const double start = seconds_of_children();
     const ProgramResult result = run_program(test::temper_binary(), Arguments{"inspect"} + command);
-    const double seconds =
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double seconds = seconds_of_children() - start;
     std::string line;
     for (const std::string& word : command) line += (word == run ? "RUN" : word) + " ";
     INFO(line << result.err);
     REQUIRE(result.exit_code == 0);
-    REQUIRE(result.out.size() > 20);
+    REQUIRE(result.out.size() > 10);
     WARN(line << "  " << seconds << " s");
     CHECK(seconds < 1.0);
   }

@@ -71,6 +71,11 @@ TEST_CASE("replay step: from a checkpoint, the same bits; a changed row is found
   shop.sql("DROP TABLE kept");
   CHECK(has(shop.ends(0, {"replay", "step", "run", "3"}), "equal bit for bit"));
   shop.refused({"replay", "step", "run", "5"}, {"no such step", "from 1 to 4"});
+  const auto file = shop.path("run/checkpoints/step-2/model.safetensors");
+  std::filesystem::resize_file(file, std::filesystem::file_size(file) - 1);
+  const std::string before = shop.ends(0, {"replay", "step", "run", "3"});
+  CHECK(has(before, "step-2 is damaged"));
+  CHECK(has(before, "from the model that the run began with"));
   std::filesystem::rename(shop.path("m"), shop.path("moved"));
   shop.refused({"replay", "step", "run", "1"}, {"the model that the run began with", "--model"});
   CHECK(has(shop.ends(0, {"replay", "step", "run", "1", "--model", "moved"}), "equal bit for bit"));
@@ -143,7 +148,8 @@ TEST_CASE("inspect prune says what is lost, does it when told, and a resume goes
   CHECK(has(warning, "replay step can no longer train those steps again"));
   CHECK(has(warning, "nothing was changed"));
   CHECK(shop.sql("SELECT count(rollout_logprobs) FROM samples") == "24");
-  shop.ends(0, {"inspect", "prune", "run", "--keep-steps", "1", "--yes"});
+  CHECK(has(shop.ends(0, {"inspect", "prune", "run", "--keep-steps", "1", "--yes", "--json"}),
+            R"("up_to_step":2,"samples":16,"pruned":true)"));
   CHECK(shop.sql("SELECT count(rollout_logprobs) FROM samples") == "8");
   CHECK(shop.sql("SELECT count(*) FROM prompt_experts WHERE step < 3") == "0");
   CHECK(shop.sql("SELECT count(*) FROM prompt_experts WHERE step = 3") == "2");
