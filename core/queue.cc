@@ -71,6 +71,11 @@ void QueueMark::wait() {
     if (event_ != nullptr) cuda::wait_event(event_);
 }
 
+bool QueueMark::reached() const {
+  if constexpr (kWithCuda) return event_ == nullptr || cuda::event_reached(event_);
+  return true;
+}
+
 Recording::~Recording() {
   if constexpr (kWithCuda) cuda::free_graph(graph_);
 }

@@ -48,6 +48,8 @@ class QueueMark {
   void set(Context& ctx);
   // Returns when the device has come to where the mark was set last; at once if it never was.
   void wait();
+  // Whether wait() would return at once.
+  bool reached() const;
 
  private:
   void* event_ = nullptr;  // null on the CPU

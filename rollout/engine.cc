@@ -184,6 +184,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
   run.output.stats.cache_bytes = bytes_of_blocks(shape.blocks + 1);
   run_steps(run, shape.whole_prompts ? kAhead : 0);
   run.output.stats.seconds = seconds_since(run.start);
+  run.output.stats.starved = runner_.starved();
   run.experts.finish(run.output.samples);
   return std::move(run.output);
 }

@@ -63,6 +63,7 @@ struct RolloutStats {
   int64_t prompt_tokens = 0;          // computed, each prompt once
   int64_t generated_tokens = 0;
   int64_t steps = 0;         // calls of the decoder
+  int64_t starved = 0;       // steps of them that a GPU had to wait for, having no other to do
   int64_t peak_running = 0;  // samples in one step
   int64_t peak_blocks = 0;   // of the cache
   int64_t cache_bytes = 0;   // allocated

@@ -35,6 +35,7 @@ StepRunner::StepRunner(Context& ctx, const ModelWeights& weights, const ModelCon
 void StepRunner::begin(const RunShape& shape) {
   if (under_way() > 0) synchronize(ctx_);
   started_ = fetched_ = 0;
+  starved_ = 0;
   make_room(shape);
   shape_ = shape;
   // All that a recording holds by value. What the same places hold may change.
@@ -104,6 +105,8 @@ void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> req
     int32_t* to = inputs_.on_host(copies).get<int32_t>();
     for (const BlockCopy& copy : plan.copies) *to++ = copy.from, *to++ = copy.to;
   }
+  if (under_way() > 0 && ctx_.device != Device::cpu)
+    starved_ += slots_[(started_ - 1) % slots_.size()].mark.reached();
   inputs_.send();
   if (!copies.empty()) copy_cache_blocks(ctx_, cache_, copies);
   run_step(plan, main, prompts, starts);

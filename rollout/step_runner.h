@@ -50,6 +50,8 @@ class StepRunner {
   void start(const StepPlan& plan, std::span<const RolloutRequest> requests);
   // Steps that were started and not fetched.
   int64_t under_way() const { return static_cast<int64_t>(started_ - fetched_); }
+  // Steps of the run before which the device had done all that was queued, and waited.
+  int64_t starved() const { return starved_; }
   // Waits for the oldest of them.
   const StepResult& fetch();
 
@@ -111,6 +113,7 @@ class StepRunner {
   std::vector<const void*> recorded_places_;  // what they were recorded with
   std::vector<Slot> slots_;
   size_t started_ = 0, fetched_ = 0;
+  int64_t starved_ = 0;
 };
 
 }  // namespace temper

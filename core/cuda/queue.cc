@@ -32,6 +32,13 @@ void wait_event(void* event) {
   check(cudaEventSynchronize(static_cast<cudaEvent_t>(event)));
 }
 
+bool event_reached(void* event) {
+  const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(event));
+  if (status == cudaErrorNotReady) return false;
+  check(status);
+  return true;
+}
+
 void free_event(void* event) noexcept {
   if (event != nullptr) cudaEventDestroy(static_cast<cudaEvent_t>(event));
 }

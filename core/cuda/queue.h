@@ -21,6 +21,8 @@ void* make_event();
 void record_event(Runtime& runtime, void* event);
 // Blocks until the stream has come to it.
 void wait_event(void* event);
+// Whether the stream has come to it.
+bool event_reached(void* event);
 void free_event(void* event) noexcept;  // null is nothing
 
 // A graph of what `work` queues, which is not run.

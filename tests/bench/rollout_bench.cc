@@ -1,9 +1,11 @@
 // Times generation of a model with properly initialised random weights from random prompts:
 //   build/bench_rollout MODEL DEVICE BATCH [PROMPT [NEW [SAMPLES [RUNS [plain]]]]]
-// MODEL is a preset or smollm2-135m. BATCH sequences run together, SAMPLES of them share a prompt.
+// MODEL is a preset or smollm2-135m. BATCH sequences run together (64,256: first 64, then 256),
+// SAMPLES of them share a prompt.
 // Prints new tokens a second of each run (prompts included), the time until all prompts are
 // through, the median step when all sequences decode, and the time that reading the weights and the
-// mean cache would take at 2.98 TB/s, what a device copy reaches on an H100.
+// mean cache would take at 2.98 TB/s, what a device copy reaches on an H100; and for how many steps
+// the GPU had to wait because the host had queued none.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -101,7 +103,7 @@ std::vector<RolloutRequest> make_requests(const ModelConfig& config, int64_t bat
 
 struct Times {
   double seconds = 0.0, prompts = 0.0, step = 0.0;
-  int64_t steps = 0;
+  int64_t steps = 0, starved = 0;
 };
 
 Times run_once(RolloutEngine& engine, const std::vector<RolloutRequest>& requests, int64_t batch) {
@@ -121,9 +123,46 @@ Times run_once(RolloutEngine& engine, const std::vector<RolloutRequest>& request
                  }});
   times.seconds = now() - start;
   times.steps = output.stats.steps;
+  times.starved = output.stats.starved;
   std::sort(steps.begin(), steps.end());
   if (!steps.empty()) times.step = steps[steps.size() / 2];
   return times;
+}
+
+struct Case {
+  int64_t batch, prompt, fresh, samples, runs;
+  bool plain;
+};
+
+void time_case(Context& ctx, const char* name, const OwnedWeights& weights,
+               const ModelConfig& config, const Case& c) {
+  EngineLimits limits{.max_samples = c.batch, .cache_bytes = int64_t{24} << 30};
+  if (c.plain) limits.stepping = Stepping::plain;
+  RolloutEngine engine(ctx, weights.view, config, limits);
+  const auto requests = make_requests(config, c.batch, c.prompt, c.fresh, c.samples);
+  std::vector<double> rates;
+  for (int64_t i = 0; i < c.runs; ++i) {
+    const Times times = run_once(engine, requests, c.batch);
+    rates.push_back(static_cast<double>(c.batch * c.fresh) / times.seconds);
+    std::printf(
+        "run %lld  %8.1f ms  %8.0f tokens/s  prompts %.1f ms  %lld steps  median %.3f ms  "
+        "waited for by the GPU %lld\n",
+        static_cast<long long>(i + 1), times.seconds * 1e3, rates.back(), times.prompts * 1e3,
+        static_cast<long long>(times.steps), times.step * 1e3,
+        static_cast<long long>(times.starved));
+  }
+  std::sort(rates.begin(), rates.end());
+  const double cache = static_cast<double>(c.batch * (c.prompt + c.fresh / 2) *
+                                           config.cache_width() * config.num_hidden_layers) *
+                       static_cast<double>(size_of(weights.view.embed_tokens.dtype));
+  const double bytes = static_cast<double>(weights.storage.buffer.bytes());
+  std::printf(
+      "%s: batch %lld, %lld + %lld tokens: median %.0f tokens/s; floor of a step %.3f ms "
+      "(%.2f GB of weights, %.2f GB of cache)\n",
+      name, static_cast<long long>(c.batch), static_cast<long long>(c.prompt),
+      static_cast<long long>(c.fresh), rates[rates.size() / 2],
+      (bytes + cache) / kBytesPerSecond * 1e3, bytes / 1e9, cache / 1e9);
+  std::fflush(stdout);
 }
 
 }  // namespace
@@ -138,35 +177,18 @@ int main(int argc, char** argv) {
   const auto number = [&](int i, int64_t otherwise) {
     return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise;
   };
-  const int64_t batch = number(3, 64), prompt = number(4, 256), fresh = number(5, 256);
+  const int64_t prompt = number(4, 256), fresh = number(5, 256);
   const int64_t samples = number(6, 1), runs = number(7, 5);
   const ModelConfig config =
       std::strcmp(argv[1], "smollm2-135m") == 0 ? smollm2() : preset_config(argv[1]);
   Context ctx(0, device_of(argv[2]));
   const OwnedWeights weights = make_weights(ctx, config);
-  EngineLimits limits{.max_samples = batch, .cache_bytes = int64_t{24} << 30};
-  if (argc > 8) limits.stepping = Stepping::plain;
-  RolloutEngine engine(ctx, weights.view, config, limits);
-  const auto requests = make_requests(config, batch, prompt, fresh, samples);
-  std::vector<double> rates;
-  Times times;
-  for (int64_t i = 0; i < runs; ++i) {
-    times = run_once(engine, requests, batch);
-    rates.push_back(static_cast<double>(batch * fresh) / times.seconds);
-    std::printf("run %lld  %8.1f ms  %8.0f tokens/s  prompts %.1f ms  %lld steps  median %.3f ms\n",
-                static_cast<long long>(i + 1), times.seconds * 1e3, rates.back(),
-                times.prompts * 1e3, static_cast<long long>(times.steps), times.step * 1e3);
+  for (const char* at = argv[3]; *at != 0; at += *at == ',') {
+    char* end = nullptr;
+    const Case c{std::strtoll(at, &end, 10), prompt, fresh, samples, runs, argc > 8};
+    if (end == at || c.batch < 1) return std::fprintf(stderr, "BATCH is a number or several\n"), 2;
+    time_case(ctx, argv[1], weights, config, c);
+    at = end;
   }
-  std::sort(rates.begin(), rates.end());
-  const double cache = static_cast<double>(batch * (prompt + fresh / 2) * config.cache_width() *
-                                           config.num_hidden_layers) *
-                       static_cast<double>(size_of(weights.view.embed_tokens.dtype));
-  const double bytes = static_cast<double>(weights.storage.buffer.bytes());
-  std::printf(
-      "%s: batch %lld, %lld + %lld tokens: median %.0f tokens/s; floor of a step %.3f ms "
-      "(%.2f GB of weights, %.2f GB of cache)\n",
-      argv[1], static_cast<long long>(batch), static_cast<long long>(prompt),
-      static_cast<long long>(fresh), rates[rates.size() / 2],
-      (bytes + cache) / kBytesPerSecond * 1e3, bytes / 1e9, cache / 1e9);
   return 0;
 }
