@@ -3,6 +3,7 @@
 #include "core/device.h"
 #include "core/named_range.h"
 #include "model/ops/elementwise.h"
+#include "model/ops/gated_linear.h"
 #include "model/ops/linear.h"
 #include "model/ops/router_replay.h"
 #include "model/ops/swiglu.h"
@@ -82,11 +83,15 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
   route_tokens(env, arena, s, w);
 
   const int64_t rows = s.plan.token_of.numel(), inner = w.experts_down_proj.dim(2);
-  s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});       // [T*K, 2I]
   const Tensor act = ctx.scratch.tensor("moe.act", x.dtype, {rows, inner});  // [T*K, I]
   const Tensor out = sort_rows(ctx, "moe.rows", x, s.plan);                  // [T*K, d]
-  grouped_linear_forward(ctx, s.gate_up, out, w.experts_gate_up_proj, s.plan.offsets);
-  swiglu_forward(ctx, act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
+  if (saved == nullptr) {
+    grouped_gated_forward(ctx, act, out, w.experts_gate_up_proj, s.plan.offsets);
+  } else {
+    s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});  // [T*K, 2I]
+    grouped_linear_forward(ctx, s.gate_up, out, w.experts_gate_up_proj, s.plan.offsets);
+    swiglu_forward(ctx, act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
+  }
   // The sorted inputs have been read: the experts' outputs take their place.
   grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);
 

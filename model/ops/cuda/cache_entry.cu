@@ -1,5 +1,6 @@
 #include "model/ops/cuda/cache_entry.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -35,6 +36,7 @@ struct Mla {
 // kCount neighbours move together.
 template <class T, int kCount>
 __global__ void __launch_bounds__(kMlaThreads) mla_kernel(Mla<T> m) {
+  follow();
   const int64_t row = blockIdx.x;
   T* entry = entry_of(m.cache, m.slots);
   const T *from = m.kv_a.row(row), *q_flat = m.q_flat.row(row);
@@ -79,6 +81,7 @@ struct Gqa {
 
 template <class T, int kCount>
 __global__ void __launch_bounds__(kGqaThreads) gqa_kernel(Gqa<T> g) {
+  follow();
   const int64_t row = blockIdx.x;
   T* entry = entry_of(g.cache, g.slots);
   const float *cos = g.cos.row(row), *sin = g.sin.row(row);
@@ -122,12 +125,7 @@ void write_mla_entry(Context& ctx, const MlaEntry& e) {
     const bool wide = packs(m.cache) && packs(m.q) && packs(m.q_flat) && packs(m.kv_a) &&
                       packs(rows_of<T>(e.norm)) && m.latent % n == 0 && m.rope % n == 0;
     const unsigned blocks = blocks_for(e.slots.numel(), 1);
-    if (wide) {
-      mla_kernel<T, n><<<blocks, kMlaThreads, 0, stream_of(ctx)>>>(m);
-    } else {
-      mla_kernel<T, 1><<<blocks, kMlaThreads, 0, stream_of(ctx)>>>(m);
-    }
-    check_launch();
+    launch_following(ctx, wide ? mla_kernel<T, n> : mla_kernel<T, 1>, {blocks, kMlaThreads}, m);
   });
 }
 
@@ -141,12 +139,7 @@ void write_gqa_entry(Context& ctx, const GqaEntry& e) {
     const bool wide = packs(g.cache) && packs(g.q) && packs(g.q_flat) && packs(g.k) && packs(g.v) &&
                       e.q.cols() % (2 * n) == 0;
     const unsigned blocks = blocks_for(e.slots.numel(), 1);
-    if (wide) {
-      gqa_kernel<T, n><<<blocks, kGqaThreads, 0, stream_of(ctx)>>>(g);
-    } else {
-      gqa_kernel<T, 1><<<blocks, kGqaThreads, 0, stream_of(ctx)>>>(g);
-    }
-    check_launch();
+    launch_following(ctx, wide ? gqa_kernel<T, n> : gqa_kernel<T, 1>, {blocks, kGqaThreads}, g);
   });
 }
 

@@ -1,5 +1,6 @@
 #include "model/ops/cuda/decode_split.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/mma.h"
 
 namespace temper::cuda {
@@ -10,6 +11,7 @@ constexpr int kThreads = 128;
 // A warp a row and head.
 __global__ void __launch_bounds__(kThreads)
     merge_rows(Rows<bf16> o, Parts parts, const int32_t* lengths, int heads, Split split) {
+  follow();
   const int64_t i = int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32;
   if (i >= o.rows) return;
   const int64_t row = i / heads, head = i % heads;
@@ -39,9 +41,8 @@ __global__ void __launch_bounds__(kThreads)
 void merge_parts(Context& ctx, const Tensor& o, const Parts& parts, const PagedRows& rows,
                  const Split& split) {
   const Rows<bf16> to = rows_of<bf16>(o);
-  merge_rows<<<blocks_for(to.rows, kThreads / 32), kThreads, 0, stream_of(ctx)>>>(
-      to, parts, data_of<int32_t>(rows.context_length), static_cast<int>(o.dim(1)), split);
-  check_launch();
+  launch_following(ctx, merge_rows, {blocks_for(to.rows, kThreads / 32), kThreads}, to, parts,
+                   data_of<int32_t>(rows.context_length), static_cast<int>(o.dim(1)), split);
 }
 
 }  // namespace temper::cuda

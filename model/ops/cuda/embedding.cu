@@ -1,5 +1,6 @@
 #include "model/ops/cuda/embedding.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -12,6 +13,7 @@ constexpr int kThreads = 128;
 // in, so this is our bug.
 template <class Y, class T, int N>
 __global__ void gather_kernel(Rows<Y> y, Rows<T> table, const int32_t* ids) {
+  follow();
   const int64_t row = blockIdx.x;
   const int32_t id = ids[row];
   if (id < 0 || id >= table.rows) __trap();
@@ -78,12 +80,9 @@ void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids) {
     const Rows<T> from = rows_of<T>(table);
     const auto blocks = static_cast<unsigned>(to.rows);
     const int32_t* id = data_of<int32_t>(ids);
-    if (packs(to) && packs(from)) {
-      gather_kernel<Y, T, kWide<T>><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
-    } else {
-      gather_kernel<Y, T, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(to, from, id);
-    }
-    check_launch();
+    const auto kernel =
+        packs(to) && packs(from) ? gather_kernel<Y, T, kWide<T>> : gather_kernel<Y, T, 1>;
+    launch_following(ctx, kernel, {blocks, kThreads}, to, from, id);
   });
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "model/ops/cuda/decode_split.h"
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/mma.h"
 
 namespace temper::cuda {
@@ -195,6 +196,7 @@ __device__ void merge_warps(const Problem& p, const Left<kDim>* left, int64_t fi
 
 template <int kDim, int kWarps>
 __global__ void __launch_bounds__(kWarps * 32) gqa_decode(Problem p) {
+  follow();
   extern __shared__ __align__(128) unsigned char memory[];
   using Pages = Page<kDim>;
   constexpr int kStages = Pages::kStages;
@@ -258,8 +260,7 @@ void launch(Context& ctx, const Problem& p, int64_t units) {
   const auto kernel = gqa_decode<kDim, kWarps>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   const dim3 grid(static_cast<unsigned>(units), static_cast<unsigned>(p.split.most));
-  kernel<<<grid, kWarps * 32, kBytes, stream_of(ctx)>>>(p);
-  check_launch();
+  launch_following(ctx, kernel, {grid, kWarps * 32, kBytes}, p);
 }
 
 // As many warps a block as let all blocks run at once: blocks of one size begin and end together,

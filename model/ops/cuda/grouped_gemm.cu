@@ -5,6 +5,7 @@
 #include "model/ops/cuda/grouped_gemm.h"
 
 #include "model/ops/cuda/grouped_few.h"
+#include "model/ops/cuda/grouped_few_hopper.h"
 #include "model/ops/cuda/grouped_gemm_hopper.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/mma.h"
@@ -308,7 +309,8 @@ void multiply_rows(Context& ctx, Tensor y, bool add, Tensor x, Tensor w, Tensor 
 }  // namespace
 
 void grouped_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
-  if (y.empty() || grouped_forward_few(ctx, y, x, w, offsets)) return;
+  if (y.empty() || grouped_few_hopper(ctx, y, x, w, offsets)) return;
+  if (grouped_forward_few(ctx, y, x, w, offsets)) return;
   if (grouped_forward_hopper(ctx, y, x, w, offsets)) return;
   multiply_rows<true>(ctx, y, false, x, w, offsets);
 }

@@ -9,6 +9,7 @@
 #include "model/ops/cuda/mla_decode_hopper.h"
 
 #include "model/ops/cuda/decode_split.h"
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/quad.h"
 #include "model/ops/cuda/tensor_map.h"
 #include "model/ops/cuda/wgmma_decode.h"
@@ -444,6 +445,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     init_barrier(&shared.weights_empty, kValueWarps);
     publish_barriers();
   }
+  follow();
   __syncthreads();
   if constexpr (kPair > 1) synchronize_cluster();
   const int group = threadIdx.x / 128, warp = threadIdx.x / 32 % 4;
@@ -480,17 +482,9 @@ void launch(Context& ctx, const CUtensorMap& latent, const CUtensorMap& rope,
                              kSharedBytes));
   const int64_t most = int64_t{p.rows} * p.split.most * p.groups;
   const int64_t have = ctx.cuda->properties.multiProcessorCount / kPair;
-  cudaLaunchAttribute attribute{};
-  attribute.id = cudaLaunchAttributeClusterDimension;
-  attribute.val.clusterDim = {kPair, 1, 1};
-  cudaLaunchConfig_t config{};
-  config.gridDim = static_cast<unsigned>((most < have ? most : have) * kPair);
-  config.blockDim = kThreads;
-  config.dynamicSmemBytes = kSharedBytes;
-  config.stream = stream_of(ctx);
-  config.attrs = &attribute;
-  config.numAttrs = 1;
-  check(cudaLaunchKernelEx(&config, mla_decode<kPair>, latent, rope, cache, p));
+  const auto blocks = static_cast<unsigned>((most < have ? most : have) * kPair);
+  launch_following(ctx, mla_decode<kPair>, {blocks, kThreads, kSharedBytes, kPair}, latent, rope,
+                   cache, p);
 }
 
 }  // namespace

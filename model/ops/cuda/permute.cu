@@ -1,5 +1,6 @@
 #include "model/ops/cuda/permute.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -107,6 +108,7 @@ constexpr int kFewWarps = 16;
 // The whole plan by one block, each warp taking a chunk of the choices: generation has few.
 __global__ void __launch_bounds__(32 * kFewWarps)
     plan_few(Choices choices, int32_t* offsets, int32_t* row_of, int32_t* token_of) {
+  follow();
   __shared__ int32_t head[kFew];  // [experts, kFewWarps]: counts, then rows within the expert
   __shared__ int32_t totals[kFew / kFewWarps];  // of the experts, then their first rows
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, experts = choices.experts;
@@ -164,6 +166,7 @@ __global__ void add_counts(int32_t* counts, const int32_t* offsets, int64_t expe
 
 template <class T, int kCount>
 __global__ void gather_rows(Rows<T> y, Rows<T> x, const int32_t* index) {
+  follow();
   T *to = y.row(blockIdx.x), *from = x.row(index[blockIdx.x]);
   for (int64_t i = threadIdx.x; i < y.cols / kCount; i += blockDim.x)
     pack_at<kCount>(to, i) = pack_at<kCount>(from, i);
@@ -181,6 +184,7 @@ struct Choosing {
 // to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k.
 template <class To, class From, int kCount>
 __global__ void sum_choices(Choosing<To, From> c) {
+  follow();
   const int64_t t = blockIdx.x;
   const int32_t* rows = c.row_of.row(t);
   const float* weights = c.weights ? c.weights.row(t) : nullptr;
@@ -208,13 +212,9 @@ __global__ void sum_choices(Choosing<To, From> c) {
 template <class To, class From>
 void launch_sum(Context& ctx, const Choosing<To, From>& c) {
   if (c.to.rows == 0) return;
-  const unsigned blocks = blocks_for(c.to.rows, 1);
-  if (packs(c.to) && packs(c.from)) {
-    sum_choices<To, From, kWide<From>><<<blocks, kThreads, 0, stream_of(ctx)>>>(c);
-  } else {
-    sum_choices<To, From, 1><<<blocks, kThreads, 0, stream_of(ctx)>>>(c);
-  }
-  check_launch();
+  const auto kernel =
+      packs(c.to) && packs(c.from) ? sum_choices<To, From, kWide<From>> : sum_choices<To, From, 1>;
+  launch_following(ctx, kernel, {blocks_for(c.to.rows, 1), kThreads}, c);
 }
 
 }  // namespace
@@ -225,9 +225,8 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
                         static_cast<int>(plan.offsets.numel() - 1)};
   int32_t* offsets = data_of<int32_t>(plan.offsets);
   if (choices.count <= kFew && choices.experts * kFewWarps <= kFew) {
-    plan_few<<<1, 32 * kFewWarps, 0, stream_of(ctx)>>>(
-        choices, offsets, data_of<int32_t>(plan.row_of), data_of<int32_t>(plan.token_of));
-    return check_launch();
+    return launch_following(ctx, plan_few, {1, 32 * kFewWarps}, choices, offsets,
+                            data_of<int32_t>(plan.row_of), data_of<int32_t>(plan.token_of));
   }
   const size_t shared = static_cast<size_t>(choices.experts) * sizeof(int32_t);
   require(shared <= size_t{48} << 10, "plan_experts: too many experts for the GPU's plan");
@@ -259,9 +258,8 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x);
     dispatch_pack<T>({to, from}, [&]<int kCount>() {
-      gather_rows<T, kCount><<<blocks_for(to.rows, 1), kThreads, 0, stream_of(ctx)>>>(
-          to, from, data_of<int32_t>(index));
-      check_launch();
+      launch_following(ctx, gather_rows<T, kCount>, {blocks_for(to.rows, 1), kThreads}, to, from,
+                       data_of<int32_t>(index));
     });
   });
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "model/ops/cuda/column_sum.h"
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -23,6 +24,7 @@ struct Forward {
 // One block a row; each thread takes packs of N neighbours.
 template <class Y, class X, int N>
 __global__ void forward_kernel(Forward<Y, X> f) {
+  follow();
   const X* from = f.x.row(blockIdx.x);
   const int64_t step = int64_t{blockDim.x} * N, cols = f.x.cols;
   float squares = 0.0F;
@@ -186,13 +188,10 @@ void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor 
     const Forward<Y, X> f{rows_of<Y>(y), rows_of<Y>(saved.x), data_of<float>(saved.rstd),
                           rows_of<X>(x), weight.data,         static_cast<float>(eps)};
     const auto blocks = static_cast<unsigned>(f.x.rows);
-    if (packs(f.y) && packs(f.kept) && packs(f.x) && packs(weight)) {
-      constexpr int n = kWide<Y>;
-      forward_kernel<Y, X, n><<<blocks, threads_for(f.x.cols / n), 0, stream_of(ctx)>>>(f);
-    } else {
-      forward_kernel<Y, X, 1><<<blocks, threads_for(f.x.cols), 0, stream_of(ctx)>>>(f);
-    }
-    check_launch();
+    constexpr int n = kWide<Y>;
+    const bool wide = packs(f.y) && packs(f.kept) && packs(f.x) && packs(weight);
+    launch_following(ctx, wide ? forward_kernel<Y, X, n> : forward_kernel<Y, X, 1>,
+                     {blocks, threads_for(f.x.cols / (wide ? n : 1))}, f);
   });
 }
 

@@ -1,3 +1,4 @@
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/rope.h"
 
@@ -14,6 +15,7 @@ struct Frequencies {
 
 __global__ void tables_kernel(float* cos_table, float* sin_table, const int32_t* positions,
                               Frequencies frequencies, double factor, int64_t rows, int64_t pairs) {
+  follow();
   const int64_t index = int64_t{blockIdx.x} * kThreads + threadIdx.x;
   if (index >= rows * pairs) return;
   double s = 0.0, c = 0.0;
@@ -60,10 +62,9 @@ void rope_tables(Context& ctx, Tensor cos, Tensor sin, Tensor positions,
   Frequencies values{};
   for (int64_t j = 0; j < pairs; ++j)
     values.inv_freq[j] = frequencies.inv_freq[static_cast<size_t>(j)];
-  tables_kernel<<<blocks_for(cos.numel(), kThreads), kThreads, 0, stream_of(ctx)>>>(
-      data_of<float>(cos), data_of<float>(sin), data_of<int32_t>(positions), values,
-      frequencies.attention_factor, cos.rows(), pairs);
-  check_launch();
+  launch_following(ctx, tables_kernel, {blocks_for(cos.numel(), kThreads), kThreads},
+                   data_of<float>(cos), data_of<float>(sin), data_of<int32_t>(positions), values,
+                   frequencies.attention_factor, cos.rows(), pairs);
 }
 
 void rope_forward(Context& ctx, Tensor x, Tensor cos, Tensor sin, RopeStyle style) {

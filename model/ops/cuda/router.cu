@@ -1,5 +1,6 @@
 #include "model/ops/cuda/router.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 
 namespace temper::cuda {
@@ -166,6 +167,7 @@ struct ForwardRows {
 
 template <int kPerLane>
 __global__ void route(ForwardRows rows, Gate gate) {
+  follow();
   __shared__ float shared[kWarps][32 * kPerLane];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + warp;
@@ -385,9 +387,8 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
   const Gate gate = gate_of(params, logits.cols());
   if (rows.logits.rows == 0) return;
   dispatch_experts(gate.experts, [&]<int kPerLane>() {
-    route<kPerLane>
-        <<<blocks_for(rows.logits.rows, kWarps), kThreads, 0, stream_of(ctx)>>>(rows, gate);
-    check_launch();
+    const unsigned blocks = blocks_for(rows.logits.rows, kWarps);
+    launch_following(ctx, route<kPerLane>, {blocks, kThreads}, rows, gate);
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include <climits>
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 
 namespace temper::cuda {
@@ -248,6 +249,7 @@ struct Draws {
 };
 
 __global__ void __launch_bounds__(kThreads) sample_kernel(Draws draws) {
+  follow();
   __shared__ Shared shared;
   const int64_t draw = blockIdx.x;
   const Rule rule = draws.rules[draw];
@@ -277,6 +279,7 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(Draws draws) {
 }
 
 __global__ void follow_kernel(int32_t* ids, const int32_t* tokens, int64_t count) {
+  follow();
   const int64_t n = int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
   if (n < count && ids[n] < 0) ids[n] = max(0, tokens[-1 - ids[n]]);
 }
@@ -287,18 +290,20 @@ void sample(Context& ctx, const SampleOutputs& out, Tensor logits, const SampleD
   if (draws.row.numel() == 0) return;
   require(draws.rules.contiguous() && out.numbers.contiguous(), "sample: strided numbers");
   static_assert(sizeof(Rule) == kRuleColumns * sizeof(double));
-  sample_kernel<<<blocks_for(draws.row.numel(), 1), kThreads, 0, stream_of(ctx)>>>(
-      {rows_of<float>(logits), data_of<int32_t>(draws.row), data_of<double>(draws.uniform),
-       reinterpret_cast<const Rule*>(data_of<double>(draws.rules)), data_of<int32_t>(out.token),
-       data_of<double>(out.numbers), draws.entropy});
-  check_launch();
+  const Draws all{rows_of<float>(logits),
+                  data_of<int32_t>(draws.row),
+                  data_of<double>(draws.uniform),
+                  reinterpret_cast<const Rule*>(data_of<double>(draws.rules)),
+                  data_of<int32_t>(out.token),
+                  data_of<double>(out.numbers),
+                  draws.entropy};
+  launch_following(ctx, sample_kernel, {blocks_for(draws.row.numel(), 1), kThreads}, all);
 }
 
 void follow_draws(Context& ctx, Tensor ids, Tensor tokens) {
   if (ids.numel() == 0) return;
-  follow_kernel<<<blocks_for(ids.numel(), 256), 256, 0, stream_of(ctx)>>>(
-      data_of<int32_t>(ids), data_of<int32_t>(tokens), ids.numel());
-  check_launch();
+  launch_following(ctx, follow_kernel, {blocks_for(ids.numel(), 256), 256}, data_of<int32_t>(ids),
+                   data_of<int32_t>(tokens), ids.numel());
 }
 
 }  // namespace temper::cuda

@@ -1,19 +1,18 @@
 #include "model/ops/cuda/swiglu.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
+#include "model/ops/cuda/sigmoid.h"
 
 namespace temper::cuda {
 namespace {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
-__device__ float sigmoid(float x) {
-  return __fdividef(1.0F, 1.0F + __expf(-x));
-}
-
 template <class T, int N>
 __global__ void forward_kernel(Rows<T> y, Rows<T> gate, Rows<T> up) {
+  follow();
   const Place p = place_of<N>(y.cols);
   if (p.row >= y.rows) return;
   const auto g = load_pack<N>(gate.row(p.row) + p.col), u = load_pack<N>(up.row(p.row) + p.col);
@@ -108,9 +107,8 @@ void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up) {
   dispatch(y.dtype, [&]<class T>() {
     const Rows<T> o = rows_of<T>(y), g = rows_of<T>(gate), u = rows_of<T>(up);
     dispatch_pack<T>({o, g, u}, [&]<int N>() {
-      forward_kernel<T, N>
-          <<<blocks_for(o.rows * o.cols / N, kThreads), kThreads, 0, stream_of(ctx)>>>(o, g, u);
-      check_launch();
+      const unsigned blocks = blocks_for(o.rows * o.cols / N, kThreads);
+      launch_following(ctx, forward_kernel<T, N>, {blocks, kThreads}, o, g, u);
     });
   });
 }

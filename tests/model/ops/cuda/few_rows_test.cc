@@ -1,0 +1,95 @@
+// The products of a decode step, which has few rows: the GPU's results against the CPU's on the
+// same numbers, and the same bits from the ops as they are and recorded, where their kernels begin
+// before those in front of them have ended.
+#include "core/queue.h"
+#include "model/ops/gated_linear.h"
+#include "model/ops/linear.h"
+#include "tests/model/ops/cuda/cuda_op_test.h"
+
+namespace temper {
+namespace {
+
+using test::GpuTensors;
+using test::Tensors;
+
+constexpr DType f = DType::f32;
+
+// Both sides of one check in f32 or bf16; device rows lie densely or in something wider.
+struct Sides {
+  Context& ctx;
+  DType dtype;
+  test::Layout layout;
+  Tensors make = {};
+  GpuTensors on_gpu{ctx};
+  Context host{2};
+
+  Tensor normal(std::initializer_list<int64_t> dims, double sigma = 1.0) {
+    const Tensor t = make.normal(f, dims, sigma);
+    test::round_to(dtype, t);
+    return t;
+  }
+  Tensor up(const Tensor& t) { return on_gpu.upload(t, dtype, layout); }
+  // Runs `op` on a poisoned device tensor: as it is, and twice as a recording that is
+  // played, with the op's own outcome in front of it.
+  template <class Op>
+  void check(const Tensor& expected, double bound, Op&& op) {
+    CAPTURE(expected.rows(), expected.cols(), expected.rank);
+    const Tensor flat = expected.reshape({expected.rows(), expected.cols()});
+    const Tensor plain = on_gpu.poisoned(expected, dtype, layout);
+    const Tensor played = on_gpu.poisoned(expected, dtype, layout);
+    op(plain);
+    Recording recording;
+    recording.play(ctx, [&] { op(plain); });  // not recorded yet
+    for (int i = 0; i < 2; ++i) recording.play(ctx, [&] { op(played), op(played); });
+    const Tensor first = on_gpu.download(make, plain, layout);
+    const Tensor again = on_gpu.download(make, played, layout);
+    CHECK(test::relative_difference(first, flat) < bound);
+    CHECK(test::relative_difference(again, first) == 0.0);
+  }
+};
+
+template <class Body>
+void on_both(double bound_f32, double bound_bf16, Body&& body) {
+  Context* ctx = test::gpu();
+  if (ctx == nullptr) return;
+  for (const test::Layout layout : test::kLayouts) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(static_cast<int>(layout), name_of(dtype));
+      Sides sides{*ctx, dtype, layout};
+      body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);
+    }
+  }
+}
+
+TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+    struct Size {
+      int64_t n, k;
+      std::vector<int32_t> offsets;
+    };
+    for (const Size& z :
+         {Size{24, 40, {0, 1}}, Size{72, 200, {0, 0, 5, 38, 38, 41}}, Size{136, 64, {0, 0, 0, 3}},
+          Size{64, 1032, {0, 16, 32, 33}}, Size{200, 640, {0, 64, 64, 129, 170, 171, 240}}}) {
+      CAPTURE(z.n, z.k);
+      const auto experts = static_cast<int64_t>(z.offsets.size()) - 1;
+      const int64_t rows = z.offsets.back();
+      const Tensor offsets = s.make.ints({experts + 1}, z.offsets);
+      const Tensor gpu_offsets = s.on_gpu.ints(z.offsets);
+      const Tensor x = s.normal({rows, z.k}), w = s.normal({experts, 2 * z.n, z.k}, 0.1);
+      const Tensor gpu_x = s.up(x), gpu_w = s.on_gpu.upload(w, s.dtype);
+      const Tensor y = s.make.poisoned(f, {rows, 2 * z.n}), act = s.make.poisoned(f, {rows, z.n});
+      grouped_linear_forward(s.host, y, x, w, offsets);
+      s.check(y, bound, [&](const Tensor& to) {
+        grouped_linear_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
+      });
+      // The GPU rounds gate and up before it multiplies them.
+      grouped_gated_forward(s.host, act, x, w, offsets);
+      s.check(act, 2 * bound, [&](const Tensor& to) {
+        grouped_gated_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
+      });
+    }
+  });
+}
+
+}  // namespace
+}  // namespace temper
