@@ -123,7 +123,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
     std::vector<GrpoGroup>& groups = outcome.batch.groups;
     record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
     check_judged(job, groups, step);
-    signs.look(outcome.batch);
+    if (!job.stored_batch) signs.look(outcome.batch);
     // 2. What is compared, and how each sample compares with its group or batch.
     Stopwatch phase;
     set_totals(job, train, groups);
