@@ -57,7 +57,8 @@ void StepRunner::make_room(const RunShape& shape) {
   const int64_t samples = padded_rows(std::max(shape.max_samples, shape_.max_samples));
   if (other_cache) {
     synchronize(ctx_);
-    cache_ = {};  // the old one goes before the new one comes
+    cache_ = {};  // the old one goes before the new one comes, which may get its address
+    recordings_.clear();
     // One block more than asked for: rows that only fill up a recorded step write there.
     cache_ = allocate_kv_cache(config_, shape.blocks + 1, shape.block_size, dtype, ctx_.device);
   }

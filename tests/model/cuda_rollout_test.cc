@@ -50,6 +50,26 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
 
 }  // namespace
 
+// A larger cache may get the address of the one before, but its layers lie elsewhere.
+TEST_CASE("cuda: recorded steps are forgotten where the cache grows") {
+  if (gpu_count() == 0) {
+    WARN("skipped: no GPU");
+    return;
+  }
+  const ModelConfig config = small_v3_config();
+  Context ctx(2, Device::cuda);
+  OwnedWeights host = allocate_weights(config, DType::f32);
+  initialize_weights(host.view, config, 11);
+  const OwnedWeights weights = weights_on_device(ctx, host, config, DType::f32);
+  RolloutEngine ahead(ctx, weights.view, config, {.max_samples = 64});
+  auto requests = requests_of(config);
+  for (const int64_t longer : {0, 0, 30, 60}) {  // the same number of blocks a row in each
+    for (RolloutRequest& r : requests) r.max_new_tokens = 20 + longer;
+    RolloutEngine plain(ctx, weights.view, config, {.stepping = Stepping::plain});
+    CHECK(difference(ahead.run(requests), plain.run(requests)) < 1e-4);
+  }
+}
+
 TEST_CASE("cuda: steps that run ahead give what steps one by one give") {
   if (gpu_count() == 0) {
     WARN("skipped: no GPU");
