@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "core/cuda/runtime.h"
+#include "model/ops/cuda/gemm_choice.h"
 
 namespace temper::cuda {
 namespace {
@@ -52,8 +53,8 @@ void set_alignment(cublasLtMatmulPreference_t preference,
 }
 
 // `from` is C where the product starts from nothing.
-GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const Operand& b,
-                   const Operand& from, int64_t batch) {
+GemmPlan make_plan(const Operand& c, const Operand& a, const Operand& b, const Operand& from,
+                   int64_t batch) {
   GemmPlan plan;
   check(cublasLtMatmulDescCreate(&plan.operation, CUBLAS_COMPUTE_32F, CUDA_R_32F));
   const auto transpose = [&](cublasLtMatmulDescAttributes_t attribute, bool transposed) {
@@ -67,24 +68,48 @@ GemmPlan make_plan(Runtime& runtime, const Operand& c, const Operand& a, const O
   plan.c = layout_of(from, batch);
   plan.d = layout_of(c, batch);
 
+  return plan;
+}
+
+// What cuBLASLt suggests for a plan, the best first.
+std::vector<cublasLtMatmulHeuristicResult_t> suggest(Runtime& runtime, const PlannedGemm& gemm,
+                                                     int most) {
   cublasLtMatmulPreference_t preference = nullptr;
   check(cublasLtMatmulPreferenceCreate(&preference));
   check(cublasLtMatmulPreferenceSetAttribute(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                              &runtime.workspace_bytes,
                                              sizeof runtime.workspace_bytes));
-  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, b);
-  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, a);
-  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, from);
-  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, c);
-  cublasLtMatmulHeuristicResult_t best{};
+  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, gemm.b);
+  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, gemm.a);
+  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, gemm.from);
+  set_alignment(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, gemm.c);
+  std::vector<cublasLtMatmulHeuristicResult_t> results(static_cast<size_t>(most));
   int found = 0;
+  const GemmPlan& p = gemm.plan;
   const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      runtime.blas, plan.operation, plan.a, plan.b, plan.c, plan.d, preference, 1, &best, &found);
+      runtime.blas, p.operation, p.a, p.b, p.c, p.d, preference, most, results.data(), &found);
   cublasLtMatmulPreferenceDestroy(preference);
   check(status);
   require(found > 0, "cuBLASLt knows no way to do a product of this shape");
-  plan.algorithm = best.algo;
-  return plan;
+  results.resize(static_cast<size_t>(found));
+  return results;
+}
+
+// A shape that comes again and again is worth timing: the others would take longer to time than
+// they ever take. plan.microseconds counts the uses down from 0 until then.
+constexpr float kUses = 32.0F;
+constexpr double kWorth = 1e9;  // multiplications and additions of one product
+constexpr int kSuggestions = 8;
+
+void time_when_due(Runtime& runtime, GemmPlan& plan, const PlannedGemm& gemm, double operations) {
+  if (plan.microseconds > 0.0F || operations < kWorth || --plan.microseconds > -kUses) return;
+  cudaStreamCaptureStatus capture{};
+  check(cudaStreamIsCapturing(runtime.stream, &capture));
+  if (capture != cudaStreamCaptureStatusNone) return;
+  const auto suggestions = suggest(runtime, gemm, kSuggestions);
+  const GemmChoice choice = choose_gemm(runtime, gemm, suggestions);
+  plan.algorithm = choice.algorithm;
+  plan.microseconds = choice.microseconds;
 }
 
 }  // namespace
@@ -118,10 +143,14 @@ void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b,
       key.push_back(part);
   key.push_back(batch);
   auto at = runtime.plans.find(key);
-  if (at == runtime.plans.end())
-    at = runtime.plans.emplace(key, make_plan(runtime, c, a, b, start, batch)).first;
-  const GemmPlan& plan = at->second;
+  const bool is_new = at == runtime.plans.end();
+  if (is_new) at = runtime.plans.emplace(key, make_plan(c, a, b, start, batch)).first;
+  GemmPlan& plan = at->second;
   const float one = 1.0F, beta = from.has_value() ? 1.0F : 0.0F;
+  const PlannedGemm planned{plan, c, a, b, start, beta, batch};
+  if (is_new) plan.algorithm = suggest(runtime, planned, 1).front().algo;
+  time_when_due(runtime, plan, planned,
+                2.0 * static_cast<double>(batch * c.rows * c.cols) * static_cast<double>(inner));
   check(cublasLtMatmul(runtime.blas, plan.operation, &one, b.data, plan.a, a.data, plan.b, &beta,
                        start.data, plan.c, c.data, plan.d, &plan.algorithm, runtime.workspace,
                        runtime.workspace_bytes, runtime.stream));
