@@ -107,9 +107,8 @@ DistillResult train_distill(const DistillJob& job) {
   DistillResult result;
   if (job.resume != nullptr) {
     OptimizerState& optimizer = step.optimizer();
-    optimizer.step =
-        job.resume->restore(job.ctx, job.weights, job.config,
-                            {optimizer.master.view, optimizer.m.view, optimizer.v.view});
+    optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
+                                         {optimizer.low.view, optimizer.m.view, optimizer.v.view});
     result.steps = job.resume->step();
   }
   const int64_t first = result.steps;

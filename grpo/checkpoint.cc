@@ -46,7 +46,7 @@ int64_t restore_grpo(const GrpoJob& job, TrainStep& train, Rollouts& rollouts) {
   const TrainingCheckpoint& from = *job.resume;
   OptimizerState& optimizer = train.optimizer();
   optimizer.step = from.restore(job.ctx, job.weights, job.config,
-                                {optimizer.master.view, optimizer.m.view, optimizer.v.view});
+                                {optimizer.low.view, optimizer.m.view, optimizer.v.view});
   if (from.has(kReference)) {
     from.read(job.ctx, kReference, job.reference->storage.view);
     if (!job.reference->router_biases.view.empty())

@@ -74,7 +74,7 @@ void add_seconds(GrpoResult& result, Totals& totals, const StepOutcome& outcome,
 // Of the weights after a step. Weights of a device are not fetched for this alone.
 std::optional<std::string> checksum_of(const GrpoJob& job, TrainStep& train, bool saves) {
   if (job.ctx.device != Device::cpu && !saves && !job.stored_batch) return std::nullopt;
-  return weights_checksum(job.ctx, job.weights, train.optimizer().master.view);
+  return weights_checksum(job.ctx, job.weights, train.optimizer().low.view);
 }
 
 int64_t last_step(const GrpoJob& job) {

@@ -206,7 +206,7 @@ ModelWeights shapes_of_weights(const ModelConfig& config) {
 }
 
 OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device device) {
-  // In elements, so that a master copy, gradients and moments of any dtype share one layout.
+  // In elements, so that low halves, gradients and moments of any dtype share one layout.
   constexpr int64_t alignment = 64;
   const auto padded = [](int64_t n, int64_t to) { return (n + to - 1) / to * to; };
   OwnedWeights owned;

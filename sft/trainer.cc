@@ -89,9 +89,8 @@ SftResult train_sft(const SftJob& job) {
   SftResult result;
   if (job.resume != nullptr) {
     OptimizerState& optimizer = step.optimizer();
-    optimizer.step =
-        job.resume->restore(job.ctx, job.weights, job.config,
-                            {optimizer.master.view, optimizer.m.view, optimizer.v.view});
+    optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
+                                         {optimizer.low.view, optimizer.m.view, optimizer.v.view});
     result.steps = job.resume->step();
   }
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);

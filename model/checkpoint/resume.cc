@@ -11,7 +11,6 @@
 #include "model/checkpoint/checksums.h"
 #include "model/checkpoint/staging_folder.h"
 #include "model/checkpoint/transfer.h"
-#include "model/ops/elementwise.h"
 
 namespace temper {
 namespace fs = std::filesystem;
@@ -45,21 +44,16 @@ void write_tensor(Context& ctx, SafetensorsWriter& writer, const Tensor& t) {
   }
 }
 
-// What the updates go to: the master copy, or the weights themselves.
-const Tensor& updated_weights(const OwnedWeights& weights, const OptimizerTensors& optimizer) {
-  return optimizer.master.empty() ? weights.storage.view : optimizer.master;
-}
-
 bool is_exact(DType held, StoredAs stored) {
   return (held == DType::f32 && stored == StoredAs::f32) || stored == StoredAs::f64;
 }
 
-void write_state(Context& ctx, const fs::path& dir, OwnedWeights& weights,
-                 const ModelConfig& config, const OptimizerTensors& optimizer,
-                 const StageState& stage, StoredAs stored_as) {
+// `exact` are the weights as f32 or f64, all of them.
+void write_state(Context& ctx, const fs::path& dir, OwnedWeights& exact, const ModelConfig& config,
+                 const OptimizerTensors& optimizer, const StageState& stage, StoredAs stored_as) {
   std::vector<StateTensor> tensors = {{"m", optimizer.m}, {"v", optimizer.v}};
-  const Tensor& updated = updated_weights(weights, optimizer);
-  if (!is_exact(updated.dtype, stored_as)) tensors.push_back({"weights", updated});
+  const Tensor& weights = exact.storage.view;
+  if (!is_exact(weights.dtype, stored_as)) tensors.push_back({"weights", weights});
   tensors.insert(tensors.end(), stage.tensors.begin(), stage.tensors.end());
   // The widest types first keeps all of them aligned.
   std::stable_sort(tensors.begin(), tensors.end(), [](const StateTensor& a, const StateTensor& b) {
@@ -68,7 +62,7 @@ void write_state(Context& ctx, const fs::path& dir, OwnedWeights& weights,
   std::vector<SafetensorsEntry> entries;
   for (const StateTensor& t : tensors)
     entries.push_back({t.name, t.tensor.dtype, {t.tensor.numel()}});
-  SafetensorsWriter writer(dir / kState, entries, {{"layout", layout_of(weights.view, config)}});
+  SafetensorsWriter writer(dir / kState, entries, {{"layout", layout_of(exact.view, config)}});
   for (const StateTensor& t : tensors) write_tensor(ctx, writer, t.tensor);
   writer.finish();
   write_file_atomically(dir / kMeta, "{\"step\": " + std::to_string(stage.step) +
@@ -94,14 +88,13 @@ void save_training_checkpoint(Context& ctx, const fs::path& dir, OwnedWeights& w
       optimizer.m.numel() == weights.storage.view.numel() && same_shape(optimizer.m, optimizer.v),
       "moments that do not lie as the weights do");
   StagingFolder staging(dir);
-  if (weights.storage.view.device == Device::cpu) {
-    write_model_files(weights.view, config, staging.path(), options);
-  } else {
-    OwnedWeights host = weights_on_host(ctx, weights, config, optimizer.master);
-    write_model_files(host.view, config, staging.path(), options);
-  }
+  OwnedWeights host;
+  const bool on_host = weights.storage.view.device == Device::cpu;
+  if (!on_host) host = weights_on_host(ctx, weights, config, optimizer.low);
+  OwnedWeights& exact = on_host ? weights : host;
+  write_model_files(exact.view, config, staging.path(), options);
   reach_moment("checkpoint writing");
-  write_state(ctx, staging.path(), weights, config, optimizer, stage, options.stored_as);
+  write_state(ctx, staging.path(), exact, config, optimizer, stage, options.stored_as);
   write_checksums(staging.path());
   reach_moment("checkpoint rename");
   staging.commit();
@@ -155,18 +148,23 @@ int64_t TrainingCheckpoint::restore(Context& ctx, OwnedWeights& weights, const M
                          "a version that lays the weights out as this one does"});
   read(ctx, "m", optimizer.m);
   read(ctx, "v", optimizer.v);
-  const Tensor& updated = updated_weights(weights, optimizer);
-  const bool mastered = !optimizer.master.empty();
-  if (has("weights")) {
-    read(ctx, "weights", updated);
-  } else if (mastered) {
-    // The model files are exact, but the weights were rounded when they were loaded.
+  const Tensor& own = weights.storage.view;
+  if (optimizer.low.empty()) {
+    if (has("weights")) read(ctx, "weights", own);
+  } else {
+    // Where the model files are exact, the weights were rounded when they were loaded.
     ModelConfig same = config;
-    const OwnedWeights host = load_weights(ctx, dir_, same, updated.dtype, nullptr);
-    copy_bytes(ctx, updated.data, updated.device, host.storage.view.data, Device::cpu,
-               bytes_of(updated));
+    const DType wide = stat_dtype(own.dtype);
+    OwnedWeights host;
+    OwnedTensor stored;
+    if (has("weights")) {
+      stored = allocate(wide, {own.numel()});
+      read(ctx, "weights", stored.view);
+    } else {
+      host = load_weights(ctx, dir_, same, wide, nullptr);
+    }
+    set_halves(ctx, own, optimizer.low, has("weights") ? stored.view : host.storage.view);
   }
-  if (mastered) copy(ctx, weights.storage.view, updated);
   synchronize(ctx);
   return optimizer_step_;
 }

@@ -31,7 +31,7 @@ struct StateTensor {
 
 // AdamW's memory as it lies: all of the layout of the weights' flat storage.
 struct OptimizerTensors {
-  Tensor master;  // f32 copy of bf16 weights; empty if the weights are wide themselves
+  Tensor low;  // other halves of bf16 weights; empty if the weights are wide themselves
   Tensor m, v;
   int64_t step = 0;  // updates done
 };
@@ -55,7 +55,7 @@ void save_training_checkpoint(Context& ctx, const std::filesystem::path& dir, Ow
 //   TrainingCheckpoint from(dir);
 //   LoadedModel model = load_model(ctx, dir, dtype);
 //   OptimizerState o = make_optimizer_state(ctx, model.weights, options);
-//   o.step = from.restore(ctx, model.weights, model.config, {o.master.view, o.m.view, o.v.view});
+//   o.step = from.restore(ctx, model.weights, model.config, {o.low.view, o.m.view, o.v.view});
 class TrainingCheckpoint {
  public:
   // Throws UserError if the folder has no training state, or one that cannot be read.
@@ -65,7 +65,7 @@ class TrainingCheckpoint {
   const Json& facts() const { return facts_; }
   const std::filesystem::path& dir() const { return dir_; }
 
-  // Fills the moments and the exact weights (with the master copy); returns the optimiser's step.
+  // Fills the moments and the exact weights (both halves); returns the optimiser's step.
   // Throws UserError: moments of another type, or of another model.
   int64_t restore(Context& ctx, OwnedWeights& weights, const ModelConfig& config,
                   const OptimizerTensors& optimizer) const;

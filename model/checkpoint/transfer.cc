@@ -5,6 +5,7 @@
 
 #include "core/device.h"
 #include "model/ops/elementwise.h"
+#include "model/ops/halves.h"
 
 namespace temper {
 namespace {
@@ -38,20 +39,31 @@ OwnedWeights weights_on_device(Context& ctx, const OwnedWeights& host, const Mod
 }
 
 OwnedWeights weights_on_host(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
-                             Tensor flat) {
-  const Tensor from = flat.empty() ? weights.storage.view : flat;
+                             Tensor low) {
+  const Tensor& from = weights.storage.view;
   OwnedWeights out = allocate_weights(config, stat_dtype(from.dtype), Device::cpu);
   const Tensor& to = out.storage.view;
   for (int64_t begin = 0; begin < from.numel(); begin += kPiece) {
     const int64_t n = std::min(kPiece, from.numel() - begin);
     ArenaScope scope(ctx.scratch);
     const Tensor piece = ctx.scratch.tensor("weights.piece", to.dtype, {n});
-    copy(ctx, piece, from.slice_rows(begin, n));
+    const Tensor part = from.slice_rows(begin, n);
+    low.empty() ? copy(ctx, piece, part) : join_halves(ctx, piece, part, low.slice_rows(begin, n));
     const Tensor target = to.slice_rows(begin, n);
     copy_bytes(ctx, target.data, Device::cpu, piece.data, piece.device, bytes_of(piece));
   }
   copy_biases(ctx, out, weights);
   return out;
+}
+
+void set_halves(Context& ctx, const Tensor& high, const Tensor& low, const Tensor& host) {
+  for (int64_t begin = 0; begin < host.numel(); begin += kPiece) {
+    const int64_t n = std::min(kPiece, host.numel() - begin);
+    ArenaScope scope(ctx.scratch);
+    const Tensor piece = upload(ctx, ctx.scratch, "weights.piece", host.slice_rows(begin, n));
+    split_halves(ctx, high.slice_rows(begin, n), low.slice_rows(begin, n), piece);
+  }
+  synchronize(ctx);
 }
 
 OwnedWeights copy_weights(Context& ctx, const OwnedWeights& weights, const ModelConfig& config) {

@@ -17,9 +17,9 @@ uint64_t checksum(Context& ctx, const Tensor& t) {
 
 }  // namespace
 
-std::string weights_checksum(Context& ctx, const OwnedWeights& weights, const Tensor& master) {
+std::string weights_checksum(Context& ctx, const OwnedWeights& weights, const Tensor& low) {
   std::string sums;
-  for (const Tensor& t : {weights.storage.view, weights.router_biases.view, master}) {
+  for (const Tensor& t : {weights.storage.view, weights.router_biases.view, low}) {
     if (t.empty()) continue;
     const uint64_t sum = checksum(ctx, t);
     sums.append(reinterpret_cast<const char*>(&sum), sizeof sum);

@@ -7,9 +7,9 @@
 
 namespace temper {
 
-// "xxh64:1f..." of the flat storage, the router biases and, if there is one, the master copy, from
+// "xxh64:1f..." of the flat storage, the router biases and, if there are, the low halves, from
 // either device. Waits for the device.
-// Shapes: master [parameters], or empty.
-std::string weights_checksum(Context& ctx, const OwnedWeights& weights, const Tensor& master);
+// Shapes: low [parameters, 2], or empty.
+std::string weights_checksum(Context& ctx, const OwnedWeights& weights, const Tensor& low);
 
 }  // namespace temper

@@ -7,16 +7,19 @@
 namespace temper {
 
 void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params) {
-  const auto& [weights, m, v, grad, image] = tensors;
+  const auto& [weights, m, v, grad, low] = tensors;
   check_alike({weights, grad});
   check_alike({m, v});
-  require(m.dtype == weights.dtype || m.dtype == DType::bf16, "adamw: moments of another dtype");
+  require(m.dtype == grad.dtype || m.dtype == DType::bf16, "adamw: moments of another dtype");
   for (const Tensor& t : {m, v, grad}) check_rows_cols(t, weights.rows(), weights.cols(), "adamw");
   for (const Tensor& t : {weights, m, v, grad}) require(t.contiguous(), "adamw: a strided tensor");
-  if (image.data != nullptr) {
-    require(image.dtype == DType::bf16 && image.device == Device::cuda,
-            "adamw: an image is bf16 and on the GPU");
-    require(image.numel() == weights.numel() && image.contiguous(), "adamw: the image's shape");
+  const bool halved = weights.dtype == DType::bf16;
+  require(halved == (low.data != nullptr), "adamw: bf16 weights have other halves, wide ones none");
+  if (halved) {
+    require(low.dtype == DType::u8 && weights.device == Device::cuda && low.device == Device::cuda,
+            "adamw: halves of weights are bytes and on the GPU");
+    require(low.numel() == 2 * weights.numel() && low.contiguous(),
+            "adamw: the other halves' shape");
   }
   require(params.step >= 1, "adamw: steps count from 1");
   switch (weights.device) {

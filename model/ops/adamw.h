@@ -10,10 +10,10 @@ namespace temper {
 // w -= lr * (m/bias1 / (sqrt(v/bias2) + eps) + weight_decay * w), bias_i = 1 - beta_i^step,
 // with g = grad * grad_scale.  Source: Loshchilov & Hutter 2019, algorithm 2.
 // Shapes: all [n]. Types: weights, grad f32 or f64; m, v the same or bf16 (rounded to nearest
-// even); image bf16 (on the GPU) or empty.
+// even). On the GPU the weights may be the bf16 halves of f32 numbers (model/ops/halves.h).
 struct AdamWTensors {
   Tensor weights, m, v, grad;
-  Tensor image = {};  // the rounded copy of the weights that the model computes with
+  Tensor low = {};  // [n, 2] bytes: the other halves of bf16 weights
 };
 struct AdamWParams {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.0;

@@ -14,12 +14,9 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
   const DType wide = stat_dtype(flat.dtype);
   const DType dtype = options.bf16_moments ? DType::bf16 : wide;
   OptimizerState state;
-  if (wide != flat.dtype) {
-    state.master = allocate(wide, {flat.numel()}, flat.device);
-    copy(ctx, state.master.view, flat);
-  }
-  state.m = allocate(dtype, {flat.numel()}, flat.device);
-  state.v = allocate(dtype, {flat.numel()}, flat.device);
+  if (wide != flat.dtype) state.low = allocate(DType::u8, {flat.numel(), 2}, ctx.device);
+  state.m = allocate(dtype, {flat.numel()}, ctx.device);
+  state.v = allocate(dtype, {flat.numel()}, ctx.device);
   return state;
 }
 
@@ -40,10 +37,7 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
   if (options.max_grad_norm > 0.0 && grad_norm > options.max_grad_norm)
     params.grad_scale = options.max_grad_norm / grad_norm;
   const Tensor& flat = weights.storage.view;
-  const bool mastered = state.master.view.data != nullptr;
-  AdamWTensors tensors{flat, state.m.view, state.v.view, grads.storage.view};
-  if (mastered) tensors.weights = state.master.view, tensors.image = flat;
-  adamw_step(ctx, tensors, params);
+  adamw_step(ctx, {flat, state.m.view, state.v.view, grads.storage.view, state.low.view}, params);
 }
 
 void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed) {

@@ -14,15 +14,15 @@ struct OptimizerOptions {
   bool bf16_moments = false;   // half the memory; V3 trained so
 };
 
-// All lie as the weights' flat storage does. Weights that are kept in bf16 have a master copy in
-// f32, which the updates go to; the weights are its rounded image.
+// All lie as the weights' flat storage does. Weights that are kept in bf16 are the high halves of
+// the f32 numbers that the updates go to (model/ops/halves.h).
 struct OptimizerState {
-  OwnedTensor master;  // [parameters] f32; empty if the weights are f32 or f64 themselves
-  OwnedTensor m, v;    // [parameters] in the dtype of the updated weights, or bf16
-  int64_t step = 0;    // updates done
+  OwnedTensor low;   // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
+  OwnedTensor m, v;  // [parameters] in the dtype of the gradients, or bf16
+  int64_t step = 0;  // updates done
 };
 
-// Zero moments for every weight, and the master copy where one is needed.
+// Zero moments for every weight, and zero low halves where they are needed.
 OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
                                     const OptimizerOptions& options);
 

@@ -90,7 +90,7 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   plan.memory_bytes =
       request.memory_bytes > 0 ? request.memory_bytes : available_memory(request.device);
   plan.items = {{"weights", weights}, {"gradients", in(wide)}, {"AdamW moments", 2 * moment}};
-  if (wide != request.dtype) plan.items.push_back({"master weights", in(wide)});
+  if (wide != request.dtype) plan.items.push_back({"low halves of the weights", 2 * parameters});
   if (request.reference) plan.items.push_back({"reference weights", weights});
   if (request.cache_bytes > 0) plan.items.push_back({"rollout KV cache", request.cache_bytes});
   plan.items.push_back({"head, one chunk of logits", head});

@@ -95,8 +95,7 @@ struct GrpoRun : StageRun {
            const std::string path = "step-" + std::to_string(step);
            save_training_checkpoint(
                ctx, dir / path, weights, config,
-               {optimizer.master.view, optimizer.m.view, optimizer.v.view, optimizer.step}, state,
-               {});
+               {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step}, state, {});
            writer.add_checkpoint({.path = path, .policy_version = step});
            if (step == interrupt_at) interrupt.request();
          },

@@ -3,12 +3,14 @@
 #include <cstring>
 
 #include "core/device.h"
+#include "model/checkpoint/resume.h"
 #include "model/checkpoint/transfer.h"
 #include "model/training/train_step.h"
 #include "rollout/engine.h"
 #include "sft/loss.h"
 #include "tests/support/catch.h"
 #include "tests/support/small_models.h"
+#include "tests/support/temporary_dir.h"
 
 using namespace temper;
 
@@ -101,6 +103,29 @@ TEST_CASE("cuda: two runs of a training end in the same bits") {
     Trained a(config, Device::cuda, dtype), b(config, Device::cuda, dtype);
     CHECK(a.losses(batch, 5) == b.losses(batch, 5));
     CHECK(a.numbers() == b.numbers());
+  }
+}
+
+TEST_CASE("cuda: a resumed training ends in the bits of one that was not interrupted") {
+  if (no_gpu()) return;
+  const ModelConfig config = small_v3_config();
+  const std::vector<TrainSequence> batch = patterns(config, 16);
+  for (const StoredAs stored_as : {StoredAs::f32, StoredAs::bf16}) {
+    Trained straight(config, Device::cuda, DType::bf16), first(config, Device::cuda, DType::bf16);
+    const std::vector<double> want = straight.losses(batch, 6);
+    first.losses(batch, 3);
+    test::TemporaryDir dir;
+    const OptimizerState& o = first.step.optimizer();
+    save_training_checkpoint(first.ctx, dir / "c", first.weights, config,
+                             {o.low.view, o.m.view, o.v.view, o.step}, {.step = 3},
+                             {.stored_as = stored_as});
+    Trained second(config, Device::cuda, DType::bf16);
+    OptimizerState& p = second.step.optimizer();
+    p.step = TrainingCheckpoint(dir / "c").restore(second.ctx, second.weights, config,
+                                                   {p.low.view, p.m.view, p.v.view});
+    const std::vector<double> got = second.losses(batch, 3);
+    CHECK(got == std::vector<double>(want.begin() + 3, want.end()));
+    CHECK(second.numbers() == straight.numbers());
   }
 }
 

@@ -1,6 +1,7 @@
 #include <cmath>
 
 #include "model/ops/cuda/adamw.h"
+#include "model/ops/cuda/float_halves.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -29,38 +30,66 @@ __device__ float updated(float w, float& mean, float& square, float grad, const 
   return w - f.lr * (step + f.weight_decay * w);
 }
 
-// `image` may be null.
-template <class M>
-__global__ void adamw_kernel(float* w, M* m, M* v, const float* grad, bf16* image, int64_t n,
-                             Factors f) {
-  const int64_t begin = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kEach;
-  if (begin >= n) return;
-  if (n - begin < kEach) {
-    for (int64_t i = begin; i < n; ++i) {
-      float mean = to_float(m[i]), square = to_float(v[i]);
-      w[i] = updated(w[i], mean, square, grad[i], f);
-      m[i] = from_float<M>(mean);
-      v[i] = from_float<M>(square);
-      if (image != nullptr) image[i] = from_float<bf16>(w[i]);
-    }
-    return;
+// Where weights are f32, or the two halves of an f32.
+struct Whole {
+  float* w;
+
+  template <int kCount>
+  __device__ Pack<float, kCount> load(int64_t at) const {
+    return load_pack<kCount>(w + at);
   }
-  auto wp = load_pack<kEach>(w + begin);
-  const auto gp = load_pack<kEach>(grad + begin);
-  auto mp = load_pack<kEach>(m + begin), vp = load_pack<kEach>(v + begin);
-  Pack<bf16, kEach> ip;
+  template <int kCount>
+  __device__ void store(int64_t at, const Pack<float, kCount>& values) const {
+    store_pack<kCount>(w + at, values);
+  }
+};
+struct Halves {
+  bf16* high;
+  uint16_t* low;
+
+  template <int kCount>
+  __device__ Pack<float, kCount> load(int64_t at) const {
+    const auto h = load_pack<kCount>(high + at);
+    const auto l = load_pack<kCount>(low + at);
+    Pack<float, kCount> values;
 #pragma unroll
-  for (int i = 0; i < kEach; ++i) {
-    float mean = to_float(mp.at[i]), square = to_float(vp.at[i]);
-    wp.at[i] = updated(wp.at[i], mean, square, gp.at[i], f);
-    mp.at[i] = from_float<M>(mean);
-    vp.at[i] = from_float<M>(square);
-    ip.at[i] = from_float<bf16>(wp.at[i]);
+    for (int i = 0; i < kCount; ++i) values.at[i] = join_float(h.at[i], l.at[i]);
+    return values;
   }
-  store_pack<kEach>(w + begin, wp);
-  store_pack<kEach>(m + begin, mp);
-  store_pack<kEach>(v + begin, vp);
-  if (image != nullptr) store_pack<kEach>(image + begin, ip);
+  template <int kCount>
+  __device__ void store(int64_t at, const Pack<float, kCount>& values) const {
+    Pack<bf16, kCount> h;
+    Pack<uint16_t, kCount> l;
+#pragma unroll
+    for (int i = 0; i < kCount; ++i) split_float(values.at[i], h.at[i], l.at[i]);
+    store_pack<kCount>(high + at, h);
+    store_pack<kCount>(low + at, l);
+  }
+};
+
+template <int kCount, class W, class M>
+__device__ void update(const W& weights, M* m, M* v, const float* grad, int64_t at,
+                       const Factors& f) {
+  auto w = weights.template load<kCount>(at);
+  const auto g = load_pack<kCount>(grad + at);
+  auto mean = load_pack<kCount>(m + at), square = load_pack<kCount>(v + at);
+#pragma unroll
+  for (int i = 0; i < kCount; ++i) {
+    float first = to_float(mean.at[i]), second = to_float(square.at[i]);
+    w.at[i] = updated(w.at[i], first, second, g.at[i], f);
+    mean.at[i] = from_float<M>(first);
+    square.at[i] = from_float<M>(second);
+  }
+  weights.template store<kCount>(at, w);
+  store_pack<kCount>(m + at, mean);
+  store_pack<kCount>(v + at, square);
+}
+
+template <class W, class M>
+__global__ void adamw_kernel(W weights, M* m, M* v, const float* grad, int64_t n, Factors f) {
+  const int64_t begin = (int64_t{blockIdx.x} * kThreads + threadIdx.x) * kEach;
+  if (n - begin >= kEach) return update<kEach>(weights, m, v, grad, begin, f);
+  for (int64_t i = begin; i < n; ++i) update<1>(weights, m, v, grad, i, f);
 }
 
 }  // namespace
@@ -79,10 +108,14 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
                   narrow(1.0 / (1.0 - std::pow(params.beta2, step)))};
   const int64_t n = tensors.weights.numel();
   dispatch(tensors.m.dtype, [&]<class M>() {
-    adamw_kernel<<<blocks_for(n, kThreads * kEach), kThreads, 0, stream_of(ctx)>>>(
-        data_of<float>(tensors.weights), data_of<M>(tensors.m), data_of<M>(tensors.v),
-        data_of<float>(tensors.grad), data_of<bf16>(tensors.image), n, f);
-    check_launch();
+    const auto launch = [&](auto weights) {
+      adamw_kernel<<<blocks_for(n, kThreads * kEach), kThreads, 0, stream_of(ctx)>>>(
+          weights, data_of<M>(tensors.m), data_of<M>(tensors.v), data_of<float>(tensors.grad), n,
+          f);
+      check_launch();
+    };
+    if (tensors.low.data == nullptr) return launch(Whole{data_of<float>(tensors.weights)});
+    launch(Halves{data_of<bf16>(tensors.weights), static_cast<uint16_t*>(tensors.low.data)});
   });
 }
 

@@ -32,7 +32,7 @@ struct Run {
             static_cast<uint8_t>(i * (buffer == &optimizer.m.buffer ? 7 : 11));
   }
   OptimizerTensors tensors() const {
-    return {optimizer.master.view, optimizer.m.view, optimizer.v.view, optimizer.step};
+    return {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step};
   }
   void save(const fs::path& dir, const StageState& stage, StoredAs stored_as = StoredAs::f32) {
     Context ctx(1);
@@ -63,7 +63,7 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
       LoadedModel model = load_model(ctx, saved, DType::f32);
       OptimizerState again = make_optimizer_state(ctx, model.weights, {.bf16_moments = bf16});
       again.step = from.restore(ctx, model.weights, model.config,
-                                {again.master.view, again.m.view, again.v.view});
+                                {again.low.view, again.m.view, again.v.view});
       CHECK(from.step() == 40);
       CHECK(again.step == 80);
       CHECK(from.facts()["data"]["position"].GetInt() == 123);

@@ -1,0 +1,11 @@
+// Halves of f32 numbers on the GPU. Contracts: model/ops/halves.h, which has checked the arguments.
+#pragma once
+
+#include "model/ops/halves.h"
+
+namespace temper::cuda {
+
+void split_halves(Context& ctx, const Tensor& high, const Tensor& low, const Tensor& x);
+void join_halves(Context& ctx, const Tensor& x, const Tensor& high, const Tensor& low);
+
+}  // namespace temper::cuda
