@@ -34,14 +34,6 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
   plan_experts(env.ctx, s.plan, s.route.experts);
 }
 
-// The rows of x (or of dy) in the order of the experts.
-Tensor sort_rows(Context& ctx, const char* name, const Tensor& x, const ExpertPlan& plan) {
-  const Tensor rows =
-      ctx.scratch.tensor(name, x.dtype, {plan.token_of.numel(), x.cols()});  // [T*K, d]
-  gather_rows_forward(ctx, rows, x, plan.token_of);
-  return rows;
-}
-
 // The routed experts' way back. With z = weight * silu(gate) * up their output is W_down z, so that
 // the weights' gradient needs no output: dweight = (W_down^T dy) . silu(gate) up.
 void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
@@ -49,7 +41,7 @@ void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = s.gate_up.rows(), inner = s.gate_up.cols() / 2;
-  const Tensor drows = sort_rows(ctx, "moe.drows", dy, s.plan);               // [T*K, d]
+  const PickedRows x(s.x, s.plan.token_of), drows(dy, s.plan.token_of);       // [T*K, d]
   const Tensor z = ctx.scratch.tensor("moe.act", dy.dtype, {rows, inner});    // [T*K, I]
   const Tensor dz = ctx.scratch.tensor("moe.dact", dy.dtype, {rows, inner});  // [T*K, I]
   const Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dy.dtype, {rows, 2 * inner});
@@ -61,11 +53,10 @@ void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
       {s.route.weights, s.plan.row_of});
   grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, drows, z,
                           w.experts_down_proj, s.plan.offsets);
-  // drows has been read; now it is the gradient of the experts' input.
-  grouped_linear_backward(ctx, {.dx = fresh(drows)}, dgate_up, drows, w.experts_gate_up_proj,
+  const Tensor dinput = ctx.scratch.tensor("moe.dinput", dy.dtype, {rows, dy.cols()});  // [T*K, d]
+  grouped_linear_backward(ctx, {.dx = fresh(dinput)}, dgate_up, dinput, w.experts_gate_up_proj,
                           s.plan.offsets);
-  gather_rows_backward(ctx, dx, drows, s.plan.row_of);
-  const Tensor x = sort_rows(ctx, "moe.rows", s.x, s.plan);  // [T*K, d]
+  gather_rows_backward(ctx, dx, dinput, s.plan.row_of);
   grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_gate_up_proj)}, dgate_up, x,
                           w.experts_gate_up_proj, s.plan.offsets);
 }
@@ -83,16 +74,18 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
   route_tokens(env, arena, s, w);
 
   const int64_t rows = s.plan.token_of.numel(), inner = w.experts_down_proj.dim(2);
-  const Tensor act = ctx.scratch.tensor("moe.act", x.dtype, {rows, inner});  // [T*K, I]
-  const Tensor out = sort_rows(ctx, "moe.rows", x, s.plan);                  // [T*K, d]
+  const Tensor act = ctx.scratch.tensor("moe.act", x.dtype, {rows, inner});     // [T*K, I]
+  const Tensor out = ctx.scratch.tensor("moe.out", x.dtype, {rows, x.cols()});  // [T*K, d]
   if (saved == nullptr) {
+    gather_rows_forward(ctx, out, x, s.plan.token_of);
     grouped_gated_forward(ctx, act, out, w.experts_gate_up_proj, s.plan.offsets);
   } else {
     s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});  // [T*K, 2I]
-    grouped_linear_forward(ctx, s.gate_up, out, w.experts_gate_up_proj, s.plan.offsets);
+    grouped_linear_forward(ctx, s.gate_up, {x, s.plan.token_of}, w.experts_gate_up_proj,
+                           s.plan.offsets);
     swiglu_forward(ctx, act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
   }
-  // The sorted inputs have been read: the experts' outputs take their place.
+  // Sorted inputs have been read: the experts' outputs take their place.
   grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);
 
   if (env.config.n_shared_experts > 0)

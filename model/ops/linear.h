@@ -4,6 +4,7 @@
 #include "core/context.h"
 #include "core/tensor.h"
 #include "model/ops/grad.h"
+#include "model/ops/picked_rows.h"
 
 namespace temper {
 
@@ -26,11 +27,12 @@ void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x
 
 // Rows [offsets[e], offsets[e+1]) go through expert e: y = x w_e^T.
 // Shapes: y [R, N], x [R, K], w [E, N, K], offsets [E+1] i32 ascending, offsets[E] = R.
-void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets);
+// Picked rows give the bits of the same rows laid out.
+void grouped_linear_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tensor offsets);
 
 // dx += dy w_e;  dw_e += dy^T x over the expert's rows. Adds into: dx [R, K], dw [E, N, K].
-void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w,
-                             Tensor offsets);
+void grouped_linear_backward(Context& ctx, const LinearGrads& grads, const PickedRows& dy,
+                             const PickedRows& x, Tensor w, Tensor offsets);
 
 // Per head h: y[:, h, :] = x[:, h, :] w_h^T, w_h = row h of `w` as a contiguous [N, K] matrix.
 // Shapes: y [T, H, N], x [T, H, K] (both may be column slices), w [H, N*K] (rows may be strided).

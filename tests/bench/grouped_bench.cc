@@ -20,15 +20,16 @@ using namespace temper::bench;
 
 namespace {
 
-enum class Path { hopper, others, loop };
+enum class Path { hopper, picked, others, loop };
 enum class Product { forward, input_grad, weight_grad };
 constexpr const char* kNames[] = {"forward", "input gradient", "weight gradient"};
 
-void run(Context& ctx, Product product, bool hopper, Grad c, Tensor a, Tensor b, Tensor offsets) {
+void run(Context& ctx, Product product, bool hopper, Grad c, const PickedRows& a,
+         const PickedRows& b, Tensor offsets) {
   const int major = ctx.cuda->properties.major;
   if (!hopper) ctx.cuda->properties.major = 8;  // the path of other cards
-  if (product == Product::forward) cuda::grouped_forward(ctx, c, a, b, offsets);
-  if (product == Product::input_grad) cuda::grouped_input_grad(ctx, c, a, b, offsets);
+  if (product == Product::forward) cuda::grouped_forward(ctx, c, a, b.from, offsets);
+  if (product == Product::input_grad) cuda::grouped_input_grad(ctx, c, a, b.from, offsets);
   if (product == Product::weight_grad) cuda::grouped_weight_grad(ctx, c, a, b, offsets);
   ctx.cuda->properties.major = major;
 }
@@ -194,7 +195,11 @@ void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& n
   const Tensor at = make_tensor(offsets.data(), DType::i32, {groups + 1}, Device::cuda);
   const double flops = 2.0 * double(rows) * double(n) * double(k);
   std::printf("%-28s N %5ld K %5ld:", shape.name, long(n), long(k));
-  for (const Path path : {Path::hopper, Path::others, Path::loop}) {
+  std::vector<int32_t> order;  // a fourth as many tokens, in no order
+  for (int64_t r = 0; r < rows; ++r) order.push_back(static_cast<int32_t>(r * 7919 % (rows / 4)));
+  const Buffer token_of = to_device(order);
+  const Tensor index = make_tensor(token_of.data(), DType::i32, {rows}, Device::cuda);
+  for (const Path path : {Path::hopper, Path::picked, Path::others, Path::loop}) {
     for (const Product product : {Product::forward, Product::input_grad, Product::weight_grad}) {
       const Tensor c = product == Product::forward      ? y.view
                        : product == Product::input_grad ? x.view
@@ -203,6 +208,8 @@ void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& n
       const Tensor b = product == Product::weight_grad ? x.view : w;
       const float ms = median_ms(ctx, flush, path == Path::others ? 3 : 11, [&] {
         if (path == Path::loop) return run_loop(ctx, product, c, a, b, ends);
+        if (path == Path::picked)
+          return run(ctx, product, true, fresh(c), PickedRows(a, index), b, at);
         run(ctx, product, path == Path::hopper, fresh(c), a, b, at);
       });
       std::printf(" %6.1f", flops / double(ms) * 1e-9);
@@ -249,8 +256,9 @@ int main(int argc, char** argv) {
     const std::vector<uint16_t> numbers = random_bf16((size_t{1} << 23) + 12345, 4);
     const Buffer flush(size_t{256} << 20, Device::cuda);
     std::printf(
-        "TFLOPS: forward, input gradient, weight gradient | of other cards' path | of a loop of "
-        "cuBLASLt\n");
+        "TFLOPS: forward, input gradient, weight gradient | with picked rows (x, dy, dy) | of "
+        "other "
+        "cards' path | of a loop of cuBLASLt\n");
     for (const Shape& shape : shapes) time_shape(ctx, shape, numbers, flush);
   }
   return good ? 0 : 1;

@@ -308,26 +308,36 @@ void multiply_rows(Context& ctx, Tensor y, bool add, Tensor x, Tensor w, Tensor 
 
 }  // namespace
 
-void grouped_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
-  if (y.empty() || grouped_few_hopper(ctx, y, x, w, offsets)) return;
-  if (grouped_forward_few(ctx, y, x, w, offsets)) return;
+// Rows an expert up to which the products for few rows may run; they take rows laid out.
+constexpr int64_t kFewRows = 64;
+
+void grouped_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tensor offsets) {
+  if (y.empty()) return;
+  if (x.picked() && x.rows() <= kFewRows * w.dim(0))
+    return grouped_forward(ctx, y, laid_out(ctx, x), w, offsets);
+  if (!x.picked() && grouped_few_hopper(ctx, y, x.from, w, offsets)) return;
+  if (!x.picked() && grouped_forward_few(ctx, y, x.from, w, offsets)) return;
   if (grouped_forward_hopper(ctx, y, x, w, offsets)) return;
-  multiply_rows<true>(ctx, y, false, x, w, offsets);
+  multiply_rows<true>(ctx, y, false, laid_out(ctx, x), w, offsets);
 }
 
-void grouped_input_grad(Context& ctx, const Grad& dx, Tensor dy, Tensor w, Tensor offsets) {
+void grouped_input_grad(Context& ctx, const Grad& dx, const PickedRows& dy, Tensor w,
+                        Tensor offsets) {
   if (dx.empty() || grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
-  multiply_rows<false>(ctx, dx, !dx.fresh, dy, w, offsets);
+  multiply_rows<false>(ctx, dx, !dx.fresh, laid_out(ctx, dy), w, offsets);
 }
 
-void grouped_weight_grad(Context& ctx, const Grad& dw, Tensor dy, Tensor x, Tensor offsets) {
-  if (dy.empty()) to_add(ctx, dw);
-  if (dw.empty() || dy.empty() || grouped_weight_grad_hopper(ctx, dw, dy, x, offsets)) return;
-  dispatch(dy.dtype, [&]<class T>() {
-    const dim3 grid(blocks_for(x.cols(), kTile<T>), blocks_for(dy.cols(), kTile<T>),
+void grouped_weight_grad(Context& ctx, const Grad& dw, const PickedRows& dy, const PickedRows& x,
+                         Tensor offsets) {
+  const bool none = dy.rows() == 0 || dy.cols() == 0;
+  if (none) to_add(ctx, dw);
+  if (dw.empty() || none || grouped_weight_grad_hopper(ctx, dw, dy, x, offsets)) return;
+  const Tensor left = laid_out(ctx, dy), right = laid_out(ctx, x);
+  dispatch(left.dtype, [&]<class T>() {
+    const dim3 grid(blocks_for(right.cols(), kTile<T>), blocks_for(left.cols(), kTile<T>),
                     static_cast<unsigned>(dw.dim(0)));
-    launch<T>(ctx, weight_kernel<T>, grid, data_of<float>(dw), !dw.fresh, rows_of<T>(dy),
-              rows_of<T>(x), static_cast<const int32_t*>(data_of<int32_t>(offsets)));
+    launch<T>(ctx, weight_kernel<T>, grid, data_of<float>(dw), !dw.fresh, rows_of<T>(left),
+              rows_of<T>(right), static_cast<const int32_t*>(data_of<int32_t>(offsets)));
   });
 }
 

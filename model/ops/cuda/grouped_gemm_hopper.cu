@@ -65,12 +65,12 @@ struct WeightsEpilogue {
 #endif
 
 // kAdd: the result is added to C, else written.
-template <Kind kKind, bool kAdd>
+template <Kind kKind, bool kAdd, Pick kPick>
 __global__ void __launch_bounds__(kThreads, 1)
     grouped_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                    const Problem p, const __grid_constant__ CUtensorMap c) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<kKind>(p, a, b, [&](unsigned char* memory) {
+  run_tiles<kKind, kPick>(p, a, b, [&](unsigned char* memory) {
     if constexpr (kKind == Kind::weight_grad) {
       return WeightsEpilogue<kAdd>{p, c, memory + threadIdx.x / 32 * kBufferBytes};
     } else {
@@ -80,51 +80,61 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
+Picking picking_of(const PickedRows& rows) {
+  if (!rows.picked()) return {};
+  return {.from = data_of<bf16>(rows.from),
+          .index = data_of<int32_t>(rows.index),
+          .stride = static_cast<unsigned>(rows.from.row_stride / 8),
+          .rows = static_cast<int>(rows.rows()),
+          .cols = static_cast<int>(rows.cols())};
+}
+
 template <Kind kKind>
-bool multiply_rows(Context& ctx, const Tensor& c, bool add, const Tensor& a, const Tensor& w,
+bool multiply_rows(Context& ctx, const Tensor& c, bool add, const PickedRows& a, const Tensor& w,
                    const Tensor& offsets) {
   const int64_t groups = w.dim(0);
-  if (!fits_tiles(ctx, {a, w, c}, groups) || c.dtype != DType::bf16 || w.row_stride != w.dim(2))
-    return false;
+  const bool fits = fits_tiles(ctx, {a.from, w, c}, groups);
+  if (!fits || c.dtype != DType::bf16 || w.row_stride != w.dim(2)) return false;
   const Problem p{.c = c.data,
                   .stride = c.row_stride,
                   .cols = static_cast<int>(c.cols()),
                   .inner = static_cast<int>(a.cols()),
                   .offsets = data_of<int32_t>(offsets),
                   .groups = static_cast<int>(groups),
-                  .add = add};
-  const CUtensorMap from = rows_map(a), weights = weights_map(w, kKind), none{};
-  if constexpr (kKind == Kind::input_grad) {
-    if (add) {
-      launch_tiles<kKind>(ctx, grouped_kernel<kKind, true>, from, weights, p, none);
-      return true;
-    }
-  }
-  launch_tiles<kKind>(ctx, grouped_kernel<kKind, false>, from, weights, p, none);
+                  .add = add,
+                  .pick = picking_of(a)};
+  auto* kernel = a.picked() ? grouped_kernel<kKind, false, Pick::left>
+                            : grouped_kernel<kKind, false, Pick::none>;
+  if constexpr (kKind == Kind::input_grad)
+    if (add)
+      kernel = a.picked() ? grouped_kernel<kKind, true, Pick::left>
+                          : grouped_kernel<kKind, true, Pick::none>;
+  launch_tiles<kKind>(ctx, kernel, rows_map(a.from), weights_map(w, kKind), p, CUtensorMap{});
   return true;
 }
 
 }  // namespace
 
-bool grouped_forward_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
+bool grouped_forward_hopper(Context& ctx, const Tensor& y, const PickedRows& x, const Tensor& w,
                             const Tensor& offsets) {
   return multiply_rows<Kind::forward>(ctx, y, false, x, w, offsets);
 }
 
-bool grouped_input_grad_hopper(Context& ctx, const Grad& dx, const Tensor& dy, const Tensor& w,
+bool grouped_input_grad_hopper(Context& ctx, const Grad& dx, const PickedRows& dy, const Tensor& w,
                                const Tensor& offsets) {
   return multiply_rows<Kind::input_grad>(ctx, dx, !dx.fresh, dy, w, offsets);
 }
 
-bool grouped_weight_grad_hopper(Context& ctx, const Grad& dw, const Tensor& dy, const Tensor& x,
-                                const Tensor& offsets) {
+bool grouped_weight_grad_hopper(Context& ctx, const Grad& dw, const PickedRows& dy,
+                                const PickedRows& x, const Tensor& offsets) {
   const int64_t groups = dw.dim(0), n = dw.dim(1), k = dw.dim(2);
-  if (!fits_tiles(ctx, {dy, x, dw}, groups) || dw.dtype != DType::f32 || dw.row_stride != k)
-    return false;
-  const CUtensorMap left = make_map(dy, {n, dy.rows(), 0}, kLine, kLine, true);
-  const CUtensorMap right = make_map(x, {k, x.rows(), 1}, kLine, kLine, true);
-  const CUtensorMap to = make_map(dw, {k, n, groups}, 32, 16, true);
+  const bool fits = fits_tiles(ctx, {dy.from, x.from, dw}, groups);
+  if (!fits || dw.dtype != DType::f32 || dw.row_stride != k) return false;
   const ArenaScope scope(ctx.scratch);
+  const Tensor second = laid_out(ctx, x);
+  const CUtensorMap left = make_map(dy.from, {n, dy.from.rows(), 0}, kLine, kLine, true);
+  const CUtensorMap right = make_map(second, {k, second.rows(), 1}, kLine, kLine, true);
+  const CUtensorMap to = make_map(dw, {k, n, groups}, 32, 16, true);
   const Tensor counter = ctx.scratch.tensor("grouped_gemm.counter", DType::i32, {1});
   check(cudaMemsetAsync(counter.data, 0, sizeof(unsigned), stream_of(ctx)));
   const Problem p{.c = dw.data,
@@ -134,10 +144,14 @@ bool grouped_weight_grad_hopper(Context& ctx, const Grad& dw, const Tensor& dy, 
                   .offsets = data_of<int32_t>(offsets),
                   .groups = static_cast<int>(groups),
                   .counter = static_cast<unsigned*>(counter.data),
-                  .add = !dw.fresh};
-  const auto kernel =
-      dw.fresh ? grouped_kernel<Kind::weight_grad, false> : grouped_kernel<Kind::weight_grad, true>;
-  launch_tiles<Kind::weight_grad>(ctx, kernel, left, right, p, to);
+                  .add = !dw.fresh,
+                  .pick = picking_of(dy)};
+  constexpr Kind kKind = Kind::weight_grad;
+  auto* kernel = dy.picked() ? (dw.fresh ? grouped_kernel<kKind, false, Pick::left>
+                                         : grouped_kernel<kKind, true, Pick::left>)
+                             : (dw.fresh ? grouped_kernel<kKind, false, Pick::none>
+                                         : grouped_kernel<kKind, true, Pick::none>);
+  launch_tiles<kKind>(ctx, kernel, left, right, p, to);
   return true;
 }
 

@@ -7,6 +7,9 @@
 namespace temper::cuda::grouped {
 
 enum class Kind { forward, input_grad, weight_grad };
+// Whether the rows of the left factor are brought together by an index (grouped_pick.h).
+enum class Pick { none, left };
+constexpr int kPickers = 128;  // threads
 
 constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMaxGroups = 512;
 constexpr int kConsumers = 256, kThreads = kConsumers + 128;
@@ -25,6 +28,13 @@ constexpr int pair_size(Kind kind) {
   return is_rows(kind) ? 2 : 1;
 }
 
+struct Picking {
+  const __nv_bfloat16* from = nullptr;
+  const int32_t* index = nullptr;
+  unsigned stride = 0;     // from row to row of `from`, in units of 16 bytes
+  int rows = 0, cols = 0;  // of the index, of `from`
+};
+
 struct Problem {
   void* c = nullptr;
   int64_t stride = 0;                // of C's rows
@@ -34,6 +44,7 @@ struct Problem {
   int groups = 1;
   unsigned* counter = nullptr;  // of the tiles of dw that were handed out
   bool add = false;             // to what C holds
+  Picking pick = {};
 };
 
 // What the producer tells the consumers of a tile.

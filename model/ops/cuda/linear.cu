@@ -89,12 +89,12 @@ void linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x
   if (grads.dbias.data != nullptr) column_sums(ctx, grads.dbias, dy);
 }
 
-void grouped_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor offsets) {
+void grouped_linear_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tensor offsets) {
   grouped_forward(ctx, y, x, w, offsets);
 }
 
-void grouped_linear_backward(Context& ctx, const LinearGrads& grads, Tensor dy, Tensor x, Tensor w,
-                             Tensor offsets) {
+void grouped_linear_backward(Context& ctx, const LinearGrads& grads, const PickedRows& dy,
+                             const PickedRows& x, Tensor w, Tensor offsets) {
   if (grads.dx.data != nullptr) grouped_input_grad(ctx, grads.dx, dy, w, offsets);
   if (grads.dw.data != nullptr) grouped_weight_grad(ctx, grads.dw, dy, x, offsets);
 }

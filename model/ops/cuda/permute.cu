@@ -8,7 +8,7 @@ namespace temper::cuda {
 namespace {
 
 constexpr int kThreads = 128;
-constexpr int kChunk = 512;  // choices that one warp of the counting sort takes, in order
+constexpr int kChunk = 256;  // choices that one warp of the counting sort takes, in order
 
 // ---- The plan: a counting sort over chunks of the choices, stable because each warp goes through
 // its chunk in order and chunks are laid out in order.

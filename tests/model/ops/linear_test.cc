@@ -1,4 +1,5 @@
 #include "model/ops/linear.h"
+#include "model/ops/permute.h"
 
 #include "tests/model/ops/op_test.h"
 
@@ -105,6 +106,32 @@ TEST_CASE("grouped linear equals one linear an expert, empty experts included", 
   CHECK(test::same_bits(y, expected));
   CHECK(test::relative_difference(grads.dx, want.dx) < 1e-13);
   CHECK(test::relative_difference(grads.dw, want.dw) < 1e-13);
+}
+
+TEST_CASE("grouped linear of picked rows equals that of the rows laid out", "[ops]") {
+  const DType f = DType::f32;
+  const int64_t n = 20, k = 33, rows = 8;
+  Tensors make;
+  Context ctx(2);
+  const Tensor offsets = make.ints({4}, {0, 3, 3, 8}),
+               index = make.ints({rows}, {4, 0, 2, 2, 1, 4, 0, 3});
+  const Tensor x = make.normal_slice(f, {5, k}), w = make.normal(f, {3, n, k});
+  const Tensor dy = make.normal_slice(f, {5, n});
+  const Tensor laid_x = make.poisoned(f, {rows, k}), laid_dy = make.poisoned(f, {rows, n});
+  gather_rows_forward(ctx, laid_x, x, index);
+  gather_rows_forward(ctx, laid_dy, dy, index);
+  const Tensor y = make.poisoned(f, {rows, n}), want = make.poisoned(f, {rows, n});
+  grouped_linear_forward(ctx, y, {x, index}, w, offsets);
+  grouped_linear_forward(ctx, want, laid_x, w, offsets);
+  CHECK(test::same_bits(y, want));
+  const LinearGrads grads{make.zeros(f, {rows, k}), make.zeros(f, {3, n, k})};
+  const LinearGrads expected{make.zeros(f, {rows, k}), make.zeros(f, {3, n, k})};
+  grouped_linear_backward(ctx, grads, {dy, index}, {x, index}, w, offsets);
+  grouped_linear_backward(ctx, expected, laid_dy, laid_x, w, offsets);
+  CHECK(test::same_bits(grads.dx, expected.dx));
+  CHECK(test::same_bits(grads.dw, expected.dw));
+  const Tensor few = make.ints({rows - 1}, {4, 0, 2, 2, 1, 4, 0});
+  CHECK_THROWS_AS(grouped_linear_forward(ctx, y, {x, few}, w, offsets), ContractError);
 }
 
 TEST_CASE("head products equal linear head by head", "[ops]") {

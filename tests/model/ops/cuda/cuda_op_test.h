@@ -127,4 +127,43 @@ class GpuTensors {
   Arena arena_{Device::cuda};
 };
 
+// Both sides of one check: CPU tensors in f32, rounded to `dtype` first, and their images.
+struct Sides {
+  Context& ctx;
+  DType dtype;
+  Layout layout = Layout::dense;
+  Tensors make = {};
+  GpuTensors on_gpu{ctx};
+  Context host{2};
+
+  Tensor normal(std::initializer_list<int64_t> dims, double sigma = 1.0) {
+    const Tensor t = make.normal(DType::f32, dims, sigma);
+    round_to(dtype, t);
+    return t;
+  }
+  Tensor up(const Tensor& t) { return on_gpu.upload(t, dtype, layout); }
+  Tensor dense(const Tensor& t) { return on_gpu.upload(t, dtype); }
+  Tensor wide(const Tensor& t) { return on_gpu.upload(t, DType::f32); }
+  Tensor poisoned(const Tensor& like) { return on_gpu.poisoned(like, dtype, layout); }
+  double off(const Tensor& gpu, const Tensor& cpu) { return off(gpu, cpu, layout); }
+  double off(const Tensor& gpu, const Tensor& cpu, Layout lies) {
+    return relative_difference(on_gpu.download(make, gpu, lies),
+                               cpu.reshape({cpu.rows(), cpu.cols()}));
+  }
+};
+
+// Runs body(sides, bound) in f32 and bf16, for rows that lie densely, odd and aligned in others.
+template <class Body>
+void on_both(double bound_f32, double bound_bf16, Body&& body) {
+  Context* ctx = gpu();
+  if (ctx == nullptr) return;
+  for (const Layout layout : kLayouts) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(static_cast<int>(layout), name_of(dtype));
+      Sides sides{*ctx, dtype, layout};
+      body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);
+    }
+  }
+}
+
 }  // namespace temper::test

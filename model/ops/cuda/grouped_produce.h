@@ -1,0 +1,119 @@
+// How operands get to a block of the tiled products on Hopper, and which tiles it takes.
+#pragma once
+
+#include <type_traits>
+
+#include "model/ops/cuda/grouped_pick.h"
+#include "model/ops/cuda/grouped_tiles.h"
+#include "model/ops/cuda/hopper.h"
+
+#ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+namespace temper::cuda::grouped {
+
+template <Kind kKind, Pick kPick>
+__device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& a,
+                          const CUtensorMap& b, const Tile& t, int step, unsigned rank) {
+  constexpr bool kLeft = kPick != Pick::left;
+  const int inner = step * kStep;
+  unsigned char* right = to + kABytes;
+  arrive_expecting(full, (kLeft ? kABytes : 0) + kBBytes);
+  if constexpr (kKind == Kind::weight_grad) {
+#pragma unroll
+    for (int i = 0; kLeft && i < kTileRows / kLine; ++i)
+      load_box(to + i * kBoxBytes, a, full, t.row + i * kLine, t.begin + inner);
+#pragma unroll
+    for (int i = 0; i < kTileCols / kLine; ++i)
+      load_box(right + i * kBoxBytes, b, full, t.col + i * kLine, t.begin + inner, 0);
+  } else {
+    if constexpr (kLeft) load_box(to, a, full, inner, t.row);
+    constexpr int kHalf = kTileCols / 2;
+    if constexpr (kKind == Kind::forward) {
+      load_box_to(right + rank * (kBBytes / 2), b, full, inner, t.col + rank * kHalf, t.group, 3);
+    } else {
+#pragma unroll
+      for (int i = 0; i < kHalf / kLine; ++i) {
+        const int box = rank * (kHalf / kLine) + i;
+        load_box_to(right + box * kBoxBytes, b, full, t.col + box * kLine, inner, t.group, 3);
+      }
+    }
+  }
+}
+
+// A warp gets the n-th tile.
+__device__ inline Tile hear_tile(Shared& shared, int n) {
+  wait(&shared.told[n % 2], n / 2 & 1);
+  const Tile t = shared.tiles[n % 2];
+  __syncwarp();
+  if (threadIdx.x % 32 == 0) arrive(&shared.heard[n % 2]);
+  return t;
+}
+
+// Hands out the tiles of a block, one after another.
+template <Kind kKind>
+struct Dealer {
+  Shared& shared;
+  const Problem& p;
+  unsigned rank = pair_size(kKind) > 1 ? cluster_rank() : 0;
+  Schedule<kKind> schedule{shared, p};
+  int workers = static_cast<int>(gridDim.x) / pair_size(kKind);
+  int index = static_cast<int>(blockIdx.x) / pair_size(kKind);
+
+  __device__ Tile deal(int n) {
+    const Tile t = schedule.tile(index, rank);
+    // The next index is on its way while this tile is loaded; the first ones are the blocks' own.
+    index = kKind == Kind::weight_grad ? workers + static_cast<int>(atomicAdd(p.counter, 1U))
+                                       : index + workers;
+    wait(&shared.heard[n % 2], (n / 2 & 1) ^ 1);
+    shared.tiles[n % 2] = t;
+    arrive(&shared.told[n % 2]);
+    return t;
+  }
+};
+
+// What one thread does where the copy engine brings both operands.
+template <Kind kKind>
+__device__ void produce(Shared& shared, unsigned char* memory, const Problem& p,
+                        const CUtensorMap& a, const CUtensorMap& b) {
+  Dealer<kKind> dealer{shared, p};
+  Pipeline pipe;
+  for (int n = 0;; ++n) {
+    const Tile t = dealer.deal(n);
+    if (t.group < 0) return;
+#pragma unroll 1
+    for (int step = 0; step < t.steps; ++step, pipe.advance()) {
+      wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
+      load_step<kKind, Pick::none>(memory + pipe.stage * kStageBytes, &shared.full[pipe.stage], a,
+                                   b, t, step, dealer.rank);
+    }
+  }
+}
+
+// What kPickers threads do where they bring one of them themselves. `thread` counts from 0.
+template <Kind kKind, Pick kPick>
+__device__ void produce_picking(Shared& shared, unsigned char* memory, const Problem& p,
+                                const CUtensorMap& a, const CUtensorMap& b, int thread) {
+  Dealer<kKind> dealer{shared, p};
+  const Picker own(p.pick, thread);
+  Pipeline pipe;
+  for (int n = 0;; ++n) {
+    if (thread == 0) dealer.deal(n);
+    __syncwarp();
+    const Tile t = hear_tile(shared, n);
+    if (t.group < 0) return;
+    std::conditional_t<is_rows(kKind), TileRows, InnerRows> rows(own, t);
+#pragma unroll 1
+    for (int step = 0; step < t.steps; ++step, pipe.advance()) {
+      unsigned char* stage = memory + pipe.stage * kStageBytes;
+      uint64_t* full = &shared.full[pipe.stage];
+      wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
+      if (thread == 0) load_step<kKind, kPick>(stage, full, a, b, t, step, dealer.rank);
+      rows.step(stage, p.pick, own, t, step);
+      arrive_after_copies(full);
+    }
+  }
+}
+
+}  // namespace temper::cuda::grouped
+
+#endif
