@@ -5,7 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
+#include <cstdio>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 
@@ -59,6 +62,17 @@ std::string folder_for_groups(const std::string& own) {
   return "";
 }
 
+// Groups of processes that were killed before they could remove them; a group in use stays.
+void remove_left_groups(const std::string& parent) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(parent, error)) {
+    int owner = 0;
+    const std::string name = entry.path().filename().string();
+    if (std::sscanf(name.c_str(), "temper-%d-", &owner) != 1) continue;
+    if (kill(owner, 0) != 0 && errno == ESRCH) rmdir(entry.path().c_str());
+  }
+}
+
 }  // namespace
 
 ControlGroup::~ControlGroup() {
@@ -82,6 +96,7 @@ ControlGroups::ControlGroups(const std::string& own) {
     return;
   }
   parent_ = parent;
+  remove_left_groups(parent);
   if (make(64LL << 20, 16).entrance() >= 0) return;
   fault_ = "no group can be made in " + parent + ": " + std::strerror(errno);
   parent_.clear();
