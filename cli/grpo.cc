@@ -77,6 +77,18 @@ RunFolderSpec folder_spec(const GrpoOptions& o) {
           .resume_from = o.training.resume_from};
 }
 
+// What the models of rewards take beside the policy.
+std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward,
+                                        const std::optional<CompositeReward>& process_reward,
+                                        int64_t longest) {
+  std::vector<RuleMemory> all = reward.memory(longest);
+  if (process_reward)
+    for (RuleMemory& item : process_reward->memory(longest)) all.push_back(std::move(item));
+  std::vector<MemoryPlan::Item> items;
+  for (RuleMemory& item : all) items.push_back({std::move(item.what), item.bytes});
+  return items;
+}
+
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
   for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
   RewardRules rules(cli, o.training.dtype, true);
@@ -112,7 +124,8 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                      .micro_batch_tokens = micro_batch_tokens(o.training, folder),
                      .update_tokens = update_tokens(o, longest),
                      .cache_bytes = cache_bytes(o, model.config, longest),
-                     .reference = with_reference});
+                     .reference = with_reference,
+                     .others = memory_of(reward, process_reward, longest)});
   cli.log.info(plan.text());
 
   std::optional<OwnedWeights> reference;

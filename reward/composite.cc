@@ -147,6 +147,16 @@ RewardResult CompositeReward::unjudged(const std::string& reason) const {
   return result;
 }
 
+std::vector<RuleMemory> CompositeReward::memory(int64_t sample_tokens) const {
+  std::vector<RuleMemory> all;
+  for (size_t i = 0; i < rules_.size(); ++i) {
+    for (RuleMemory& item : rules_[i]->memory(sample_tokens)) {
+      all.push_back({"reward " + name(i) + ": " + item.what, item.bytes});
+    }
+  }
+  return all;
+}
+
 std::vector<RewardMessage> CompositeReward::take_messages() const {
   std::vector<RewardMessage> messages;
   for (size_t i = 0; i < rules_.size(); ++i) {

@@ -55,6 +55,8 @@ class CompositeReward {
   size_t batch_size() const;
   // A result that says why nothing was judged.
   RewardResult unjudged(const std::string& reason) const;
+  // What the rules will have in memory (RewardRule::memory), each named after its component.
+  std::vector<RuleMemory> memory(int64_t sample_tokens) const;
   // What the rules' helpers wrote since the last call.
   std::vector<RewardMessage> take_messages() const;
 

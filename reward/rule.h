@@ -1,6 +1,7 @@
 // A rule: judges one completion. Rules hold no state that scoring changes, so threads share them.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
@@ -19,6 +20,12 @@ struct RewardInput {
   const JsonValue* row = nullptr;  // the data row, for rules that read fields of their own
   int64_t completion_tokens = -1;  // -1: not known
   bool truncated = false;          // ended by the length limit, not by the model
+};
+
+// Memory that a rule takes beside the model that generates.
+struct RuleMemory {
+  std::string what;
+  int64_t bytes = 0;
 };
 
 class RewardRule {
@@ -42,6 +49,13 @@ class RewardRule {
   // True for a rule that computes on the engine that generates: it waits until the generation has
   // ended and then gets all completions in one call of score_batch(), on the thread that generated.
   virtual bool after_rollout() const { return false; }
+
+  // What the rule will have in memory when it judges samples (prompt and completion) of up to
+  // `sample_tokens`; nothing that matters for a rule without a model.
+  virtual std::vector<RuleMemory> memory(int64_t sample_tokens) const {
+    (void)sample_tokens;
+    return {};
+  }
 
   // What a helper of the rule (a user's program) wrote for people since the last call.
   virtual std::vector<std::string> take_messages() const { return {}; }

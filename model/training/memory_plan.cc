@@ -93,6 +93,7 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   if (wide != request.dtype) plan.items.push_back({"low halves of the weights", 2 * parameters});
   if (request.reference) plan.items.push_back({"reference weights", weights});
   if (request.cache_bytes > 0) plan.items.push_back({"rollout KV cache", request.cache_bytes});
+  plan.items.insert(plan.items.end(), request.others.begin(), request.others.end());
   plan.items.push_back({"head, one chunk of logits", head});
 
   const int64_t per_token = activation_bytes_per_token(config, options, request.dtype);
@@ -139,6 +140,16 @@ std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
   return {{"weights", (count.total - count.mtp) * unit},
           {"KV cache", cached * request.sequences * request.tokens * unit},
           {"logits", request.sequences * config.vocab_size * unit}};
+}
+
+std::vector<MemoryPlan::Item> estimate_scoring(const ModelConfig& config, DType dtype,
+                                               int64_t tokens) {
+  const auto unit = static_cast<int64_t>(size_of(dtype));
+  int64_t largest = 0;
+  for (int64_t l = 0; l < config.num_hidden_layers; ++l)
+    largest = std::max(largest, block_numbers(config, config.is_moe_layer(l)));
+  return {{"weights", count_parameters(config).total * unit},
+          {"activations", (largest + 2 * config.hidden_size) * tokens * unit}};
 }
 
 }  // namespace temper

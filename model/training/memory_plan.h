@@ -9,17 +9,6 @@
 
 namespace temper {
 
-struct PlanRequest {
-  DType dtype = DType::f32;
-  Device device = Device::cpu;
-  int64_t longest_sequence = 0;    // tokens; a micro-batch holds at least one sequence
-  int64_t micro_batch_tokens = 0;  // 0: as many as fit, up to 8192
-  int64_t update_tokens = 0;       // what an update has at most; 0: not known
-  int64_t cache_bytes = 0;         // of the rollout's KV cache
-  bool reference = false;          // a second copy of the weights for the KL term
-  int64_t memory_bytes = 0;        // 0: what the device has available
-};
-
 struct MemoryPlan {
   struct Item {
     std::string name;
@@ -31,6 +20,18 @@ struct MemoryPlan {
   int64_t total_bytes() const;
   // A table, one item a line, with the total and the micro-batch.
   std::string text() const;
+};
+
+struct PlanRequest {
+  DType dtype = DType::f32;
+  Device device = Device::cpu;
+  int64_t longest_sequence = 0;               // tokens; a micro-batch holds at least one sequence
+  int64_t micro_batch_tokens = 0;             // 0: as many as fit, up to 8192
+  int64_t update_tokens = 0;                  // what an update has at most; 0: not known
+  int64_t cache_bytes = 0;                    // of the rollout's KV cache
+  bool reference = false;                     // a second copy of the weights for the KL term
+  std::vector<MemoryPlan::Item> others = {};  // what else lives beside them: models of rewards
+  int64_t memory_bytes = 0;                   // 0: what the device has available
 };
 
 // Bytes of activations that one training token keeps, attention's and the head's chunk included.
@@ -61,5 +62,10 @@ struct GenerationRequest {
 // logits of one step. Units: bytes.
 std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
                                                   const GenerationRequest& request);
+
+// A model with a scalar head, `tokens` going through it at once without gradient: weights and the
+// activations of one block. Units: bytes.
+std::vector<MemoryPlan::Item> estimate_scoring(const ModelConfig& config, DType dtype,
+                                               int64_t tokens);
 
 }  // namespace temper

@@ -32,6 +32,13 @@ Judge::Judge(JudgePrompt::Kind kind, JudgePrompt prompt, std::unique_ptr<JudgeVo
       sampling_(sampling),
       cache_(cache_file) {}
 
+std::vector<RuleMemory> Judge::memory(int64_t sample_tokens) const {
+  // The question with one answer or two, and the words around them.
+  constexpr int64_t kInstructions = 512;
+  const int64_t texts = kind_ == JudgePrompt::Kind::pairwise ? 2 : 1;
+  return voice_->memory(texts * sample_tokens + kInstructions, sampling_);
+}
+
 std::vector<Judge::Asked> Judge::texts_of(const Judgement& j) const {
   if (kind_ == JudgePrompt::Kind::grade) return {{prompt_.fill(j.question, j.reference, j.a)}};
   return {{prompt_.fill(j.question, j.reference, j.a, j.b)},

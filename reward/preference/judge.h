@@ -43,6 +43,9 @@ class Judge {
   // asked once. All new questions go to the voice together.
   std::vector<JudgedVotes> judge(std::span<const Judgement> judgements);
 
+  // What the voice has in memory when it judges samples of up to `sample_tokens`.
+  std::vector<RuleMemory> memory(int64_t sample_tokens) const;
+
   int64_t asked() const { return asked_; }  // prompts that went to the voice so far
 
  private:

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "core/hash.h"
 #include "model/checkpoint/hf_folder.h"
+#include "model/training/memory_plan.h"
 #include "reward/preference/judge_voice.h"
 #include "rollout/engine.h"
 #include "rollout/sample_prompts.h"
@@ -68,6 +69,23 @@ class EngineVoice final : public JudgeVoice {
                        "|" + std::string(name_of(access_.dtype));
     for (const std::string& file : files) text += "|" + file;
     return text;
+  }
+
+  std::vector<RuleMemory> memory(int64_t prompt_tokens,
+                                 const JudgeSampling& sampling) const override {
+    const bool own = !options_.folder.empty();
+    if (!own && (access_.policy == nullptr || access_.policy->config == nullptr)) return {};
+    const ModelConfig config = own ? read_model_config(options_.folder) : *access_.policy->config;
+    const int64_t tokens =
+        std::min(prompt_tokens + sampling.max_tokens, config.max_position_embeddings);
+    std::vector<RuleMemory> all;
+    for (const MemoryPlan::Item& item :
+         estimate_generation(config, {access_.dtype, options_.batch, tokens})) {
+      const int64_t most = item.name == "KV cache" ? EngineLimits{}.cache_bytes : item.bytes;
+      if (own || item.name != "weights")  // the policy's are there already
+        all.push_back({item.name, std::min(item.bytes, most)});
+    }
+    return all;
   }
 
  private:

@@ -47,6 +47,10 @@ class JudgeRule final : public RewardRule {
 
   bool after_rollout() const override { return true; }
 
+  std::vector<RuleMemory> memory(int64_t sample_tokens) const override {
+    return judge_->memory(sample_tokens);
+  }
+
   Verdict score(const RewardInput& input) const override {
     return std::move(score_batch({&input, 1}).front());
   }

@@ -36,6 +36,12 @@ class JudgeVoice {
   // Names all that an answer depends on besides prompt and sampling; "" if that changes from call
   // to call, so that nothing may be kept.
   virtual std::string identity() const = 0;
+  // What it has in memory when it is asked with prompts of up to `prompt_tokens`.
+  virtual std::vector<RuleMemory> memory(int64_t prompt_tokens,
+                                         const JudgeSampling& sampling) const {
+    (void)prompt_tokens, (void)sampling;
+    return {};
+  }
 };
 
 // A model folder, or the policy of the run as it is at the time (`folder` empty).

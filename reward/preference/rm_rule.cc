@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/options.h"
+#include "model/training/memory_plan.h"
 #include "model/training/sequence_scores.h"
 #include "reward/preference/judged_part.h"
 #include "reward/preference/loss.h"
@@ -33,13 +34,23 @@ struct Loaded {
 
 class RmRule final : public RewardRule {
  public:
-  RmRule(const RmOptions& options, const EngineAccess& access)
-      : options_(options), access_(access) {}
+  RmRule(const RmOptions& options, const ModelConfig& config, const EngineAccess& access)
+      : options_(options), config_(config), access_(access) {}
 
   bool after_rollout() const override { return true; }
 
   Verdict score(const RewardInput& input) const override {
     return std::move(score_batch({&input, 1}).front());
+  }
+
+  std::vector<RuleMemory> memory(int64_t sample_tokens) const override {
+    int64_t longest = std::min(sample_tokens, config_.max_position_embeddings);
+    if (options_.max_tokens > 0) longest = std::min(longest, options_.max_tokens);
+    std::vector<RuleMemory> all;
+    for (const MemoryPlan::Item& item :
+         estimate_scoring(config_, access_.dtype, std::max(longest, options_.batch_tokens)))
+      all.push_back({item.name, item.bytes});
+    return all;
   }
 
   std::vector<Verdict> score_batch(std::span<const RewardInput> inputs) const override {
@@ -96,6 +107,7 @@ class RmRule final : public RewardRule {
   }
 
   RmOptions options_;
+  ModelConfig config_;
   EngineAccess access_;
   mutable std::unique_ptr<Loaded> loaded_;  // called on one thread only: after the rollout
 };
@@ -118,8 +130,9 @@ std::unique_ptr<RewardRule> make_rm(const RuleParameters& p, const EngineAccess&
                      .found = "model '" + o.model + "'",
                      .hint = "for instance rm(model=runs/rm/model)=1"});
   // What is wrong with the folder is said now, not when a rollout is done.
-  if (read_model_config(o.model).num_labels == 0) refuse_language_model(o.model);
-  return std::make_unique<RmRule>(o, access);
+  const ModelConfig config = read_model_config(o.model);
+  if (config.num_labels == 0) refuse_language_model(o.model);
+  return std::make_unique<RmRule>(o, config, access);
 }
 
 }  // namespace

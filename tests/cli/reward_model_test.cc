@@ -68,9 +68,12 @@ TEST_CASE("reward-model: trains, reports, and judges in score and grpo; grpo log
       "[rewards.rm]\nmodel = \"rm/model\"\nweight = 0.5\n[rewards.length]\nmax_tokens = 8\n"
       "soft_tokens = 4\nweight = 0.1\n");
   folder.write("prompts.jsonl", "{\"prompt\":\"is it 1\"}\n{\"prompt\":\"is it 2\"}\n");
-  done({"grpo", "--model", "init", "--data", "prompts.jsonl", "--reward", "rewards.toml", "--steps",
-        "2", "--prompts-per-step", "2", "--samples-per-prompt", "2", "--max-new-tokens", "8",
-        "--out", "grpo"});
+  const std::string said =
+      done({"grpo", "--model", "init", "--data", "prompts.jsonl", "--reward", "rewards.toml",
+            "--steps", "2", "--prompts-per-step", "2", "--samples-per-prompt", "2",
+            "--max-new-tokens", "8", "--out", "grpo"})
+          .err;
+  CHECK(has(said, "reward rm: weights"));  // in the memory plan
   Database database = open_for_reading(folder.path() / "grpo");
   const auto took = read_curve(database, 1, "grpo", "seconds/reward/rm");
   REQUIRE(took.size() == 2);

@@ -1,5 +1,6 @@
 #include "model/training/memory_plan.h"
 
+#include "core/error.h"
 #include "model/training/train_step.h"
 #include "tests/support/catch.h"
 
@@ -64,6 +65,26 @@ TEST_CASE("memory plan: a micro-batch is no larger than what an update has") {
   const MemoryPlan asked = estimate_training(config, {}, small);
   CHECK(asked.micro_batch_tokens == 1000);
   CHECK(bytes_of(asked.items, "activations") == bytes_of(plan.items, "activations"));
+}
+
+TEST_CASE("memory plan: models of rewards take their share, and are named where it is too much") {
+  const ModelConfig config = preset_config("tiny");
+  const PlanRequest alone = {.longest_sequence = 50, .memory_bytes = int64_t{64} << 20};
+  PlanRequest judged = alone;
+  judged.others = {{"reward rm: weights", 20 << 20}};
+  const MemoryPlan plan = estimate_training(config, {}, judged);
+  CHECK(bytes_of(plan.items, "reward rm: weights") == 20 << 20);
+  CHECK(plan.micro_batch_tokens < estimate_training(config, {}, alone).micro_batch_tokens);
+  judged.others = {{"reward judge: weights", int64_t{70} << 20}};
+  try {
+    plan_training(config, {}, judged);
+    FAIL("planned");
+  } catch (const UserError& error) {
+    CHECK_THAT(error.what(), Contains("reward judge: weights"));
+  }
+  const auto scoring = estimate_scoring(config, DType::bf16, 1000);
+  CHECK(bytes_of(scoring, "weights") == 2 * count_parameters(config).total);
+  CHECK(bytes_of(scoring, "activations") > 2 * 1000 * config.hidden_size);
 }
 
 TEST_CASE("memory plan: memory that runs out is explained") {

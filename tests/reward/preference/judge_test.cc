@@ -314,6 +314,18 @@ TEST_CASE("judge: a model on the local engine, alone or in a batch, in a folder 
     CHECK(v.status == VerdictStatus::error);
     CHECK(v.reason.find("no verdict") == 0);
   }
+  // The memory plan knows a model of its own; of the policy only what it writes with.
+  const auto memory = [&](const std::string& who) {
+    return CompositeReward(parse_reward_spec("judge(" + who + ")=1", "test"), registry, "test")
+        .memory(100);
+  };
+  const auto own = memory("model=" + (dir.path() / "model").string() + ";batch=2;max_tokens=88");
+  REQUIRE(own.size() == 3);
+  CHECK(own[0].what == "reward judge: weights");
+  CHECK(own[0].bytes == 4 * (count_parameters(config).total - count_parameters(config).mtp));
+  CHECK(own[1].bytes == 2 * (512 + 100 + 88) * config.num_hidden_layers * config.cache_width() * 4);
+  CHECK(memory("model=policy").size() == 2);
+  CHECK(memory("model=x;url=http://localhost/v1").empty());
   CHECK_THROWS_AS(reward_of("model=policy"), UserError);  // nothing generates here
   CHECK_THROWS_AS(reward_of("model=nowhere"), UserError);
   CHECK_THROWS_AS(reward_of("votes=1"), UserError);

@@ -91,6 +91,19 @@ TEST_CASE("rm: a batch gets the verdicts that its completions get alone, and lon
   CHECK(together[3].components[0].verdict.reason.find("cut to 24 tokens") != std::string::npos);
 }
 
+TEST_CASE("rm: the memory plan knows the model and the batch before it is loaded") {
+  Trained t;
+  const auto memory = t.reward(";batch_tokens=100").memory(60);
+  REQUIRE(memory.size() == 2);
+  CHECK(memory[0].what == "reward rm: weights");
+  CHECK(memory[0].bytes == 4 * count_parameters(t.run.config).total);
+  CHECK(memory[1].bytes > 0);
+  CHECK(t.reward(";batch_tokens=200").memory(60)[1].bytes == 2 * memory[1].bytes);
+  CHECK(t.reward(";batch_tokens=100").memory(200)[1].bytes == 2 * memory[1].bytes);
+  CHECK(t.reward(";batch_tokens=100;max_tokens=150").memory(200)[1].bytes ==
+        3 * memory[1].bytes / 2);
+}
+
 TEST_CASE("rm: a folder that cannot judge is refused before anything is generated") {
   Trained t;
   const auto make = [&](const std::map<std::string, std::string>& parameters) {
