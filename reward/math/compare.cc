@@ -71,6 +71,9 @@ class Comparison {
   bool same(const NodePtr& gold, const NodePtr& answer) {
     if (!budget_.spend(1)) return false;
     if (is_scalar(*gold)) return scalar(gold, answer);
+    if (is_value_with_decimals(*gold)) {
+      return same(gold->items[0], answer) || same(gold->items[1], answer);
+    }
     switch (gold->kind) {
       case NodeKind::list:
       case NodeKind::set:
@@ -141,6 +144,12 @@ class Comparison {
     }
     return answer.kind == NodeKind::number && answer.value.get_den() == 1 &&
            answer.value.get_num().get_str() == gold.name;
+  }
+
+  // A gold that gives a value and about how much that is, as in 1/3 ~ 0.333: either is right.
+  static bool is_value_with_decimals(const Node& gold) {
+    return gold.kind == NodeKind::relation && gold.name == "~" && is_scalar(*gold.items[0]) &&
+           is_scalar(*gold.items[1]) && !is_name(*gold.items[0]);
   }
 
   // name = value, name = form = value, value = value; what follows an "approximately" is left out.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "core/json.h"
 #include "core/options.h"
 #include "reward/text.h"
 
@@ -79,7 +80,8 @@ std::map<std::string, std::vector<JudgeAnswer>> Judge::answers_to(
   const std::string identity = voice_->identity();
   const std::string how =
       identity + "\n" + std::to_string(sampling_.votes) + " " + option_text(sampling_.temperature) +
-      " " + std::to_string(sampling_.max_tokens) + " " + std::to_string(sampling_.seed) + "\n";
+      " " + std::to_string(sampling_.max_tokens) + " " + std::to_string(sampling_.seed) + "\n" +
+      (sampling_.begin.empty() ? "" : quote_json(sampling_.begin) + "\n");
   std::map<std::string, std::vector<JudgeAnswer>> answers;
   std::vector<std::string> fresh;
   for (const std::string& text : texts) {

@@ -51,7 +51,8 @@ class EngineVoice final : public JudgeVoice {
     const RolloutOutput output = engine.run(requests, {.interrupt = access_.interrupt});
     for (size_t r = 0; r < requests.size(); ++r)
       for (const SampleResult& sample : output.samples[r])
-        answers[place[r]].push_back(answer_of(sample, requests[r].stop_ids, *model.tokenizer));
+        answers[place[r]].push_back(
+            answer_of(sample, requests[r].stop_ids, *model.tokenizer, sampling.begin));
     return answers;
   }
 
@@ -113,6 +114,8 @@ class EngineVoice final : public JudgeVoice {
         encode_segments(*model.tokenizer,
                         model.chat->render({{"user", prompt}}, {.add_generation_prompt = true}))
             .ids;
+    const std::vector<int32_t> begin = model.tokenizer->encode(sampling.begin);
+    request.prompt.insert(request.prompt.end(), begin.begin(), begin.end());
     request.samples = sampling.votes;
     request.sampling = {.temperature = sampling.temperature};
     request.stop_ids = stop_ids_of(*model.tokenizer, model.chat->stop_id());
@@ -124,12 +127,14 @@ class EngineVoice final : public JudgeVoice {
   }
 
   static JudgeAnswer answer_of(const SampleResult& sample, const std::vector<int32_t>& stops,
-                               const Tokenizer& tokenizer) {
+                               const Tokenizer& tokenizer, const std::string& begin) {
     if (sample.finish == FinishReason::cancelled) return {.text = {}, .failure = "interrupted"};
     std::vector<int32_t> ids;
     for (const int32_t id : sample.ids)
       if (std::find(stops.begin(), stops.end(), id) == stops.end()) ids.push_back(id);
-    return {.text = tokenizer.decode(ids), .failure = {}};
+    std::string text = tokenizer.decode(ids);
+    if (!begin.empty()) text = begin + text.substr(0, text.find('\n'));
+    return {.text = std::move(text), .failure = {}};
   }
 
   EngineVoiceOptions options_;

@@ -221,7 +221,10 @@ std::unique_ptr<RewardRule> make_judge(const RuleParameters& p, const EngineAcce
   const JudgeSampling sampling{.votes = p.integer("votes"),
                                .temperature = p.number("temperature"),
                                .max_tokens = p.integer("max_tokens"),
-                               .seed = static_cast<uint64_t>(p.integer("seed"))};
+                               .seed = static_cast<uint64_t>(p.integer("seed")),
+                               .begin = p.text("begin")};
+  if (!sampling.begin.empty() && !p.text("url").empty())
+    refuse("a server's answers begin as they like", "leave out begin, or judge by model=DIR");
   if (sampling.votes < 1 || sampling.max_tokens < 1 || o.opponents < 1 || sampling.temperature < 0)
     refuse("votes, max_tokens and opponents must be 1 or more, temperature 0 or more", "");
   if (sampling.votes > 1 && sampling.temperature == 0.0)
@@ -254,6 +257,7 @@ RuleInfo judge_rule(const EngineAccess& access) {
        {"temperature", "0", "of the judge"},
        {"max_tokens", "512", "of the judge's answer"},
        {"seed", "0", "of the judge's random numbers"},
+       {"begin", "", "the local judge's answer begins so, and ends with that line: Verdict:"},
        {"prompt", "",
         "file of a prompt: {question}, {reference}, {mark}, {answer} or {answer_a}, {answer_b}"},
        {"cache", "", "file that keeps the judge's answers; empty: the memory of the run"},

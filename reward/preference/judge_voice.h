@@ -18,6 +18,9 @@ struct JudgeSampling {
   double temperature = 0.0;
   int64_t max_tokens = 512;
   uint64_t seed = 0;
+  // The answer begins so and ends with its first line, so that a model that would not come to a
+  // verdict by itself must. Empty: the answer is the model's own.
+  std::string begin = {};
 };
 
 // One answer: a text, or in words why there is none.

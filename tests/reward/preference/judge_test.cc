@@ -314,6 +314,15 @@ TEST_CASE("judge: a model on the local engine, alone or in a batch, in a folder 
     CHECK(v.status == VerdictStatus::error);
     CHECK(v.reason.find("no verdict") == 0);
   }
+  // With its beginning given, the answer is one line from there; with all of it, a verdict.
+  JudgeSampling forced = sampling;
+  forced.begin = "Verdict:";
+  const auto begun = voice("")->ask(prompts, forced);
+  for (const JudgeAnswer& answer : begun[1]) {
+    CHECK(answer.text.starts_with("Verdict:"));
+    CHECK(answer.text.find('\n') == std::string::npos);
+  }
+  CHECK_THROWS_AS(reward_of("url=http://localhost/v1;model=x;begin=Verdict:"), UserError);
   // The memory plan knows a model of its own; of the policy only what it writes with.
   const auto memory = [&](const std::string& who) {
     return CompositeReward(parse_reward_spec("judge(" + who + ")=1", "test"), registry, "test")
