@@ -5,11 +5,11 @@
 // compute, so in a recording the first stages are on their way before those have ended.
 #include "model/ops/cuda/grouped_few_hopper.h"
 
+#include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/sigmoid.h"
 #include "model/ops/cuda/wgmma.h"
-#include "model/ops/cuda/wgmma_decode.h"
 
 namespace temper::cuda {
 namespace {

@@ -8,11 +8,12 @@
 // loads half of every tile for both.
 #include "model/ops/cuda/mla_decode_hopper.h"
 
+#include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/decode_split.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/quad.h"
 #include "model/ops/cuda/tensor_map.h"
-#include "model/ops/cuda/wgmma_decode.h"
+#include "model/ops/cuda/wgmma.h"
 
 namespace temper::cuda {
 namespace {
@@ -278,7 +279,7 @@ __device__ void begin_scores(Shared& shared, float (&s)[32], uint64_t q, uint64_
       begin_products();
     }
     const uint64_t at = i / 4 * (kBoxBytes / 16) + i % 4 * kNext16<false>;
-    multiply_64_64(s, q + at, k + at, i > 0);
+    multiply_64<false, false>(s, q + at, k + at, i > 0);
   }
   end_products();
 }
@@ -402,8 +403,8 @@ __device__ void weigh(Shared& shared, const Memory& memory, const Problem& p) {
 #pragma unroll
       for (int i = 0; i < kTokens / 16; ++i) {
         const uint64_t left = weights + i * kNext16<false>, right = v + i * kNext16<true>;
-        multiply_64_128_across<0>(d, left, right, first + i > 0);
-        multiply_64_128_across<64>(d, left, right + 2 * kBoxBytes / 16, first + i > 0);
+        multiply_64<false, true>(half_of(d, 0), left, right, first + i > 0);
+        multiply_64<false, true>(half_of(d, 1), left, right + 2 * kBoxBytes / 16, first + i > 0);
       }
       end_products();
       wait_products<0>();

@@ -83,6 +83,22 @@ TEMPER_PRODUCT(192, 96, TEMPER_TEXT_0 ", " TEMPER_TEXT_16 ", " TEMPER_TEXT_32 ",
 #undef TEMPER_TEXT_80
 // clang-format on
 
+// Four 8 x 8 matrices of bf16 to shared memory: lane 8 i + r gives the address of row r of matrix
+// i, whose numbers 2 c and 2 c + 1 of row g thread 4 g + c holds in p[i].
+__device__ inline void store_matrices(void* to, const unsigned (&p)[4]) {
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};\n" ::"r"(
+                   shared_address(to)),
+               "r"(p[0]), "r"(p[1]), "r"(p[2]), "r"(p[3])
+               : "memory");
+}
+
+// The columns 128 `half` .. 128 `half` + 127 of a result [64, 256]. ptxas gives a product no more
+// registers than the kernel starts with, so where that is 128 a warpgroup has to take 256 columns
+// in two steps.
+__device__ __forceinline__ float (&half_of(float (&d)[128], int half))[64] {
+  return *reinterpret_cast<float(*)[64]>(&d[64 * half]);
+}
+
 // Columns 16 k .. 16 k + 15 of a result [64, N], rounded to bf16, as a left operand.
 template <int kCount>
 __device__ __forceinline__ FragmentA left_of(const float (&d)[kCount], int k) {
