@@ -3,11 +3,12 @@
 #include <type_traits>
 
 #include "model/ops/cuda/attention_kernels.h"
+#include "model/ops/cuda/pack.h"
 
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 128, kWarps = kThreads / 32;
+constexpr int kThreads = 128;
 
 SequenceTable table_of(const Sequences& sequences) {
   require(sequences.on_device.numel() == sequences.count() + 1,
@@ -15,16 +16,23 @@ SequenceTable table_of(const Sequences& sequences) {
   return {data_of<int32_t>(sequences.on_device), static_cast<int>(sequences.count())};
 }
 
-// delta[t, h] = do[t, h] . o[t, h], a warp each.
-template <class T>
-__global__ void row_dots(Heads<T> a, Heads<T> b, int64_t count, float* out) {
-  const int64_t row = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (row >= count) return;
-  const T *x = a.data + row * a.stride, *y = b.data + row * b.stride;
+// delta[t, h] = do[t, h] . o[t, h], by kLanes threads each that take kPack numbers at a time.
+constexpr int kLanes = 16;
+template <int kPack, class T>
+__global__ void row_dots(Rows<T> a, Rows<T> b, float* out) {
+  const int64_t row = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kLanes;
+  const int lane = threadIdx.x % kLanes;
   float sum = 0.0F;
-  for (int j = threadIdx.x % 32; j < a.dim; j += 32) sum += to_float(x[j]) * to_float(y[j]);
-  sum = warp_sum(sum);
-  if (threadIdx.x % 32 == 0) out[row] = sum;
+  if (row < a.rows)
+    for (int64_t j = lane; j < a.cols / kPack; j += kLanes) {
+      const Pack<T, kPack> x = pack_at<kPack>(a.row(row), j), y = pack_at<kPack>(b.row(row), j);
+#pragma unroll
+      for (int e = 0; e < kPack; ++e) sum += to_float(x.at[e]) * to_float(y.at[e]);
+    }
+#pragma unroll
+  for (int offset = kLanes / 2; offset > 0; offset /= 2)
+    sum += __shfl_xor_sync(0xffffffffU, sum, offset);
+  if (lane == 0 && row < a.rows) out[row] = sum;
 }
 
 }  // namespace
@@ -68,8 +76,11 @@ void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                                     grads.dq.fresh,
                                     grads.dk.fresh,
                                     grads.dv.fresh};
-    row_dots<T><<<blocks_for(rows, kWarps), kThreads, 0, stream_of(ctx)>>>(
-        args.d_o, Heads<T>(saved.o), rows, delta);
+    const Rows<T> dots_of[] = {rows_of<T>(d_o), rows_of<T>(saved.o)};
+    dispatch_pack<T>({dots_of[0], dots_of[1]}, [&]<int kPack>() {
+      row_dots<kPack><<<blocks_for(rows, kThreads / kLanes), kThreads, 0, stream_of(ctx)>>>(
+          dots_of[0], dots_of[1], delta);
+    });
     check_launch();
     if constexpr (std::is_same_v<T, bf16>)
       if (launch_backward_hopper(ctx, args, shape.sequences)) return;

@@ -1,5 +1,5 @@
-// What the attention kernels for Hopper share: which tile a block takes next, tensor maps of heads,
-// and the rows that results go to. Bf16, heads of up to 192 (q, k) and 128 (v) numbers.
+// What the attention kernels for Hopper share: their shape, tensor maps of heads, and the rows that
+// results go to. Bf16, heads of up to 192 (q, k) and 128 (v) numbers.
 //
 // A block is one warp that keeps the copy engine busy and two warpgroups that multiply, each with
 // 64 rows of the block's tile. As many blocks as the card has multiprocessors take tiles in turn,
@@ -10,6 +10,7 @@
 #include <initializer_list>
 
 #include "model/ops/cuda/attention_kernels.h"
+#include "model/ops/cuda/attention_order.h"
 #include "model/ops/cuda/hopper.h"
 #include "model/ops/cuda/tensor_map.h"
 
@@ -17,23 +18,7 @@ namespace temper::cuda::attention_hopper {
 
 constexpr int kGroups = 2, kConsumers = 128 * kGroups, kConsumerWarps = kConsumers / 32;
 constexpr int kThreads = kConsumers + 128;
-constexpr int kTileRows = 64 * kGroups;
-
-// The tiles of a launch, for `heads` heads; `together` heads of a sequence are gone through side by
-// side, so that what their tiles share stays in the L2 cache.
-struct TileOrder {
-  int heads = 0, together = 0;
-  unsigned* taken =
-      nullptr;  // how many tiles were taken beyond the first of each block; starts at 0
-};
-// `shared_bytes`: a token's numbers that all tiles of a head read.
-inline TileOrder order_of(const Sequences& sequences, int64_t heads, int64_t shared_bytes,
-                          unsigned* taken) {
-  constexpr int64_t kCache = int64_t{16} << 20;
-  const int64_t head = std::max<int64_t>(1, sequences.longest() * shared_bytes);
-  return {static_cast<int>(heads), static_cast<int>(std::clamp<int64_t>(kCache / head, 1, heads)),
-          taken};
-}
+static_assert(kTileRows == 64 * kGroups);
 
 // `kCount` counters at 0, in scratch.
 template <int kCount>
@@ -72,67 +57,16 @@ inline CUtensorMap map_of(const Heads<bf16>& h, int64_t tokens, int rows) {
 
 #if defined(__CUDACC__) && defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
+#include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/quad.h"
 
 namespace temper::cuda::attention_hopper {
 
-struct TileAt {
-  int first, length;  // the sequence's tokens are first .. first + length
-  int begin;          // the tile's first row among them
-  int head;           // negative: there is no tile left
-};
-
-// Goes through this block's tiles: sequence after sequence, and of some heads of one the tiles with
-// most work first. A block takes the next tile that nobody has; the numbers do not depend on who
-// takes which. Every lane of the warp calls next() alike.
-template <bool kFromEnd>
-class Tiles {
- public:
-  __device__ Tiles(const SequenceTable& sequences, const TileOrder& order)
-      : sequences_(sequences), order_(order), index_(blockIdx.x) {}
-  __device__ TileAt next() {
-    const int lane = threadIdx.x % 32;
-    const int index = __shfl_sync(0xffffffffU, index_, 0);
-    // The next one is on its way while this tile is gone through.
-    if (lane == 0) index_ = static_cast<int>(gridDim.x + atomicAdd(order_.taken, 1U));
-    for (; base_ < sequences_.count; base_ += 32) {
-      const int s = base_ + lane;
-      const bool there = s < sequences_.count;
-      const int first = there ? sequences_.cu_seqlens[s] : 0;
-      const int length = there ? sequences_.cu_seqlens[s + 1] - first : 0;
-      const int tiles = (length + kTileRows - 1) / kTileRows;
-      int upto = tiles * order_.heads;  // of this lane's sequence and those before it
-      for (int offset = 1; offset < 32; offset *= 2) {
-        const int below = __shfl_up_sync(0xffffffffU, upto, offset);
-        if (lane >= offset) upto += below;
-      }
-      const unsigned after = __ballot_sync(0xffffffffU, index - before_ < upto);
-      if (after == 0) {
-        before_ += __shfl_sync(0xffffffffU, upto, 31);
-        continue;
-      }
-      const int owner = __ffs(static_cast<int>(after)) - 1;
-      const auto of_owner = [owner](int x) { return __shfl_sync(0xffffffffU, x, owner); };
-      const int which = index - before_ - of_owner(upto - tiles * order_.heads);
-      return tile(of_owner(first), of_owner(length), of_owner(tiles), which);
-    }
-    return {0, 0, 0, -1};
-  }
-
- private:
-  __device__ TileAt tile(int first, int length, int tiles, int which) const {
-    const int begin = which / (tiles * order_.together) * order_.together;
-    const int heads = min(order_.together, order_.heads - begin);
-    const int at = which - begin * tiles;
-    const int rank = at / heads;  // by falling work
-    return {first, length, (kFromEnd ? tiles - 1 - rank : rank) * kTileRows, begin + at % heads};
-  }
-
-  SequenceTable sequences_;
-  TileOrder order_;
-  int index_;                  // lane 0: what comes next
-  int base_ = 0, before_ = 0;  // a sequence, and the tiles of those before it
-};
+// The number of this warpgroup, known to be that of the whole warp: operands made of it stay in
+// uniform registers.
+__device__ inline unsigned warpgroup() {
+  return __shfl_sync(0xffffffffU, threadIdx.x / 128, 0);
+}
 
 // A ring of stages.
 template <int kStages>
@@ -151,6 +85,12 @@ __device__ void load_rows(unsigned char* to, const CUtensorMap& map, uint64_t* f
 #pragma unroll
   for (int i = 0; i < kCols / kLine; ++i)
     load_box(to + i * kRows * kLine * 2, map, full, i * kLine, head, token);
+}
+
+template <int kCols, int kRows>
+__device__ void prefetch_rows(const CUtensorMap& map, int head, int token) {
+#pragma unroll
+  for (int i = 0; i < kCols / kLine; ++i) prefetch_box(map, i * kLine, head, token);
 }
 
 // A thread's rows g and g + 8 of 16 in device memory, 16 bytes of each in 32 columns.
