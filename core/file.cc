@@ -35,6 +35,22 @@ fs::path parent_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
+// Whether a file of this name may be put in its place: not of a device or a pipe, such as
+// /dev/null or /dev/stdout, which is written to as it is.
+bool is_replaceable(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  return !fs::exists(status) || fs::is_regular_file(status) || fs::is_directory(status);
+}
+
+void write_all(int fd, std::string_view content, const fs::path& path) {
+  while (!content.empty()) {
+    const ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0) throw_errno("cannot write " + path.string());
+    content.remove_prefix(static_cast<size_t>(n));
+  }
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path) {
@@ -49,16 +65,17 @@ std::string read_file(const fs::path& path) {
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
+  if (!is_replaceable(path)) {
+    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.fd < 0) throw_errno("cannot write " + path.string());
+    write_all(file.fd, content, path);
+    return;
+  }
   const fs::path temporary = path.string() + ".tmp";
   {
     Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     if (file.fd < 0) throw_errno("cannot write " + temporary.string());
-    size_t written = 0;
-    while (written < content.size()) {
-      const ssize_t n = ::write(file.fd, content.data() + written, content.size() - written);
-      if (n < 0) throw_errno("cannot write " + temporary.string());
-      written += static_cast<size_t>(n);
-    }
+    write_all(file.fd, content, temporary);
     if (::fsync(file.fd) != 0) throw_errno("cannot sync " + temporary.string());
   }
   if (::rename(temporary.c_str(), path.c_str()) != 0)
