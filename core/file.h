@@ -12,7 +12,7 @@ namespace temper {
 std::string read_file(const std::filesystem::path& path);
 
 // Writes to a temporary name beside `path`, syncs it and renames it over `path`; syncs the folder.
-// Throws SystemError; `path` then still holds what it held. A device or a pipe is written to as it is.
+// Throws SystemError; `path` then still holds what it held. Devices and pipes are written to as is.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // Syncs every file of `temporary` and the folder, then renames the folder to `final_path`
