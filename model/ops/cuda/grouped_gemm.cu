@@ -306,14 +306,20 @@ void multiply_rows(Context& ctx, Tensor y, bool add, Tensor x, Tensor w, Tensor 
   });
 }
 
-}  // namespace
+// Rows are laid out first for the products for few rows an expert, which know no index, and where
+// the result is wide: each 256 columns of it bring the rows again, and beyond about this many that
+// takes longer than laying them out once (an H100; 1,024 columns gained, 2,816 lost).
+constexpr int64_t kFewRows = 64, kMostPickedCols = 1536;
 
-// Rows an expert up to which the products for few rows may run; they take rows laid out.
-constexpr int64_t kFewRows = 64;
+bool better_laid_out(const PickedRows& rows, int64_t groups, int64_t cols) {
+  return rows.picked() && (rows.rows() <= kFewRows * groups || cols > kMostPickedCols);
+}
+
+}  // namespace
 
 void grouped_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tensor offsets) {
   if (y.empty()) return;
-  if (x.picked() && x.rows() <= kFewRows * w.dim(0))
+  if (better_laid_out(x, w.dim(0), y.cols()))
     return grouped_forward(ctx, y, laid_out(ctx, x), w, offsets);
   if (!x.picked() && grouped_few_hopper(ctx, y, x.from, w, offsets)) return;
   if (!x.picked() && grouped_forward_few(ctx, y, x.from, w, offsets)) return;
@@ -323,7 +329,10 @@ void grouped_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tens
 
 void grouped_input_grad(Context& ctx, const Grad& dx, const PickedRows& dy, Tensor w,
                         Tensor offsets) {
-  if (dx.empty() || grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
+  if (dx.empty()) return;
+  if (better_laid_out(dy, w.dim(0), dx.cols()))
+    return grouped_input_grad(ctx, dx, laid_out(ctx, dy), w, offsets);
+  if (grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
   multiply_rows<false>(ctx, dx, !dx.fresh, laid_out(ctx, dy), w, offsets);
 }
 
