@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -18,6 +19,11 @@ inline Context* gpu() {
       gpu_count() > 0 ? std::make_unique<Context>(1, Device::cuda) : nullptr;
   if (context == nullptr) WARN("skipped: no GPU");
   return context.get();
+}
+
+// Whether slow cases are left out, as under compute-sanitizer (tests/gpu/sanitize).
+inline bool quick() {
+  return std::getenv("TEMPER_QUICK_TESTS") != nullptr;
 }
 
 // How a device tensor's rows lie: next to each other, or as columns of something wider whose other
