@@ -254,12 +254,8 @@ TEST_CASE("golden: importance weights of the generator's samples") {
 }
 
 TEST_CASE("golden: every policy objective, its statistics and its gradient") {
-  size_t compared = 0;
   for_each_batch([&](const Batch& b) {
-    for (const JsonValue& o : b.json["objectives"].GetArray()) {
-      check_objective(b, o);
-      ++compared;
-    }
+    REQUIRE(b.json["objectives"].Size() > 0);
+    for (const JsonValue& o : b.json["objectives"].GetArray()) check_objective(b, o);
   });
-  if (std::filesystem::exists(test::golden_dir() / "objectives.json")) CHECK(compared > 0);
 }

@@ -12,6 +12,7 @@
 #include "model/checkpoint/transfer.h"
 #include "model/training/micro_batches.h"
 #include "rollout/engine.h"
+#include "rollout/score.h"
 #include "sft/loss.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
@@ -21,17 +22,6 @@ using namespace temper;
 namespace {
 
 constexpr double kTolerance = 1e-4;  // relative; the oracles are float32
-
-// The folders that hold a model and what it must compute; empty if there is no golden folder.
-std::vector<std::filesystem::path> golden_models() {
-  std::vector<std::filesystem::path> out;
-  if (!test::present(test::golden_dir())) return out;
-  for (const auto& entry : std::filesystem::directory_iterator(test::golden_dir()))
-    if (std::filesystem::exists(entry.path() / "expected.safetensors")) out.push_back(entry.path());
-  std::sort(out.begin(), out.end());
-  REQUIRE_FALSE(out.empty());  // a golden folder without a model would pass everything
-  return out;
-}
 
 // A stored tensor in f64 (ids included: they are small).
 std::vector<double> numbers(const StoredTensor& t) {
@@ -116,7 +106,7 @@ struct Backend {
 
 template <class Body>
 void for_each_oracle(std::initializer_list<Backend> backends, Body&& body) {
-  for (const std::filesystem::path& dir : golden_models())
+  for (const std::filesystem::path& dir : test::golden_models())
     for (const Backend& b : backends) {
       if (b.device == Device::cuda && gpu_count() == 0) continue;
       INFO(dir.filename().string() << " in " << name_of(b.dtype) << " on " << name_of(b.device));
@@ -163,6 +153,11 @@ TEST_CASE("golden: logits and nll of every model") {
     CHECK(relative_error(nll, want) < kTolerance);
     for (size_t i = 0; i < want.size(); ++i)  // each alone too, likely tokens included
       REQUIRE(std::abs(nll[i] - want[i]) <= kTolerance * std::max(std::abs(want[i]), 0.1));
+
+    std::vector<double> alone;  // what `score` says
+    for (const std::vector<double>& row : score_sequences(o.ctx, weights, o.model.config, ids))
+      for (size_t i = 1; i < row.size(); ++i) alone.push_back(-row[i]);
+    CHECK(relative_error(alone, want) < kTolerance);
   });
 }
 

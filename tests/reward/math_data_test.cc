@@ -70,6 +70,9 @@ void check_problems(const std::vector<Problem>& problems, int disputed) {
 
 TEST_CASE("every GSM8K gold equals its solution and not its neighbour's") {
   check_problems(read_problems("gsm8k/test.jsonl", "answer", "answer"), 0);
+}
+
+TEST_CASE("every GSM8K gold to train on equals its solution and not its neighbour's") {
   check_problems(read_problems("gsm8k/train.jsonl", "answer", "answer"), 0);
 }
 
