@@ -103,7 +103,7 @@ int main(int argc, char** argv) {
                  "checkpoint\n";
     return code;
   } catch (const std::bad_alloc&) {
-    std::cerr << "error: out of memory\n";
+    std::cerr << "error: out of memory (see ulimit -v and the container's memory limit)\n";
     return kSystemExit;
   } catch (const std::exception& error) {
     return report("error: ", error, kSystemExit);

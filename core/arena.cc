@@ -9,6 +9,8 @@
 
 #include "core/cuda/memory.h"
 #include "core/device.h"
+#include "core/host_memory.h"
+#include "core/out_of_memory.h"
 
 namespace temper {
 namespace {
@@ -40,7 +42,9 @@ Buffer::Buffer(size_t bytes, Device device) : bytes_(round_up(bytes)), device_(d
   }
   data_ = std::aligned_alloc(kAlignment, bytes_);
   if (data_ == nullptr)
-    throw SystemError("out of memory: " + std::to_string(bytes_ >> 20) + " MiB asked for");
+    throw OutOfMemory("out of memory: " + std::to_string(bytes_ >> 20) + " MiB asked for, " +
+                      std::to_string(available_host_memory() >> 20) +
+                      " MiB left (see ulimit -v and the container's memory limit)");
 }
 
 Buffer::~Buffer() {

@@ -1,10 +1,10 @@
 #include "core/device.h"
 
 #include <cstring>
-#include <fstream>
 
 #include "core/cuda/memory.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #ifdef TEMPER_WITH_CUDA
 #include "core/cuda/runtime.h"
 #else
@@ -75,15 +75,7 @@ int64_t available_memory(Device device) {
   if constexpr (kWithCuda)
     if (device == Device::cuda) return static_cast<int64_t>(cuda::free_bytes());
   require(device == Device::cpu, "this build has no CUDA memory");
-  std::ifstream info("/proc/meminfo");
-  std::string key;
-  int64_t kib = 0;
-  while (info >> key >> kib) {
-    std::string rest;
-    std::getline(info, rest);
-    if (key == "MemAvailable:") return kib * 1024;
-  }
-  return int64_t{8} << 30;
+  return available_host_memory();
 }
 
 void copy_bytes(Context& ctx, void* to, Device to_device, const void* from, Device from_device,

@@ -47,7 +47,8 @@ constexpr DType stat_dtype(DType dtype) {
 // on the GPU.
 void check_arithmetic(Device device, DType dtype);
 
-// Memory that can still be taken, in bytes: MemAvailable of /proc/meminfo, or what the card says.
+// Memory that can still be taken, in bytes: what the machine and the limits on this process leave,
+// or what the card says.
 int64_t available_memory(Device device);
 
 // Copies `bytes` between any two devices. To or from the host it returns when the host may reuse

@@ -35,23 +35,28 @@ fs::path parent_of(const fs::path& path) {
   return path.has_parent_path() ? path.parent_path() : fs::path(".");
 }
 
-// Whether a file of this name may be put in its place: not of a device or a pipe, such as
-// /dev/null or /dev/stdout, which is written to as it is.
-bool is_replaceable(const fs::path& path) {
-  std::error_code error;
-  const fs::file_status status = fs::status(path, error);
-  return !fs::exists(status) || fs::is_regular_file(status) || fs::is_directory(status);
-}
-
-void write_all(int fd, std::string_view content, const fs::path& path) {
-  while (!content.empty()) {
-    const ssize_t n = ::write(fd, content.data(), content.size());
+void write_all(const fs::path& path, int flags, std::string_view content, bool sync) {
+  Descriptor file(::open(path.c_str(), flags, 0644));
+  if (file.fd < 0) throw_errno("cannot write " + path.string());
+  for (size_t written = 0; written < content.size();) {
+    const ssize_t n = ::write(file.fd, content.data() + written, content.size() - written);
     if (n < 0) throw_errno("cannot write " + path.string());
-    content.remove_prefix(static_cast<size_t>(n));
+    written += static_cast<size_t>(n);
   }
+  if (sync && ::fsync(file.fd) != 0) throw_errno("cannot sync " + path.string());
 }
 
 }  // namespace
+
+fs::path behind_links(const fs::path& path) {
+  fs::path at = path;
+  constexpr int kMost = 40;  // as many as the kernel follows
+  for (int i = 0; i < kMost && fs::is_symlink(fs::symlink_status(at)); ++i) {
+    const fs::path target = fs::read_symlink(at);
+    at = target.is_absolute() ? target : parent_of(at) / target;
+  }
+  return at;
+}
 
 std::string read_file(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -64,20 +69,15 @@ std::string read_file(const fs::path& path) {
   return std::move(content).str();
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) {
-  if (!is_replaceable(path)) {
-    Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (file.fd < 0) throw_errno("cannot write " + path.string());
-    write_all(file.fd, content, path);
+void write_file_atomically(const fs::path& to, std::string_view content) {
+  const fs::file_status status = fs::status(to);  // behind links, also those that name no path:
+  if (fs::exists(status) && !fs::is_regular_file(status)) {  // /dev/stdout leads to pipe:[7]
+    write_all(to, O_WRONLY | O_CLOEXEC, content, false);
     return;
   }
+  const fs::path path = behind_links(to);
   const fs::path temporary = path.string() + ".tmp";
-  {
-    Descriptor file(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file.fd < 0) throw_errno("cannot write " + temporary.string());
-    write_all(file.fd, content, temporary);
-    if (::fsync(file.fd) != 0) throw_errno("cannot sync " + temporary.string());
-  }
+  write_all(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, content, true);
   if (::rename(temporary.c_str(), path.c_str()) != 0)
     throw_errno("cannot rename to " + path.string());
   sync_path(parent_of(path), O_RDONLY | O_DIRECTORY);

@@ -11,8 +11,12 @@ namespace temper {
 // The whole file. Throws UserError if it does not exist or cannot be read.
 std::string read_file(const std::filesystem::path& path);
 
+// What `path` names if it is a symbolic link, or a chain of them; else `path`. It need not exist.
+std::filesystem::path behind_links(const std::filesystem::path& path);
+
 // Writes to a temporary name beside `path`, syncs it and renames it over `path`; syncs the folder.
-// Throws SystemError; `path` then still holds what it held. Devices and pipes are written to as is.
+// A symbolic link stays and what it names is written. What is no regular file (a pipe, a device)
+// is written to as it is. Throws SystemError; a file then still holds what it held.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
 // Syncs every file of `temporary` and the folder, then renames the folder to `final_path`

@@ -1,40 +1,66 @@
 #include "core/file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <filesystem>
+#include <future>
 
+#include "core/error.h"
 #include "tests/support/catch.h"
-#include "tests/support/run_binary.h"
+#include "tests/support/temporary_dir.h"
 
-namespace temper {
+using namespace temper;
+namespace fs = std::filesystem;
 
-TEST_CASE("file: a file is put in the place of one, a pipe or device is written to as it is") {
-  const TemporaryFolder folder;
-  const auto file = folder.path() / "file";
-  write_file_atomically(file, "one");
-  write_file_atomically(file, "two");
-  CHECK(read_file(file) == "two");
-
-  const auto pipe = folder.path() / "pipe";
-  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
-  const int reader = open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  REQUIRE(reader >= 0);
-  write_file_atomically(pipe, "three");
-  char text[8] = {};
-  CHECK(read(reader, text, sizeof text) == 5);
-  CHECK(std::string(text) == "three");
-  CHECK(std::filesystem::is_fifo(pipe));
-  close(reader);
-
-  // Not /dev/null itself: a test that fails must not cost the machine its null device.
-  const auto link = folder.path() / "null";
-  std::filesystem::create_symlink("/dev/null", link);
-  write_file_atomically(link, "four");
-  CHECK(std::filesystem::is_symlink(link));
-  CHECK(std::filesystem::is_character_file("/dev/null"));
+TEST_CASE("files: an atomic write replaces a regular file and leaves nothing beside it") {
+  const test::TemporaryDir dir;
+  write_file_atomically(dir / "a", "one");
+  write_file_atomically(dir / "a", "two");
+  CHECK(read_file(dir / "a") == "two");
+  CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
+  CHECK_THROWS_AS(write_file_atomically(dir / "absent/a", "x"), SystemError);
 }
 
-}  // namespace temper
+TEST_CASE("files: a link stays, and what it names is written") {
+  const test::TemporaryDir dir;
+  fs::create_directories(dir / "far");
+  test::write_text(dir / "far/target", "old");
+  fs::create_symlink("far/target", dir / "link");
+  fs::create_symlink(dir / "link", dir / "chain");
+  fs::create_symlink("far/new", dir / "dangling");
+  fs::create_symlink("circle", dir / "circle");
+  write_file_atomically(dir / "link", "first");
+  CHECK(read_file(dir / "far/target") == "first");
+  write_file_atomically(dir / "chain", "second");
+  CHECK(read_file(dir / "far/target") == "second");
+  write_file_atomically(dir / "dangling", "third");
+  CHECK(read_file(dir / "far/new") == "third");
+  for (const char* name : {"link", "chain", "dangling"})
+    CHECK(fs::is_symlink(fs::symlink_status(dir / name)));
+  CHECK_THROWS(write_file_atomically(dir / "circle", "x"));
+}
+
+TEST_CASE("files: a pipe is written to, not replaced") {
+  const test::TemporaryDir dir;
+  const fs::path pipe = dir / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const std::string content(200000, 'x');  // more than a pipe holds
+  auto got = std::async(std::launch::async, [&] { return read_file(pipe); });
+  write_file_atomically(pipe, content);
+  CHECK(fs::is_fifo(pipe));
+  if (fs::is_fifo(pipe)) CHECK(got.get() == content);
+  CHECK_FALSE(fs::exists(dir / "pipe.tmp"));
+  // A link that names no path, as /dev/stdout may be.
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  write_file_atomically("/proc/self/fd/" + std::to_string(ends[1]), "three");
+  char text[8] = {};
+  CHECK(::read(ends[0], text, sizeof text) == 5);
+  CHECK(std::string(text) == "three");
+  ::close(ends[0]), ::close(ends[1]);
+  // Not /dev/null itself: a test that fails must not cost the machine its null device.
+  fs::create_symlink("/dev/null", dir / "null");
+  write_file_atomically(dir / "null", "four");
+  CHECK(fs::is_symlink(dir / "null"));
+  CHECK(fs::is_character_file("/dev/null"));
+}
