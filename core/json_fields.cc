@@ -138,7 +138,10 @@ std::string JsonFields::choice(const char* key, const std::vector<std::string>& 
   if (!value.IsString()) fail(key, expected);
   std::string found(value.GetString(), value.GetStringLength());
   if (std::find(known.begin(), known.end(), found) != known.end()) return found;
-  const std::string nearest = nearest_name(found, known.data(), known.size());
+  // Of a short word another letter or two make another word: 'gelu' is not a slip for 'silu'.
+  constexpr size_t kShort = 5;
+  const std::string nearest =
+      found.size() > kShort ? nearest_name(found, known.data(), known.size()) : "";
   fail(key, expected, nearest.empty() ? "" : "did you mean '" + nearest + "'?");
 }
 

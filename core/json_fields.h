@@ -21,6 +21,7 @@ class JsonFields {
 
   bool has(const char* key) const { return find(key) != nullptr; }
 
+  // A whole number from `least` to `most`, also where it is written as 7.0.
   int64_t integer(const char* key, int64_t least, int64_t most = kMost) const;
   int64_t integer_or(const char* key, int64_t fallback, int64_t least, int64_t most = kMost) const;
   // Integers and doubles alike; must be finite and > 0 unless `least` says otherwise.
@@ -29,7 +30,7 @@ class JsonFields {
   bool boolean_or(const char* key, bool fallback) const;
   std::string text(const char* key) const;
   std::string text_or(const char* key, const std::string& fallback) const;
-  // One of `known`; the message lists them and suggests the nearest.
+  // One of `known`; the message lists them, and suggests the nearest where a slip is likely.
   std::string choice(const char* key, const std::vector<std::string>& known) const;
   std::string choice_or(const char* key, const std::string& fallback,
                         const std::vector<std::string>& known) const;

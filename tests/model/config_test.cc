@@ -102,6 +102,8 @@ TEST_CASE("config: a wrong or missing key is named with the file, what was expec
   CHECK(blame.what.find("rope_scaling.beta_fast") != std::string::npos);
   blame = blame_of(replaced(published_v3(), "\"silu\"", "\"gelu\""));
   CHECK(blame.what.find("hidden_act") != std::string::npos);
+  CHECK(blame.expected == "one of silu");
+  CHECK(blame.hint.empty());  // to write silu there would make another model of it
   blame = blame_of(R"({"model_type": "mamba"})");
   CHECK(blame.expected.find("deepseek_v3") != std::string::npos);
   blame = blame_of("[]");
@@ -149,16 +151,23 @@ TEST_CASE("config: DeepSeek's published config.json reads") {
 }
 
 TEST_CASE("config: the golden models' config.json read, in both forms") {
-  if (!test::present(test::golden_dir())) return;
-  for (const char* name : {"v3_lite", "v3_full", "v3_wide_v", "llama", "qwen2", "qwen3"}) {
-    INFO(name);
-    const ModelConfig config = read_model_config(test::golden_dir() / name);
-    CHECK(config.vocab_size > 0);
-    const bool mla = std::string(name).starts_with("v3");
-    CHECK((config.attention == AttentionKind::mla) == mla);
-    CHECK(config.qk_norm == (std::string(name) == "qwen3"));
-    CHECK(config.qkv_bias == (std::string(name) == "qwen2"));
-    CHECK((config.rope.type == RopeType::yarn) == (std::string(name) == "v3_full"));
+  for (const std::filesystem::path& dir : test::golden_models()) {
+    INFO(dir.filename().string());
+    const Json json = parse_json(read_file(dir / "config.json"), "config.json");
+    const std::string type = json["model_type"].GetString();
+    const ModelConfig config = read_model_config(dir);
+    CHECK(config.vocab_size == json["vocab_size"].GetInt64());
+    CHECK((config.attention == AttentionKind::mla) == (type == "deepseek_v3"));
+    CHECK(config.qk_norm == (type == "qwen3"));
+    CHECK(config.qkv_bias == (type == "qwen2"));
+    // "type" where it is published as rope_scaling, "rope_type" among transformers 5's parameters.
+    std::string rope = "default";
+    for (const char* form : {"rope_scaling", "rope_parameters"})
+      for (const char* key : {"rope_type", "type"})
+        if (const JsonValue* scaling = find_member(json, form))
+          if (const JsonValue* name = scaling->IsObject() ? find_member(*scaling, key) : nullptr)
+            rope = name->GetString();
+    CHECK((config.rope.type == RopeType::yarn) == (rope == "yarn"));
   }
 }
 
