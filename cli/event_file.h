@@ -24,6 +24,7 @@ class EventFile {
   // Begins with the version that every reader asks for.
   explicit EventFile(double wall_time);
 
+  // One record with all these scalars.
   void add(double wall_time, int64_t step, const std::vector<EventScalar>& scalars);
 
   const std::string& bytes() const { return bytes_; }

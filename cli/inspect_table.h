@@ -41,7 +41,7 @@ class Table {
   // All rows of a statement that is bound and not yet stepped.
   static Table of(Statement& statement);
 
-  void add(std::vector<Cell> row);
+  void add(std::vector<Cell> row);  // as many cells as there are columns
   const std::vector<std::vector<Cell>>& rows() const { return rows_; }
   // Its first `count` rows.
   Table first(size_t count) const;

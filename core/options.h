@@ -113,8 +113,8 @@ class OptionsTable {
 
   std::deque<Option>& entries() { return entries_; }
   const std::deque<Option>& entries() const { return entries_; }
-  Option* find_flag(const std::string& flag);
-  Option* find_key(const std::string& key);
+  Option* find_flag(const std::string& flag);  // nullptr if there is none
+  Option* find_key(const std::string& key);    // likewise
   std::vector<std::string> flags() const;
   std::vector<std::string> keys() const;
 

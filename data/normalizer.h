@@ -21,7 +21,7 @@ class Normalizer {
   Normalizer(const JsonValue* json, const std::string& where);
 
   bool is_identity() const { return steps_.empty(); }
-  void apply(AlignedText& text, Regex::Scratch& scratch) const;
+  void apply(AlignedText& text, Regex::Scratch& scratch) const;  // in place; origins go along
 
  private:
   enum class Kind { prepend, replace, nfc, strip };

@@ -68,8 +68,8 @@ class Statement {
   bool busy() const;       // between the first row and the last
   bool read_only() const;  // cannot change the database by itself
   int column_count() const;
-  std::string column_name(int column) const;
-  SqlType type(int column) const;
+  std::string column_name(int column) const;  // columns count from 0
+  SqlType type(int column) const;             // of the present row
   bool is_null(int column) const { return type(column) == SqlType::null; }
   // What follows the first statement in the text that was compiled.
   const std::string& rest() const { return rest_; }

@@ -36,13 +36,14 @@ class StepWriter {
   // Throws ContractError if an array is neither empty nor of the length of ids.
   int64_t add_sample(const NewSample& sample);
 
-  void add_reward(int64_t sample_id, const NewReward& reward);
+  void add_reward(int64_t sample_id, const NewReward& reward);  // as Store::put_reward
   // A value that is not a number is stored as NULL. The same name twice in a step: the last counts.
   void add_metric(std::string_view name, double value);
   void add_eval(const NewEval& eval);
   // Returns the checkpoint's id.
   int64_t add_checkpoint(const NewCheckpoint& checkpoint);
 
+  // From here on readers see the step. Throws SqliteError; nothing of it is then kept.
   void commit(const StepTotals& totals);
   // Commits what was added to a reopened step; its totals stay.
   void commit_additions();

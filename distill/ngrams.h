@@ -47,7 +47,7 @@ class Contamination {
  public:
   explicit Contamination(int64_t n) : n_(n) {}
 
-  void add(std::string_view evaluation_text);
+  void add(std::string_view evaluation_text);  // one more text that must not be trained on
   // Whether the text has an n-gram of an evaluation text, or holds fewer than n items and is one.
   bool is_in(std::string_view text) const;
   bool empty() const { return ngrams_.empty(); }

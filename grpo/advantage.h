@@ -59,8 +59,9 @@ struct StepRewards {
 
 // A_it = sum of rn_ij over the steps j of sample i with ends[j] >= t, where
 // rn = (r - mean(R)) / (std(R) + 1e-6) and R has all step rewards of the group.
-// Shapes: [sample][token]. All 0 if the step rewards are all equal.
+// All 0 if the step rewards are all equal.
 // Source: DeepSeekMath section 4.1.3 (process supervision).
+// Shapes: [sample][token].
 std::vector<std::vector<double>> process_advantages(std::span<const StepRewards> group);
 
 }  // namespace temper

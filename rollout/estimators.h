@@ -46,8 +46,9 @@ struct PairedTest {
 // The two-sided randomisation test of paired differences: the share of sign changes of the d_i =
 // y_i - x_i whose |sum| is at least the one found. Exact over all sign changes while at most 16
 // differences are not 0, else by 100,000 of them drawn with a fixed seed. With one sample a problem
-// it is McNemar's exact test. Throws ContractError unless the lists are of one length.
+// it is McNemar's exact test.
 // Source: Fisher's randomisation test, for pairs.
+// Throws ContractError unless the lists are of one length.
 PairedTest paired_test(std::span<const double> first, std::span<const double> second);
 
 }  // namespace temper

@@ -7,9 +7,9 @@
 namespace temper {
 
 // scores_s = w . hidden[last_s].
+// Source: the "score" layer of transformers' ...ForSequenceClassification.
 // Shapes: scores [S, L] (L labels, 1 for a reward model), hidden [T, d], w [L, d], last [S] i32.
 // Types: scores in the statistics' dtype of hidden (core/device.h).
-// Source: the "score" layer of transformers' ...ForSequenceClassification.
 void score_head_forward(Context& ctx, Tensor scores, Tensor hidden, Tensor w, Tensor last);
 
 // dhidden[last_s] += dscores_s w;  dw += sum_s dscores_s hidden[last_s].

@@ -21,9 +21,9 @@ struct AttentionShape {
 void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
                        const AttentionShape& shape);
 
-// Adds into: dq [T, H, D], dk [T, Hkv, D], dv [T, Hkv, Dv].
 // P = exp(scale q.k - lse); dv += P^T do; dS = P * (do.v^T - rowsum(do * o)) * scale;
 // dq += dS k; dk += dS^T q.  Source: Dao et al. 2022, appendix B.4.
+// Adds into: dq [T, H, D], dk [T, Hkv, D], dv [T, Hkv, Dv].
 struct AttentionGrads {
   Grad dq, dk, dv;
 };

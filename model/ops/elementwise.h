@@ -6,10 +6,10 @@
 
 namespace temper {
 
-// y = 0. Shapes: any, also strided.
+// y = 0. Shapes: any, also strided. Types: of any.
 void fill_zero(Context& ctx, Tensor y);
-// y = x, converting the dtype (f32, f64, and bf16/f16 to either; i32 to i32). Shapes: the same rows
-// and columns.
+// y = x, converted. Shapes: the same rows and columns.
+// Types: f32, f64, and bf16 or f16 to either; i32 to i32.
 void copy(Context& ctx, Tensor y, Tensor x);
 // y += x. Shapes: the same rows and columns; both may be column slices.
 void add(Context& ctx, Tensor y, Tensor x);

@@ -18,7 +18,9 @@ struct HeadTargets {
 // out as log_prob_forward makes it of the logits hidden lm_head^T, after keep_logits where there is
 // something to keep. Logits are in the statistics' dtype of hidden (core/device.h) and are never
 // rounded to a narrower one.
-// Shapes: hidden [T, d], lm_head [V, d]; out.* [T].  All T V logits may be in scratch memory.
+// All T V logits may be in scratch memory.
+// Shapes: hidden [T, d], lm_head [V, d]; out.* [T].
+// Types: f32 or f64; on the GPU f32 or bf16; out in the statistics' dtype of hidden.
 void head_log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                            const HeadTargets& targets);
 

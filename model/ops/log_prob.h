@@ -7,9 +7,10 @@
 namespace temper {
 
 // With z = logits / temperature and lse = log sum exp z:
-// logprob = z[target] - lse;  entropy = lse - sum_v p_v z_v.  Units: nats.
+// logprob = z[target] - lse;  entropy = lse - sum_v p_v z_v.
 // Shapes: logits [T, V]; targets [T] i32, -1: no target (logprob 0); logprob, entropy, lse [T];
 // an empty entropy is not computed. Types: f32 or f64, sums in f64; on the GPU all f32.
+// Units: nats.
 struct LogProbOutputs {
   Tensor logprob, entropy, lse;
 };

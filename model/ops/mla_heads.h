@@ -12,6 +12,7 @@ namespace temper {
 // Source: DeepSeek-V3 eq. 2-4, 8-9.
 // Shapes: q, k [T, H, nope+rope]; k_nope [T, H, nope], a slice of kv_b_proj's result; k_rope
 // [T, rope], a slice of kv_a_proj's; cos, sin [T, rope/2].
+// Types: f32 or f64; on the GPU f32 or bf16; all alike.
 struct MlaHeads {
   Tensor q, k, k_nope, k_rope, cos, sin;
 };

@@ -7,7 +7,7 @@
 namespace temper {
 
 // The rows of `from` as they lie or, with an index, row index[r] of it in the place of row r.
-// Shapes: from [T, d], index [R] i32 of rows of it, or empty.
+// Shapes: from [T, d], index [R] i32 of rows of it, or empty. Types: from of any.
 struct PickedRows {
   Tensor from, index = {};
 

@@ -34,7 +34,9 @@ struct RouterOutputs {
 void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
                     const RouterParams& params);
 
-// Adds into: dlogits [T, E]; dweights [T, K]. Selection and bias get no gradient.
+// dlogits += the gradient of the weights by the logits, times dweights. Selection and bias get
+// none.
+// Shapes: dlogits [T, E]; dweights [T, K], which is read alone. Adds into: dlogits.
 void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params);
 

@@ -8,7 +8,7 @@
 namespace temper {
 
 // y = silu(gate) * up,  silu(g) = g * sigmoid(g).  Source: Shazeer 2020.
-// Shapes: all [T, I]. Types: f32 or f64.
+// Shapes: all [T, I]. Types: f32 or f64; on the GPU f32 or bf16; all alike.
 void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up);
 
 // dup = dy * silu(gate);  dgate = dy * up * sigmoid(gate) * (1 + gate * (1 - sigmoid(gate))).
@@ -22,8 +22,9 @@ void swiglu_backward(Context& ctx, const SwigluGrads& grads, Tensor y, Tensor dy
 
 // The same for rows that count with a weight each, z_r = weight_r * y_r: from dz, and with z made
 // again. Row row_of[t, k] has the weight weights[t, k], whose gradient is dz_r . y_r.
-// Shapes: z, dz, gate, up [T*K, I]; weights, row_of [T, K].  Adds into: dgate, dup, dweights [T,
-// K]. Types: weights may be of the wider dtype (core/device.h: stat_dtype).
+// Shapes: z, dz, gate, up [T*K, I]; weights, dweights, row_of [T, K].
+// Types: weights may be of the wider dtype (core/device.h: stat_dtype).
+// Adds into: dgate, dup, dweights.
 struct RowWeights {
   Tensor weights, row_of;
 };

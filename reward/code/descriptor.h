@@ -21,7 +21,7 @@ class Descriptor {
   Descriptor& operator=(const Descriptor&) = delete;
 
   int get() const { return fd_; }
-  void reset();
+  void reset();  // closes it
 
  private:
   int fd_ = -1;

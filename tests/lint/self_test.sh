@@ -97,7 +97,15 @@ mistake contracts.sh 'an op without shapes' model/ops/b.h \
 mistake contracts.sh 'a backward op without its sum' model/ops/b.h \
   '// B.\n#pragma once\n\n// Shapes: [n].\nvoid g_backward(Context& ctx, Tensor dx, Tensor dy);\n'
 fine contracts.sh 'a whole op' model/ops/b.h \
+  '// B.\n#pragma once\n\n// Shapes: [n]. Types: f32. Adds into: dx.\nvoid g_backward(Context& ctx, Tensor dx, Tensor dy);\n'
+mistake contracts.sh 'an op without types' model/ops/b.h \
   '// B.\n#pragma once\n\n// Shapes: [n]. Adds into: dx.\nvoid g_backward(Context& ctx, Tensor dx, Tensor dy);\n'
+mistake contracts.sh 'parts out of order' core/b.h \
+  '// B.\n#pragma once\n\n// Throws UserError.\n// Units: s.\nint g(int x);\n'
+mistake contracts.sh 'a bare method' core/b.h \
+  '// B.\n#pragma once\n\nclass B {\n public:\n  void turn(int x);\n};\n'
+fine contracts.sh 'methods that say what they are' core/b.h \
+  '// B.\n#pragma once\n\nclass B {\n public:\n  int size() const;\n  // Turns.\n  void turn(int x);\n\n private:\n  void hidden(int x);\n};\n'
 
 mistake links.sh 'a broken link' README.md 'see [this](docs/none.md)\n'
 fine links.sh 'a link that leads somewhere' README.md 'see [this](core/a.h#top) and [that](https://x.y)\n'
