@@ -45,13 +45,4 @@ std::string RewardTally::report() const {
   return text;
 }
 
-std::vector<bool> judged_groups(std::span<const RewardResult> results, size_t group_size) {
-  require(group_size > 0 && results.size() % group_size == 0, "results do not fill whole groups");
-  std::vector<bool> judged(results.size() / group_size, true);
-  for (size_t i = 0; i < results.size(); ++i) {
-    if (!results[i].judged) judged[i / group_size] = false;
-  }
-  return judged;
-}
-
 }  // namespace temper

@@ -1,8 +1,7 @@
-// Counts of verdicts, and which groups of samples may take part in an update.
+// Counts of verdicts.
 #pragma once
 
 #include <array>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,7 @@ class RewardTally {
  public:
   explicit RewardTally(const CompositeReward& reward);
 
-  void add(const RewardResult& result);
+  void add(const RewardResult& result);  // of one sample
 
   int64_t samples() const { return samples_; }
   // Samples with a component that could not be judged.
@@ -36,9 +35,5 @@ class RewardTally {
   std::vector<Row> rows_;
   int64_t samples_ = 0, unjudged_ = 0;
 };
-
-// For results laid out [groups x group_size]: true where every sample of the group was judged.
-// A group with one unjudged sample is dropped whole: its mean would lie.
-std::vector<bool> judged_groups(std::span<const RewardResult> results, size_t group_size);
 
 }  // namespace temper

@@ -63,10 +63,4 @@ InstructionCheck find_instruction(std::string_view id) {
   return nullptr;
 }
 
-std::vector<std::string_view> instruction_ids() {
-  std::vector<std::string_view> ids;
-  for (const Instruction& instruction : all_instructions()) ids.push_back(instruction.id);
-  return ids;
-}
-
 }  // namespace temper

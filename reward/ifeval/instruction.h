@@ -17,6 +17,7 @@ struct InstructionInput {
   const JsonValue& arguments;  // the instruction's own kwargs
   mutable std::string error = {};
 
+  // An argument of the instruction; where it is absent or of another kind, `error` says so.
   std::string text(const char* name) const;
   int64_t integer(const char* name) const;
   std::vector<std::string> texts(const char* name) const;
@@ -41,7 +42,5 @@ std::vector<Instruction> style_instructions();  // case, start and end, combinat
 
 // The check of that id, or nullptr.
 InstructionCheck find_instruction(std::string_view id);
-// All 25 ids.
-std::vector<std::string_view> instruction_ids();
 
 }  // namespace temper

@@ -91,14 +91,12 @@ TEST_CASE("a program that hangs is killed with its children, and the next sample
   const test::TemporaryDir dir;
   const std::string alive = (dir / "alive").string();
   const auto rule = rule_of("while read x; do case $x in *hang*) (sleep 2; touch " + alive +
-                                ") & sleep 60;; esac; echo 1; done",
+                                ") & sleep 3600;; esac; echo 1; done",
                             {{"timeout", "0.3"}, {"workers", "1"}});
-  const auto start = std::chrono::steady_clock::now();
   const Verdict hung = rule->score({.completion = "hang"});
   CHECK(hung.status == VerdictStatus::error);
   CHECK(hung.reason == "no answer within 0.3 s");
   CHECK(rule->score({.completion = "go"}).status == VerdictStatus::ok);
-  CHECK(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() < 2.0);
   std::this_thread::sleep_for(std::chrono::milliseconds(2500));
   CHECK_FALSE(std::filesystem::exists(alive));
   CHECK(judge("sleep 60", {{"timeout", "0.2"}, {"late", "timeout"}}).status ==

@@ -10,12 +10,6 @@ using namespace temper;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
-
 // Waits where the completion says so, else answers with its length.
 class Slow final : public RewardRule {
  public:
@@ -70,15 +64,22 @@ TEST_CASE("a scoring pool gives each completion its own verdict, in order") {
   CHECK(results[7].components[0].verdict.extracted == "gold");
 }
 
-TEST_CASE("submitting never waits, and one slow sample stops nothing") {
+TEST_CASE("submitting waits for no verdict") {
   const Fixture f;
-  const auto start = Clock::now();
+  ScoringPool pool(f.reward(), {.threads = 1, .patience_seconds = 3600.0});
+  pool.submit(f.task("hang"));
+  // The one thread hangs until it is released below: had one of these waited, this would not end.
+  for (int i = 0; i < 50; ++i) pool.submit(f.task("abc"));
+  *f.released = true;
+  for (const RewardResult& result : pool.finish()) CHECK(result.judged);
+}
+
+TEST_CASE("one slow sample stops nothing") {
+  const Fixture f;  // the slow one is released behind the test's end alone
   ScoringPool pool(f.reward(), {.threads = 1, .patience_seconds = 0.2});
   pool.submit(f.task("hang"));
   for (int i = 0; i < 50; ++i) pool.submit(f.task("abc"));
-  CHECK(seconds_since(start) < 0.15);
   const auto results = pool.finish();
-  CHECK(seconds_since(start) < 5.0);
   REQUIRE(results.size() == 51);
   CHECK_FALSE(results[0].judged);  // never a silent 0
   CHECK(results[0].components[0].verdict.status == VerdictStatus::error);
@@ -88,12 +89,11 @@ TEST_CASE("submitting never waits, and one slow sample stops nothing") {
 
 TEST_CASE("a scoring pool that is dropped leaves no thread that it can end, and waits for none") {
   const Fixture f;
-  const auto start = Clock::now();
   {
     ScoringPool pool(f.reward(), {.threads = 2, .patience_seconds = 0.1});
     for (int i = 0; i < 10; ++i) pool.submit(f.task("hang"));
   }
-  CHECK(seconds_since(start) < 5.0);
+  CHECK_FALSE(*f.released);  // they hang still
 }
 
 TEST_CASE("a rule that takes batches gets batches, and an exception is an error") {
