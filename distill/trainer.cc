@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include "core/stopwatch.h"
 #include "model/training/micro_batches.h"
+#include "model/training/step_saver.h"
 #include "sft/loss.h"
 
 namespace temper {
@@ -112,15 +113,25 @@ DistillResult train_distill(const DistillJob& job) {
     result.steps = job.resume->step();
   }
   const int64_t first = result.steps;
+  std::vector<TrainSequence> batch;  // of the present step, or of the one before while it is made
+  StepSaver saver(
+      {job.store,
+       {job.run_id, "distill", first},
+       step,
+       [&] { return gives_numbers(step, job.weights.view, batch[0].ids); },
+       [&](StepWriter& writer, int64_t at) { job.save(writer, step.optimizer(), {.step = at}); },
+       job.save != nullptr});
   Progress progress(job.log, {.label = "distill", .total = total});
   int64_t tokens = 0;
   for (int64_t i = first; i < total && !result.interrupted; ++i) {
     const Stopwatch time;
     const int64_t generated = batches.generated();
-    const std::vector<TrainSequence> batch = batches.take(i);
     StepReport report;
+    saver.attempt(i, [&] {
+      batch = batches.take(i);
+      result.kl_last = run_step(job, step, batch, learning_rate(schedule, i), report);
+    });
     StepWriter writer(job.store, {job.run_id, "distill", i + 1}, i);
-    result.kl_last = run_step(job, step, batch, learning_rate(schedule, i), report);
     if (i == first) result.kl_first = result.kl_last;
     tokens += report.tokens;
     writer.add_metric("kl", result.kl_last);
@@ -129,11 +140,11 @@ DistillResult train_distill(const DistillJob& job) {
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;
-    if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, step.optimizer(), {.step = i + 1});
+    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
     writer.commit({.wall_seconds = time.seconds(),
                    .trained_tokens = report.tokens,
                    .generated_tokens = batches.generated() - generated});
+    saver.check();
     progress.update(i + 1, {{"kl", result.kl_last}}, tokens);
   }
   progress.finish();

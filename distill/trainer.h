@@ -61,7 +61,8 @@ double accumulate_kl(Context& ctx, TrainStep& step, const ModelWeights& student,
                      std::span<const TrainSequence> sequences, const KlParams& params);
 
 // Trains for options.epochs (or max_steps); each step is one transaction of the store. Throws
-// UserError if the loss stops being finite, or for a GPU; what was committed before stays.
+// StepError if the loss stops being finite, UserError for a GPU; what was committed before stays,
+// and is saved as sft does.
 DistillResult train_distill(const DistillJob& job);
 
 }  // namespace temper

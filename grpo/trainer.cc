@@ -13,6 +13,7 @@
 #include "grpo/unjudged.h"
 #include "grpo/update.h"
 #include "model/checkpoint/weights_checksum.h"
+#include "model/training/step_saver.h"
 #include "rollout/record.h"
 
 namespace temper {
@@ -88,11 +89,30 @@ bool saves_behind(const GrpoJob& job, int64_t step, bool interrupted) {
   return job.save && due;
 }
 
-// The checkpoint of the last whole step, when a run ends before its next one is.
-void save_committed(const GrpoJob& job, TrainStep& train, const Rollouts& rollouts, int64_t step) {
-  StepWriter writer(job.store, {job.run_id, "grpo", step}, StepWriter::Reopen{});
-  save_grpo(job, writer, train, rollouts, step);
-  writer.commit_additions();
+// Makes one step: all but its place in the database. Nothing if the run is interrupted before the
+// update.
+std::optional<StepOutcome> make_step(const GrpoJob& job, Rollouts& rollouts, TrainStep& train,
+                                     StepRecorder& recorder, EarlySigns& signs, int64_t step) {
+  // 1. Sample and judge; meanwhile the rows of the step before are written.
+  std::optional<StepBatch> taken = rollouts.take(step);
+  recorder.finish();
+  if (!taken) return {};
+  StepOutcome outcome{.batch = std::move(*taken)};
+  std::vector<GrpoGroup>& groups = outcome.batch.groups;
+  record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
+  check_judged(job, groups, step);
+  if (!job.stored_batch) signs.look(outcome.batch);
+  // 2. What is compared, and how each sample compares with its group or batch.
+  Stopwatch phase;
+  set_totals(job, train, groups);
+  compare_groups(job, groups);
+  // 3. Update the policy; from time to time it becomes the reference.
+  outcome.update = update_policy(job, train, groups, step);
+  outcome.reference_refreshed = refresh_reference(job, train, step);
+  outcome.mismatch = mismatch_of(job, outcome.batch);
+  outcome.update_seconds = phase.seconds();
+  outcome.database_seconds = recorder.take_waited();
+  return outcome;
 }
 
 }  // namespace
@@ -106,34 +126,35 @@ GrpoResult train_grpo(const GrpoJob& job) {
   Progress progress(job.log, {.label = "grpo", .total = o.steps});
   EarlySigns signs(job);
   StepRecorder recorder(job);
-  int64_t saved_step = restore_grpo(job, train, rollouts);
-  result.steps = saved_step;
+  result.steps = restore_grpo(job, train, rollouts);
+  int64_t drawn = rollouts.drawn();  // prompts, up to the last whole step
+  StepSaver saver(
+      {job.store,
+       {job.run_id, "grpo", result.steps},
+       train,
+       [&] { return gives_numbers(train, job.weights.view, job.prompts[0].ids); },
+       [&](StepWriter& writer, int64_t at) { save_grpo(job, writer, train, rollouts, at); },
+       job.save != nullptr});
 
-  for (int64_t step = saved_step + 1; step <= last_step(job) && !result.interrupted; ++step) {
+  for (int64_t step = result.steps + 1; step <= last_step(job) && !result.interrupted; ++step) {
     Stopwatch whole;
-    // 1. Sample and judge; meanwhile the rows of the step before are written.
-    std::optional<StepBatch> taken = rollouts.take(step);
-    recorder.finish();
-    if (!taken) {
+    std::optional<StepOutcome> made;
+    saver.attempt(step - 1, [&] {
+      try {
+        made = make_step(job, rollouts, train, recorder, signs, step);
+      } catch (...) {
+        recorder.finish();           // the step before is whole
+        rollouts.resume(drawn, {});  // and this one's prompts are yet to be drawn
+        throw;
+      }
+    });
+    if (!made) {
       result.interrupted = true;  // the step is incomplete: nothing of it is kept
-      if (job.save && result.steps > saved_step) save_committed(job, train, rollouts, result.steps);
+      saver.save_committed(result.steps);
       break;
     }
-    StepOutcome outcome{.batch = std::move(*taken)};
-    std::vector<GrpoGroup>& groups = outcome.batch.groups;
-    record_reward_messages(job.store, {job.run_id, "grpo", step}, job.reward);
-    check_judged(job, groups, step);
-    if (!job.stored_batch) signs.look(outcome.batch);
-    // 2. What is compared, and how each sample compares with its group or batch.
-    Stopwatch phase;
-    set_totals(job, train, groups);
-    compare_groups(job, groups);
-    // 3. Update the policy; from time to time it becomes the reference.
-    outcome.update = update_policy(job, train, groups, step);
-    outcome.reference_refreshed = refresh_reference(job, train, step);
-    outcome.mismatch = mismatch_of(job, outcome.batch);
-    outcome.update_seconds = phase.seconds();
-    outcome.database_seconds = recorder.take_waited();
+    StepOutcome& outcome = *made;
+    drawn = outcome.batch.prompts_drawn;
 
     add_tokens(result, totals, outcome);
     add_seconds(result, totals, outcome, whole.seconds());
@@ -146,9 +167,8 @@ GrpoResult train_grpo(const GrpoJob& job) {
     const bool saves = saves_behind(job, step, result.interrupted);
     outcome.weights_checksum = checksum_of(job, train, saves);
     if (saves) {
-      recorder.record(outcome, whole.seconds(),
-                      [&](StepWriter& writer) { save_grpo(job, writer, train, rollouts, step); });
-      saved_step = step;
+      recorder.record(outcome, whole.seconds(), [&](StepWriter& writer) { saver.save(writer); });
+      saver.check();
     } else {
       recorder.begin(std::move(outcome), whole.seconds());
     }

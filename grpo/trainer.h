@@ -61,8 +61,9 @@ struct GrpoResult {
 // Runs options.steps steps; each is one transaction of the store: its samples, rewards and
 // advantages, metrics and, where due, its checkpoint are committed together after the update.
 // An interrupt ends the run at the last whole step, with a checkpoint of that step: an update goes
-// on to its end, a rollout does not. Throws UserError if too many samples cannot be judged, or a
-// gradient is not finite; what was committed before stays.
+// on to its end, a rollout does not. So does a step that fails before its update. Throws StepError
+// if too many samples cannot be judged, a gradient is not finite, or an update has broken the model
+// (which is then not saved); what was committed before stays.
 GrpoResult train_grpo(const GrpoJob& job);
 
 }  // namespace temper

@@ -182,10 +182,15 @@ void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
   for (const MtpSaved& module : saved.mtp) visit(module.block, module.stream.batch);
 }
 
-int64_t count_moe_blocks(const ModelWeights& weights) {
+int64_t count_moe_layers(const ModelWeights& weights) {
   int64_t count = 0;
-  for (const BlockWeights& block : weights.layers) count += block.moe.gate.data != nullptr;
-  for (const MtpWeights& module : weights.mtp) count += module.block.moe.gate.data != nullptr;
+  for (const BlockWeights& block : weights.layers) count += !block.moe.gate.empty();
+  return count;
+}
+
+int64_t count_moe_layers_with_mtp(const ModelWeights& weights) {
+  int64_t count = count_moe_layers(weights);
+  for (const MtpWeights& module : weights.mtp) count += !module.block.moe.gate.empty();
   return count;
 }
 
@@ -197,12 +202,6 @@ void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved) {
   };
   for (const BlockSaved& block : saved.blocks) visit(block);
   for (const MtpSaved& module : saved.mtp) visit(module.block);
-}
-
-int64_t count_moe_layers(const ModelWeights& weights) {
-  int64_t count = 0;
-  for (const BlockWeights& block : weights.layers) count += !block.moe.gate.empty();
-  return count;
 }
 
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,

@@ -69,9 +69,10 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
 void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
                           const ModelConfig& config, const TokenBatch& batch);
 
-// How many blocks route to experts, MTP modules included.
-int64_t count_moe_blocks(const ModelWeights& weights);
-// Adds how many tokens chose each expert into load [MoE blocks, E] i32; MTP blocks come last.
+// MoE layers of the main model, and together with those of its MTP modules.
+int64_t count_moe_layers(const ModelWeights& weights);
+int64_t count_moe_layers_with_mtp(const ModelWeights& weights);
+// Adds how many tokens chose each expert into load [MoE layers with MTP, E] i32; MTP's come last.
 void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved);
 
 // New tokens of running sequences: each row is one token at its position; a prompt is several rows
@@ -84,8 +85,6 @@ struct DecodeBatch {
   PagedRows rows;
   Tensor experts = {};  // [MoE layers * N, K] i32 or empty: gets where the rows went, by layer
 };
-// MoE layers of the main model.
-int64_t count_moe_layers(const ModelWeights& weights);
 
 // Returns hidden [N, d] after the final norm, in `scratch`.
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,

@@ -5,6 +5,7 @@
 #include "core/progress.h"
 #include "core/stopwatch.h"
 #include "model/training/micro_batches.h"
+#include "model/training/step_saver.h"
 #include "sft/loss.h"
 
 namespace temper {
@@ -93,6 +94,13 @@ SftResult train_sft(const SftJob& job) {
                                          {optimizer.low.view, optimizer.m.view, optimizer.v.view});
     result.steps = job.resume->step();
   }
+  StepSaver saver(
+      {job.store,
+       {job.run_id, "sft", result.steps},
+       step,
+       [&] { return gives_numbers(step, job.weights.view, job.train[0].ids); },
+       [&](StepWriter& writer, int64_t at) { job.save(writer, step.optimizer(), {.step = at}); },
+       job.save != nullptr});
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
   Progress progress(job.log, {.label = "sft", .total = total});
   const Stopwatch whole;
@@ -103,8 +111,9 @@ SftResult train_sft(const SftJob& job) {
     for (int64_t index : order.batch(i))
       batch.push_back(to_sequence(job.train[static_cast<size_t>(index)]));
     StepReport report;
+    saver.attempt(
+        i, [&] { result.loss = run_step(job, step, batch, learning_rate(schedule, i), report); });
     StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i);
-    result.loss = run_step(job, step, batch, learning_rate(schedule, i), report);
     tokens += report.tokens;
     add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
 
@@ -116,9 +125,9 @@ SftResult train_sft(const SftJob& job) {
       result.heldout_after = heldout_loss(job, step);
       writer.add_metric("heldout_loss", result.heldout_after);
     }
-    if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, step.optimizer(), {.step = i + 1});
+    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
     writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = report.tokens});
+    saver.check();
     progress.update(i + 1, {{"loss", result.loss}}, tokens);
   }
   progress.finish();

@@ -46,7 +46,8 @@ struct SftResult {
 
 // Trains for options.epochs (or max_steps) over the shuffled samples; each step is one transaction
 // of the store. The final checkpoint is written at the end, also when interrupted.
-// Throws UserError if the loss stops being finite; what was committed before stays.
+// Throws StepError if the loss stops being finite (the step before it is then saved) or an update
+// has broken the model (which is not); what was committed before stays.
 SftResult train_sft(const SftJob& job);
 
 // Mean loss of the samples under the current weights, in nats a counted token.

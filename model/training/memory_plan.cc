@@ -32,8 +32,15 @@ int64_t block_numbers(const ModelConfig& c, bool moe) {
   return 4 * c.hidden_size + 2 + attention_numbers(c) + ffn_numbers(c, moe);
 }
 
-constexpr const char* kTurnDown =
-    "lower --micro-batch-tokens or --max-tokens, use --recompute or --moments bf16";
+constexpr const char* kTurnDown = "lower --micro-batch-tokens, use --recompute or --moments bf16";
+
+// What makes the plan smaller: the cache is made by other options than the rest.
+std::string turn_down(const MemoryPlan& plan, const PlanRequest& request) {
+  const std::string sequences =
+      request.cache_bytes > 0 ? "--rollout-batch or --max-new-tokens" : "--max-tokens";
+  if (plan.total_bytes() - request.cache_bytes <= plan.memory_bytes) return "lower " + sequences;
+  return std::string(kTurnDown) + ", lower " + sequences;
+}
 
 std::string line(const std::string& name, int64_t bytes) {
   char text[96];
@@ -115,7 +122,7 @@ MemoryPlan plan_training(const ModelConfig& config, const TrainOptions& options,
     throw UserError({.what = "the memory plan does not fit",
                      .expected = "at most " + std::to_string(plan.memory_bytes >> 20) + " MiB",
                      .found = "\n" + plan.text(),
-                     .hint = kTurnDown});
+                     .hint = turn_down(plan, request)});
   return plan;
 }
 

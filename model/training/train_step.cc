@@ -102,10 +102,10 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
       activations_(ctx.device),
       linear_arena_(ctx.device),
-      load_counts_(
-          allocate(DType::i32,
-                   {count_moe_blocks(weights.view), std::max<int64_t>(1, config.n_routed_experts)},
-                   ctx.device)),
+      load_counts_(allocate(
+          DType::i32,
+          {count_moe_layers_with_mtp(weights.view), std::max<int64_t>(1, config.n_routed_experts)},
+          ctx.device)),
       balance_sum_(allocate(DType::f64, {1}, ctx.device)) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
@@ -159,7 +159,7 @@ void TrainStep::report_linear_loss() {
     for (size_t r = 0; r < logprob.size(); ++r) report_.loss += part.dlogprob[r] * logprob[r];
   }
   if (!std::isfinite(report_.loss))
-    throw UserError({.what = "the loss is not finite; the weights are as before this step",
+    throw UserError({.what = "the loss is not finite; the weights are as before this update",
                      .hint = "lower --learning-rate or raise --warmup-steps"});
 }
 
@@ -336,7 +336,7 @@ StepReport TrainStep::finish(double lr) {
   report_linear_loss();
   report_.lr = lr;
   if (!std::isfinite(report_.grad_norm))
-    throw UserError({.what = "the gradient is not finite; the weights are as before this step",
+    throw UserError({.what = "the gradient is not finite; the weights are as before this update",
                      .hint = "lower the learning rate, or look at this step's samples"});
   report_loads();  // before the update is queued, which the next step need not wait for
   reach_moment("update");

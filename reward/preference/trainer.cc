@@ -1,5 +1,6 @@
 #include "reward/preference/trainer.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/progress.h"
@@ -7,6 +8,7 @@
 #include "data/batch_order.h"
 #include "model/training/score_step.h"
 #include "model/training/sequence_scores.h"
+#include "model/training/step_saver.h"
 
 namespace temper {
 namespace {
@@ -115,6 +117,17 @@ RewardModelResult train_reward_model(const RewardModelJob& job) {
   const Schedule schedule = schedule_of(o.training, total);
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
 
+  const auto sound = [&] {
+    const std::vector<double> scores = score_examples(job, job.train.first(1))[0];
+    return std::all_of(scores.begin(), scores.end(), [](double x) { return std::isfinite(x); });
+  };
+  StepSaver saver(
+      {job.store,
+       {job.run_id, "reward-model", 0},
+       step,
+       sound,
+       [&](StepWriter& writer, int64_t at) { job.save(writer, step.optimizer(), {.step = at}); },
+       job.save != nullptr});
   RewardModelResult result;
   if (!job.heldout.empty()) result.before = measure(job, job.heldout);
   Progress progress(job.log, {.label = "reward-model", .total = total});
@@ -124,8 +137,10 @@ RewardModelResult train_reward_model(const RewardModelJob& job) {
     const Stopwatch watch;
     StepReport report;
     PreferenceAccuracy batch;
+    saver.attempt(i, [&] {
+      result.loss = run_step(job, step, order.batch(i), learning_rate(schedule, i), report, batch);
+    });
     StepWriter writer(job.store, {job.run_id, "reward-model", i + 1}, i);
-    result.loss = run_step(job, step, order.batch(i), learning_rate(schedule, i), report, batch);
     seconds += watch.seconds();
     tokens += report.tokens;
     add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
@@ -140,9 +155,9 @@ RewardModelResult train_reward_model(const RewardModelJob& job) {
       result.after = measure(job, job.heldout);
       add_heldout(writer, result.after);
     }
-    if (job.save && (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)))
-      job.save(writer, step.optimizer(), {.step = i + 1});
+    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
     writer.commit({.wall_seconds = watch.seconds(), .trained_tokens = report.tokens});
+    saver.check();
     progress.update(i + 1, {{"loss", result.loss}, {"accuracy", batch.accuracy}}, tokens);
   }
   progress.finish();

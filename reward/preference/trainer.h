@@ -42,7 +42,8 @@ struct RewardModelResult {
 // Trains for options.epochs (or max_steps) over the shuffled rows; each step is one transaction of
 // the store. The mean over the step's rows is the loss, so that micro-batches change nothing. The
 // final checkpoint is written at the end, also when interrupted.
-// Throws UserError if the loss or a gradient is not finite; what was committed before stays.
+// Throws StepError if the loss or a gradient is not finite; what was committed before stays, and is
+// saved as sft does.
 RewardModelResult train_reward_model(const RewardModelJob& job);
 
 // scores[e][a] of all answers under the present weights.

@@ -110,5 +110,22 @@ TEST_CASE("memory plan: V3's cache is 70 kB a token in BF16, as published") {
   CHECK(bytes_of(items, "KV cache") == 1000 * 70272);
 }
 
+TEST_CASE("memory plan: what does not fit names the flags that make it smaller") {
+  const ModelConfig config = preset_config("tiny");
+  PlanRequest request = {.micro_batch_tokens = 100, .memory_bytes = int64_t{1} << 30};
+  CHECK_NOTHROW(plan_training(config, {}, request));
+  request.cache_bytes = int64_t{1} << 40;  // the cache alone is too large
+  CHECK_THROWS_WITH(plan_training(config, {}, request),
+                    Contains("lower --rollout-batch or --max-new-tokens") &&
+                        !Contains("--micro-batch-tokens") && !Contains("--max-tokens"));
+  request.micro_batch_tokens = 1 << 24;  // and so is the rest
+  CHECK_THROWS_WITH(plan_training(config, {}, request), Contains("--micro-batch-tokens") &&
+                                                            Contains("--rollout-batch") &&
+                                                            !Contains("--max-tokens"));
+  request.cache_bytes = 0;
+  CHECK_THROWS_WITH(plan_training(config, {}, request),
+                    Contains("--micro-batch-tokens") && Contains("--max-tokens"));
+}
+
 }  // namespace
 }  // namespace temper
