@@ -126,26 +126,27 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
                    .keep = train.keep,
                    .save_dtype = train.save_dtype},
                   student);
-  const DistillResult result = train_distill(
-      {.ctx = ctx,
-       .config = student.config,
-       .weights = student.weights,
-       .teacher_config = pair.teacher.config,
-       .teacher = pair.teacher.weights.view,
-       .direction = o.loss == DistillLoss::forward_kl ? KlDirection::forward : KlDirection::reverse,
-       .temperature = o.kl_temperature,
-       .options = train,
-       .samples = samples.train,
-       .on_policy = on_policy ? &on_policy->job : nullptr,
-       .micro_batch_tokens = plan.micro_batch_tokens,
-       .store = run.store(),
-       .run_id = run.id(),
-       .log = cli.log,
-       .interrupt = cli.interrupt,
-       .save = [&](StepWriter& writer, const OptimizerState& optimizer,
-                   const StageState& state) { run.save(writer, optimizer, state); },
-       .parts = samples.parts,
-       .resume = folder.checkpoint()});
+  const DistillJob job{
+      .ctx = ctx,
+      .config = student.config,
+      .weights = student.weights,
+      .teacher_config = pair.teacher.config,
+      .teacher = pair.teacher.weights.view,
+      .direction = o.loss == DistillLoss::forward_kl ? KlDirection::forward : KlDirection::reverse,
+      .temperature = o.kl_temperature,
+      .options = train,
+      .samples = samples.train,
+      .on_policy = on_policy ? &on_policy->job : nullptr,
+      .micro_batch_tokens = plan.micro_batch_tokens,
+      .store = run.store(),
+      .run_id = run.id(),
+      .log = cli.log,
+      .interrupt = cli.interrupt,
+      .save = [&](StepWriter& writer, const OptimizerState& optimizer,
+                  const StageState& state) { run.save(writer, optimizer, state); },
+      .parts = samples.parts,
+      .resume = folder.checkpoint()};
+  const DistillResult result = run.watch([&] { return train_distill(job); });
   run.finish(result.interrupted);
   report(result, cli.log);
   return 0;

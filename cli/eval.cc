@@ -54,6 +54,21 @@ EvalCommand with_paths(EvalCommand o) {
   return o;
 }
 
+// Says why samples could not be judged. Throws UserError if none could: there is no result then.
+void report_unjudged(const std::string& task, const CompositeReward& reward,
+                     const EvalReport& report, Logger& log) {
+  const EvalSummary& s = report.summary;
+  if (s.unjudged == 0) return;
+  const std::string reasons = unjudged_reasons(reward, report.samples.groups);
+  if (s.samples == 0)
+    throw UserError({.what = "no sample could be judged, so there is no result",
+                     .where = task,
+                     .found = "\n" + reasons,
+                     .hint = "mend the rows or --reward; `temper reward audit` tries a rule on "
+                             "all rows"});
+  log.warn(std::to_string(s.unjudged) + " samples could not be judged:\n" + reasons);
+}
+
 int run_eval(const EvalCommand& given, Invocation& cli) {
   const EvalCommand o = with_paths(given);
   RewardRules rules(cli, o.sampling.dtype, true);
@@ -77,7 +92,8 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
   job.on_step = [&](const RolloutStats& stats) {
     progress.update(stats.finished, {}, stats.generated_tokens);
   };
-  const EvalReport report = evaluate(job);
+  const auto judged = [&] { return evaluate(job); };
+  const EvalReport report = run ? run->watch(judged) : judged();
   progress.finish();
   if (run) {
     record_reward_messages(run->store(), run->step(0), reward);
@@ -90,6 +106,7 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
     run->finish(cli.interrupt.requested());
   }
   cli.out << eval_table(task, job.options, report);
+  report_unjudged(task, reward, report, cli.log);
   return 0;
 }
 

@@ -93,7 +93,8 @@ std::string Generator::answer(const std::vector<int32_t>& prompt, uint32_t turn)
   request.stop_ids = stop_ids_;
   request.key = {.seed = static_cast<uint64_t>(o_.sampling.seed), .prompt = turn};
   std::optional<StopWatch> watch;
-  if (model_.tokenizer) watch.emplace(*model_.tokenizer, o_.sampling.stop);
+  if (model_.tokenizer)
+    watch.emplace(*model_.tokenizer, o_.sampling.stop, StopWatch::Special::hidden);
   RolloutCallbacks callbacks{.interrupt = &cli_.interrupt};
   callbacks.on_token = [&](const TokenEvent& event) {
     const int32_t id = event.result.ids.back();

@@ -38,6 +38,20 @@ int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t len
          static_cast<int64_t>(size_of(o.training.dtype));
 }
 
+// The plan for samples of at most `longest` tokens.
+MemoryPlan plan_of(const GrpoOptions& o, const ModelConfig& config, Device device, int64_t longest,
+                   const RunFolder& folder, const std::vector<MemoryPlan::Item>& others) {
+  return plan_training(config, train_options_of(o.training),
+                       {.dtype = o.training.dtype,
+                        .device = device,
+                        .longest_sequence = longest,
+                        .micro_batch_tokens = micro_batch_tokens(o.training, folder),
+                        .update_tokens = update_tokens(o, longest),
+                        .cache_bytes = cache_bytes(o, config, longest),
+                        .reference = o.has_reference(),
+                        .others = others});
+}
+
 // The weights that the run began with: the first reference.
 OwnedWeights first_weights(Context& ctx, const GrpoOptions& o, const ModelInUse& model,
                            const RunFolder& folder) {
@@ -77,6 +91,13 @@ RunFolderSpec folder_spec(const GrpoOptions& o) {
           .resume_from = o.training.resume_from};
 }
 
+void check_replay(const GrpoOptions& o, const ModelConfig& config) {
+  if (o.replay_routing == RoutingReplay::on && config.n_routed_experts == 0)
+    throw UserError({.what = "the model has no experts whose routing could be replayed",
+                     .where = "--replay-routing on",
+                     .hint = "leave it out, or take auto, which is on where there are experts"});
+}
+
 // What the models of rewards take beside the policy.
 std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward,
                                         const std::optional<CompositeReward>& process_reward,
@@ -110,26 +131,13 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                             .chat_template = o.chat_template,
                                             .max_prompt_tokens = o.max_prompt_tokens},
                                            model, chat, cli.log);
+  check_replay(o, model.config);
   const int64_t longest = longest_sample(data.prompts, o);
-  if (o.replay_routing == RoutingReplay::on && model.config.n_routed_experts == 0)
-    throw UserError({.what = "the model has no experts whose routing could be replayed",
-                     .where = "--replay-routing on",
-                     .hint = "leave it out, or take auto, which is on where there are experts"});
-  const bool with_reference = o.has_reference();
-  const MemoryPlan plan =
-      plan_training(model.config, train_options_of(o.training),
-                    {.dtype = o.training.dtype,
-                     .device = ctx.device,
-                     .longest_sequence = longest,
-                     .micro_batch_tokens = micro_batch_tokens(o.training, folder),
-                     .update_tokens = update_tokens(o, longest),
-                     .cache_bytes = cache_bytes(o, model.config, longest),
-                     .reference = with_reference,
-                     .others = memory_of(reward, process_reward, longest)});
+  const MemoryPlan plan = plan_of(o, model.config, ctx.device, longest, folder,
+                                  memory_of(reward, process_reward, longest));
   cli.log.info(plan.text());
-
   std::optional<OwnedWeights> reference;
-  if (with_reference) reference = first_weights(ctx, o, model, folder);
+  if (o.has_reference()) reference = first_weights(ctx, o, model, folder);
   TrainingRun run(ctx, cli, folder,
                   {.model = o.model,
                    .seed = o.training.seed,
@@ -137,14 +145,25 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
-  const GrpoResult result =
-      train_grpo({ctx, model.config, model.weights, reference ? &*reference : nullptr, o,
-                  data.prompts, model.need_tokenizer(), stop_ids_for(model, &chat), reward,
-                  process_reward ? &*process_reward : nullptr, plan.micro_batch_tokens, run.store(),
-                  run.id(), cli.log, cli.interrupt,
-                  [&](StepWriter& writer, const OptimizerState& optimizer,
-                      const StageState& state) { run.save(writer, optimizer, state); },
-                  folder.checkpoint()});
+  const GrpoJob job{ctx,
+                    model.config,
+                    model.weights,
+                    reference ? &*reference : nullptr,
+                    o,
+                    data.prompts,
+                    model.need_tokenizer(),
+                    stop_ids_for(model, &chat),
+                    reward,
+                    process_reward ? &*process_reward : nullptr,
+                    plan.micro_batch_tokens,
+                    run.store(),
+                    run.id(),
+                    cli.log,
+                    cli.interrupt,
+                    [&](StepWriter& writer, const OptimizerState& optimizer,
+                        const StageState& state) { run.save(writer, optimizer, state); },
+                    folder.checkpoint()};
+  const GrpoResult result = run.watch([&] { return train_grpo(job); });
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;

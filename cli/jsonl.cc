@@ -5,7 +5,7 @@
 
 namespace temper {
 
-std::vector<JsonRow> read_json_rows(const std::string& path) {
+std::vector<JsonRow> read_json_rows(const std::string& path, const std::string& example) {
   const std::string text = read_file(path);
   std::vector<JsonRow> rows;
   int line = 0;
@@ -20,7 +20,7 @@ std::vector<JsonRow> read_json_rows(const std::string& path) {
     if (!json.IsObject()) {
       throw UserError({.what = "a row is not a JSON object",
                        .where = where,
-                       .expected = "{\"gold\":...,\"completion\":...}",
+                       .expected = example,
                        .found = to_text(json).substr(0, 40),
                        .hint = {}});
     }
@@ -29,7 +29,7 @@ std::vector<JsonRow> read_json_rows(const std::string& path) {
   if (rows.empty()) {
     throw UserError({.what = "the file holds no row",
                      .where = path,
-                     .expected = "a JSON object a line",
+                     .expected = "a JSON object a line: " + example,
                      .found = {},
                      .hint = {}});
   }

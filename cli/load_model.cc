@@ -37,7 +37,8 @@ ModelInUse in_use(const std::filesystem::path& dir, LoadedModel loaded, Logger& 
   model.weights = std::move(loaded.weights);
   if (Tokenizer::exists(dir)) {
     model.tokenizer.emplace(dir);
-    model.tokenizer->check_fits(model.config.vocab_size);
+    const std::string warning = model.tokenizer->check_fits(model.config.vocab_size);
+    if (!warning.empty()) log.warn(warning);
   }
   return model;
 }

@@ -70,6 +70,10 @@ std::string experts_text(const ModelConfig& c) {
 
 // "F32 in 84 tensors, 8.6 MiB".
 std::string stored_text(const std::string& dir) {
+  const std::filesystem::path path = dir;
+  if (!std::filesystem::exists(path / "model.safetensors") &&
+      !std::filesystem::exists(path / "model.safetensors.index.json"))
+    return "no weights in " + dir;  // a config.json alone can be planned with
   const Shards shards(dir);
   std::map<std::string, std::pair<int64_t, size_t>> by_type;
   for (const std::string& name : shards.names()) {
@@ -89,6 +93,8 @@ std::string stored_text(const std::string& dir) {
 
 void print_model(const InfoOptions& o, const ModelConfig& c, std::ostream& out) {
   const ParameterCount count = count_parameters(c);
+  // Before the first line: a file that is no good is an error and nothing else.
+  const std::string stored = o.model.empty() ? "" : stored_text(o.model);
   out << "architecture  " << c.model_type << ", " << c.num_hidden_layers << " layers, hidden size "
       << c.hidden_size << '\n'
       << "attention     " << attention_text(c) << '\n'
@@ -99,7 +105,7 @@ void print_model(const InfoOptions& o, const ModelConfig& c, std::ostream& out) 
       << "parameters    " << millions(count.total) << ", " << millions(count.active)
       << " active a token, " << millions(count.mtp) << " in " << c.num_nextn_predict_layers
       << " MTP modules\n";
-  if (!o.model.empty()) out << "stored        " << stored_text(o.model) << '\n';
+  if (!stored.empty()) out << "stored        " << stored << '\n';
 }
 
 std::string size_text(int64_t bytes) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/load_model.h"
+#include "cli/run_failure.h"
 #include "cli/subcommands.h"
 #include "data/chat_template.h"
 #include "data/prompts.h"
@@ -60,6 +61,11 @@ class SamplingRun {
 
   Store& store() { return store_; }
   StepKey step(int64_t step) const { return {.run_id = id_, .kind = kind_, .step = step}; }
+  // Returns body(); an exception of it is recorded among the run's events.
+  template <class Body>
+  auto watch(Body&& body) {
+    return recording_failure(store_, id_, body);
+  }
   void finish(bool interrupted);
 
  private:

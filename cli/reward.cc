@@ -15,6 +15,8 @@
 namespace temper {
 namespace {
 
+constexpr const char* kExample = "{\"gold\":...,\"completion\":...}";
+
 struct RewardCommand {
   std::string reward, data;
   DType dtype = DType::f32;
@@ -87,7 +89,7 @@ int run_score(const RewardCommand& o, Invocation& cli) {
                      .expected = "--data FILE.jsonl",
                      .hint = "temper replay reward RUN_DIR judges the samples of a run"});
   }
-  const std::vector<JsonRow> rows = read_json_rows(o.data);
+  const std::vector<JsonRow> rows = read_json_rows(o.data, kExample);
   std::vector<std::string> fields = {o.completion_field};
   if (o.completion_field.empty()) fields = {"completion", "pred", "prediction", "response"};
   std::vector<std::string> golds, completions, prompts;
@@ -129,7 +131,7 @@ int run_audit(const RewardCommand& o, Invocation& cli) {
   if (o.data.empty()) {
     throw UserError({.what = "no rows to audit the rule on", .where = "--data"});
   }
-  const std::vector<JsonRow> rows = read_json_rows(o.data);
+  const std::vector<JsonRow> rows = read_json_rows(o.data, kExample);
   std::vector<AuditRow> audited;
   for (const JsonRow& row : rows) {
     audited.push_back({field_text(row, {"prompt", "question", "problem"}, false),

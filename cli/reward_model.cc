@@ -81,11 +81,20 @@ int run_reward_model(const RewardModelOptions& o, Invocation& cli) {
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
-  const RewardModelResult result =
-      train_reward_model({ctx, model.config, model.weights, o, examples.train, examples.heldout,
-                          plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
-                          [&](StepWriter& writer, const OptimizerState& optimizer,
-                              const StageState& state) { run.save(writer, optimizer, state); }});
+  const RewardModelJob job{ctx,
+                           model.config,
+                           model.weights,
+                           o,
+                           examples.train,
+                           examples.heldout,
+                           plan.micro_batch_tokens,
+                           run.store(),
+                           run.id(),
+                           cli.log,
+                           cli.interrupt,
+                           [&](StepWriter& writer, const OptimizerState& optimizer,
+                               const StageState& state) { run.save(writer, optimizer, state); }};
+  const RewardModelResult result = run.watch([&] { return train_reward_model(job); });
   run.finish(result.interrupted);
   report(result, o, cli);
   return 0;

@@ -97,6 +97,10 @@ class Sink {
     }
     if (!file_.flush()) throw SystemError("cannot write the samples: is the disk full?");
   }
+  template <class Body>
+  auto watch(Body&& body) {
+    return run_ ? run_->watch(body) : body();
+  }
   void finish(bool interrupted) {
     if (run_) run_->finish(interrupted);
   }
@@ -133,7 +137,7 @@ int run_rollout(const RolloutCommand& o, Invocation& cli) {
                           progress.update(finished + stats.finished, {},
                                           tokens + stats.generated_tokens);
                         }};
-    const JudgedSamples samples = sample_prompts(job);
+    const JudgedSamples samples = sink.watch([&] { return sample_prompts(job); });
     sink.add(job, samples, ++step);
     finished += samples.stats.finished;
     tokens += samples.stats.generated_tokens;

@@ -14,6 +14,8 @@
 namespace temper {
 namespace {
 
+constexpr const char *kIds = "{\"ids\":[...]}", *kText = "{\"text\":...}";
+
 struct ScoreCommand {
   std::string model, ids, file, text;
   std::string out = "-";
@@ -43,8 +45,7 @@ OptionsTable score_options(ScoreCommand& o) {
 std::vector<int32_t> ids_of(const JsonRow& row, int64_t vocab_size) {
   const JsonValue* list = find_member(row.json, "ids");
   if (list == nullptr || !list->IsArray() || list->Empty()) {
-    throw UserError(
-        {.what = "a row has no ids", .where = row.where, .expected = "{\"ids\":[...]}"});
+    throw UserError({.what = "a row has no ids", .where = row.where, .expected = kIds});
   }
   std::vector<int32_t> ids;
   for (const JsonValue& id : list->GetArray()) {
@@ -71,15 +72,14 @@ std::vector<std::vector<int32_t>> read_sequences(const ScoreCommand& o, const Mo
   if (!o.text.empty()) {
     encode(o.text);
   } else if (!o.ids.empty()) {
-    for (const JsonRow& row : read_json_rows(o.ids)) {
+    for (const JsonRow& row : read_json_rows(o.ids, kIds)) {
       sequences.push_back(ids_of(row, model.config.vocab_size));
     }
   } else {
-    for (const JsonRow& row : read_json_rows(o.file)) {
+    for (const JsonRow& row : read_json_rows(o.file, kText)) {
       const JsonValue* text = find_member(row.json, "text");
       if (text == nullptr || !text->IsString()) {
-        throw UserError(
-            {.what = "a row has no text", .where = row.where, .expected = "{\"text\":...}"});
+        throw UserError({.what = "a row has no text", .where = row.where, .expected = kText});
       }
       encode({text->GetString(), text->GetStringLength()});
     }

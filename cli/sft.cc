@@ -142,13 +142,22 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                    .keep = o.keep,
                    .save_dtype = o.save_dtype},
                   model);
-  const SftResult result =
-      train_sft({ctx, model.config, model.weights, o, samples.train, samples.heldout,
-                 plan.micro_batch_tokens, run.store(), run.id(), cli.log, cli.interrupt,
-                 [&](StepWriter& writer, const OptimizerState& optimizer, const StageState& state) {
-                   run.save(writer, optimizer, state);
-                 },
-                 folder.checkpoint(), samples.parts});
+  const SftJob job{ctx,
+                   model.config,
+                   model.weights,
+                   o,
+                   samples.train,
+                   samples.heldout,
+                   plan.micro_batch_tokens,
+                   run.store(),
+                   run.id(),
+                   cli.log,
+                   cli.interrupt,
+                   [&](StepWriter& writer, const OptimizerState& optimizer,
+                       const StageState& state) { run.save(writer, optimizer, state); },
+                   folder.checkpoint(),
+                   samples.parts};
+  const SftResult result = run.watch([&] { return train_sft(job); });
   run.finish(result.interrupted);
   report(result, o, cli.log);
   return 0;

@@ -125,14 +125,16 @@ std::string collect_and_select(const TeachRun& run, const std::vector<std::strin
                                const CompositeReward& reward, Invocation& cli) {
   const TeachOptions& o = run.options;
   TeachStore store(run, data, cli);
-  const CollectResult result = collect_samples({.teacher = teacher,
-                                                .prompts = prompts,
-                                                .reward = reward,
-                                                .store = store.store(),
-                                                .run = store.key(),
-                                                .prompts_per_step = o.prompts_per_step,
-                                                .log = cli.log,
-                                                .interrupt = cli.interrupt});
+  const CollectJob job{.teacher = teacher,
+                       .prompts = prompts,
+                       .reward = reward,
+                       .store = store.store(),
+                       .run = store.key(),
+                       .prompts_per_step = o.prompts_per_step,
+                       .log = cli.log,
+                       .interrupt = cli.interrupt};
+  const CollectResult result =
+      recording_failure(store.store(), store.key().run_id, [&] { return collect_samples(job); });
   if (result.interrupted) {
     store.finish(true);
     return "";

@@ -89,6 +89,24 @@ fs::path TrainingRun::tokenizer_folder() {
   return last ? out_ / last->path : fs::path();
 }
 
+StepError TrainingRun::with_last_model(const StepError& error) {
+  record_failure(store_, id_, error, error.step);
+  Blame blame = error.blame();
+  const std::optional<CheckpointRow> last = last_checkpoint(store_.database(), id_);
+  if (!blame.hint.empty()) blame.hint += "; ";
+  blame.hint += last ? "the model behind step " + std::to_string(last->key.step) + " is in " +
+                           (out_ / last->path).string()
+                     : "no step before it is saved";
+  return {blame, error.step};
+}
+
+int64_t TrainingRun::next_step() {
+  return store_.database()
+             .value<int64_t>("SELECT coalesce(max(step), 0) FROM steps WHERE run_id = ?", id_)
+             .value_or(0) +
+         1;
+}
+
 void TrainingRun::drop_old_checkpoints() {
   // A folder goes only once the database that says so is on the disk: one save later.
   for (const fs::path& dir : to_remove_) fs::remove_all(dir);

@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "cli/load_model.h"
+#include "cli/run_failure.h"
 #include "cli/run_folder.h"
 #include "cli/subcommands.h"
 #include "data/store_step.h"
+#include "model/training/step_saver.h"
 #include "model/training/training_options.h"
 
 namespace temper {
@@ -38,12 +40,27 @@ class TrainingRun {
   // Writes checkpoints/step-N and its row into the open step. Of those committed before, the last
   // `keep` stay; older ones are marked as removed, and their folders go with the next save.
   void save(StepWriter& writer, const OptimizerState& optimizer, const StageState& state);
+  // Returns train(). What ends it early is recorded among the run's events with its step, and an
+  // error of a step says where the last good model is.
+  template <class Train>
+  auto watch(Train&& train) {
+    try {
+      return train();
+    } catch (const StepError& error) {
+      throw with_last_model(error);
+    } catch (const std::exception& error) {
+      record_failure(store_, id_, error, next_step());
+      throw;
+    }
+  }
   // Writes the final model under out/model and closes the run.
   void finish(bool interrupted);
 
  private:
   void drop_old_checkpoints();
   std::filesystem::path tokenizer_folder();
+  StepError with_last_model(const StepError& error);
+  int64_t next_step();
 
   Context& ctx_;
   TrainingRunSpec spec_;

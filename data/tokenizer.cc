@@ -233,8 +233,13 @@ const std::filesystem::path& Tokenizer::path() const {
   return impl_->folder;
 }
 
-void Tokenizer::check_fits(int64_t model_vocab_size) const {
-  if (vocab_size() <= model_vocab_size) return;
+std::string Tokenizer::check_fits(int64_t model_vocab_size) const {
+  constexpr double kLeast = 0.9;
+  if (static_cast<double>(vocab_size()) < kLeast * static_cast<double>(model_vocab_size))
+    return "the tokenizer has " + std::to_string(vocab_size()) + " tokens, but the model " +
+           std::to_string(model_vocab_size) + ": is " + (path() / "tokenizer.json").string() +
+           " the one that was published with the model?";
+  if (vocab_size() <= model_vocab_size) return "";
   throw UserError({.what = "the tokenizer does not match the model: it has ids that the model "
                            "has no embedding for",
                    .where = (path() / "tokenizer.json").string(),

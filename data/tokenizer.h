@@ -78,8 +78,9 @@ class Tokenizer {
   const std::filesystem::path& path() const;
 
   // Throws UserError if a model with embeddings of `model_vocab_size` tokens has no place for all
-  // of this tokenizer's (a few places too many are usual: padding).
-  void check_fits(int64_t model_vocab_size) const;
+  // of this tokenizer's. A few places too many are usual (padding, 5 % at most in published
+  // models); if there are more, returns a warning, else "".
+  std::string check_fits(int64_t model_vocab_size) const;
 
  private:
   struct Impl;

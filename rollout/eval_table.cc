@@ -1,4 +1,5 @@
 // An evaluation as text for people and as JSON for its row in the database.
+#include <cmath>
 #include <cstdio>
 
 #include "core/json.h"
@@ -9,6 +10,7 @@ namespace temper {
 namespace {
 
 std::string number(const char* format, double value) {
+  if (std::isnan(value)) return "-";  // nothing was judged
   char text[64];
   std::snprintf(text, sizeof text, format, value);
   return text;
@@ -19,6 +21,7 @@ std::string percent(double share) {
 }
 
 std::string with_error(const MeanError& value) {
+  if (std::isnan(value.mean)) return "-";
   return percent(value.mean) + " +- " + percent(value.error);
 }
 

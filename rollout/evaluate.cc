@@ -1,6 +1,8 @@
 #include "rollout/evaluate.h"
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 
 #include "core/error.h"
 
@@ -120,7 +122,12 @@ EvalSummary summarise(const CompositeReward& reward,
   summary.right = reward.name(static_cast<size_t>(right));
   Sums sums;
   const std::vector<JudgedGroup> judged = judged_samples(groups, format, summary, sums);
-  if (judged.empty()) return summary;
+  if (judged.empty()) {
+    for (double* rate : {&summary.pass_at_1, &summary.standard_error, &summary.mean_reward,
+                         &summary.mean_tokens, &summary.truncated_rate})
+      *rate = std::nan("");
+    return summary;
+  }
   const auto samples = static_cast<double>(summary.samples);
   summary.prompts = static_cast<int64_t>(judged.size());
   const MeanError one = mean_over(judged, [&](const JudgedGroup& g) { return g.share(right); });
@@ -134,6 +141,29 @@ EvalSummary summarise(const CompositeReward& reward,
   summary.truncated_rate = sums.truncated / samples;
   if (format >= 0) summary.format_rate = sums.format / samples;
   return summary;
+}
+
+std::string unjudged_reasons(const CompositeReward& reward,
+                             const std::vector<std::vector<JudgedSample>>& groups) {
+  std::map<std::string, int64_t> counts;
+  for (const auto& group : groups)
+    for (const JudgedSample& sample : group)
+      for (size_t c = 0; c < sample.reward.components.size(); ++c) {
+        const Verdict& verdict = sample.reward.components[c].verdict;
+        if (was_judged(verdict.status)) continue;
+        ++counts[reward.name(c) + ", " + std::string(name_of(verdict.status)) + ": " +
+                 verdict.reason];
+      }
+  std::vector<std::pair<int64_t, std::string>> sorted;
+  for (const auto& [reason, count] : counts) sorted.emplace_back(count, reason);
+  std::sort(sorted.rbegin(), sorted.rend());
+  constexpr size_t kShown = 5;
+  std::string text;
+  for (size_t i = 0; i < std::min(kShown, sorted.size()); ++i)
+    text += (i > 0 ? "\n" : "") + std::to_string(sorted[i].first) + " x " + sorted[i].second;
+  if (sorted.size() > kShown)
+    text += "\nand " + std::to_string(sorted.size() - kShown) + " more reasons";
+  return text;
 }
 
 EvalReport evaluate(const SampleJob& job) {

@@ -24,10 +24,11 @@ struct ComponentRate {
 
 // pass@1 with its error. Samples of one prompt are alike, so the error is over prompts.
 struct EvalSummary {
-  int64_t prompts = 0;           // with at least one judged sample
-  int64_t samples = 0;           // judged
-  int64_t unjudged = 0;          // could not be judged: in no rate below
-  int64_t cancelled = 0;         // interrupted: likewise
+  int64_t prompts = 0;    // with at least one judged sample
+  int64_t samples = 0;    // judged
+  int64_t unjudged = 0;   // could not be judged: in no rate below
+  int64_t cancelled = 0;  // interrupted: likewise
+  // Rates and means; nothing was judged: NaN, which the database keeps as NULL.
   double pass_at_1 = 0.0;        // avg@k: mean over prompts of the share of right samples
   double standard_error = 0.0;   // sqrt(sum_i (m_i - mean)^2 / (n (n - 1))), m_i a prompt's share
   std::string right;             // the component that says which samples are right
@@ -50,6 +51,10 @@ struct EvalReport {
   RolloutStats stats;
   JudgedSamples samples;
 };
+
+// Why samples could not be judged, and for how many each reason holds, most first; "" if all were.
+std::string unjudged_reasons(const CompositeReward& reward,
+                             const std::vector<std::vector<JudgedSample>>& groups);
 
 // Samples job.options.samples completions a prompt and judges them. job.reward must be set.
 EvalReport evaluate(const SampleJob& job);

@@ -1,5 +1,6 @@
 #include "rollout/score.h"
 
+#include <cmath>
 #include <string>
 
 #include "core/device.h"
@@ -29,6 +30,15 @@ void check_sequence(const ModelConfig& config, const std::vector<int32_t>& ids, 
                      .expected = "0 to " + std::to_string(config.vocab_size - 1),
                      .found = std::to_string(id)});
   }
+}
+
+double checked(double logprob, size_t sequence, size_t token) {
+  if (std::isfinite(logprob)) return logprob;
+  throw UserError(
+      {.what = "the model's log-probabilities are not finite",
+       .where = "sequence " + std::to_string(sequence + 1) + ", token " + std::to_string(token + 1),
+       .hint = "training diverged or the checkpoint is damaged: take an earlier one "
+               "(a --temperature near 0 overflows too)"});
 }
 
 }  // namespace
@@ -63,7 +73,7 @@ std::vector<std::vector<double>> score_sequences(Context& ctx, const ModelWeight
     for (size_t s = begin; s < end; ++s) {
       std::vector<double>& to = logprobs[s];
       to.assign(sequences[s].size(), 0.0);
-      for (size_t t = 1; t < to.size(); ++t) to[t] = *next++;
+      for (size_t t = 1; t < to.size(); ++t) to[t] = checked(*next++, s, t);
     }
     done += tokens;
     if (options.on_batch) options.on_batch(done);

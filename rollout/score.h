@@ -20,8 +20,8 @@ struct ScoreOptions {
 
 // logprobs[s][t] = log p(ids[s][t] | ids[s][0..t)) for t >= 1, and 0 for t = 0. Sequences are
 // packed into passes in their order and never see each other. Units: nats.
-// Throws UserError for an empty sequence, an id outside the vocabulary or a sequence longer than
-// the model's context, naming its place.
+// Throws UserError for an empty sequence, an id outside the vocabulary, a sequence longer than the
+// model's context or a log-probability that is not finite, naming its place.
 std::vector<std::vector<double>> score_sequences(Context& ctx, const ModelWeights& weights,
                                                  const ModelConfig& config,
                                                  std::span<const std::vector<int32_t>> sequences,

@@ -4,15 +4,26 @@
 
 namespace temper {
 
-StopWatch::StopWatch(const Tokenizer& tokenizer, std::vector<std::string> stop_strings)
-    : decoder_(tokenizer, {.skip_special = false, .at_text_start = false}),
+StopWatch::StopWatch(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+                     Special special)
+    : tokenizer_(tokenizer),
+      special_(special),
+      decoder_(tokenizer, {.skip_special = false, .at_text_start = false}),
       stops_(std::move(stop_strings)) {
   std::erase(stops_, std::string());
   for (const std::string& stop : stops_) longest_ = std::max(longest_, stop.size());
 }
 
 bool StopWatch::push(int32_t id) {
-  return done_ || add(decoder_.push(id));
+  if (done_ || hides(id)) return done_;
+  return add(decoder_.push(id));
+}
+
+bool StopWatch::hides(int32_t id) const {
+  if (special_ == Special::shown || !tokenizer_.is_special(id)) return false;
+  return std::none_of(stops_.begin(), stops_.end(), [&](const std::string& stop) {
+    return stop.find(tokenizer_.bytes(id)) != std::string::npos;
+  });
 }
 
 void StopWatch::finish() {

@@ -10,8 +10,13 @@ namespace temper {
 
 class StopWatch {
  public:
-  // The tokenizer must outlive the watch. Empty stop strings are passed over.
-  StopWatch(const Tokenizer& tokenizer, std::vector<std::string> stop_strings);
+  // What special tokens are in the text: rewards see what was written, people what was meant.
+  enum class Special { shown, hidden };
+
+  // The tokenizer must outlive the watch. Empty stop strings are passed over. Hidden are special
+  // tokens that are no part of a stop string.
+  StopWatch(const Tokenizer& tokenizer, std::vector<std::string> stop_strings,
+            Special special = Special::shown);
 
   // Takes the next token; true once a stop string is in the text. Ids that end the completion
   // (stop ids) are not to be pushed: they are no part of its text.
@@ -26,7 +31,10 @@ class StopWatch {
 
  private:
   bool add(const std::string& piece);
+  bool hides(int32_t id) const;
 
+  const Tokenizer& tokenizer_;
+  Special special_;
   StreamingDecoder decoder_;
   std::vector<std::string> stops_;
   size_t longest_ = 0;  // bytes of the longest stop string

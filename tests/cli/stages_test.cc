@@ -197,10 +197,12 @@ TEST_CASE("stages: a run that cannot go on says why and keeps what was written")
   CHECK(has(result.err, "--learning-rate"));
   Database database = open_for_reading(w.folder.path() / "r");
   CHECK(read_runs(database).at(0).status == "failed");
-  const std::vector<CheckpointRow> saved = read_checkpoints(database, 1);
-  REQUIRE_FALSE(saved.empty());
-  for (const CheckpointRow& row : saved)
-    CHECK(fs::exists(w.folder.path() / "r" / row.path / "model.safetensors"));
+  CHECK(has(result.err, "step 1"));
+  CHECK(has(result.err, "no step before it is saved"));
+  CHECK(read_checkpoints(database, 1).empty());  // nothing that is broken
+  CHECK(database.value<std::string>("SELECT text FROM events WHERE level = 'error' AND step = 1")
+            .value()
+            .find("not finite") != std::string::npos);
 
   w.folder.write("nogold.jsonl", "{\"prompt\":\"what?\"}\n");
   w.refused({"grpo", "--model", "init", "--data", "nogold.jsonl", "--reward", "math=1", "--out",

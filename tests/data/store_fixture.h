@@ -5,9 +5,17 @@
 #include <vector>
 
 #include "data/store_step.h"
+#include "grpo/options.h"
 #include "tests/support/run_binary.h"
 
 namespace temper {
+
+// What a real run of `grpo` stores.
+inline const std::string& grpo_config() {
+  static GrpoOptions options;
+  static const std::string json = grpo_options(options).to_json();
+  return json;
+}
 
 inline NewRun small_run() {
   return {.kind = "grpo",
@@ -15,7 +23,7 @@ inline NewRun small_run() {
           .seed = 0xfedcba9876543210,
           .code_version = "0.1.0",
           .command_line = "temper grpo --out 'a \"b\"'",
-          .config = R"({"lr":0.001})"};
+          .config = grpo_config()};
 }
 
 struct SmallSample {

@@ -124,6 +124,42 @@ TEST_CASE("a part of the prompts gives the same completions as the whole") {
   }
 }
 
+TEST_CASE("a stop watch for people hides special tokens, but not a stop string that is one") {
+  const Bench bench;
+  const auto run = [&](const std::vector<std::string>& stops, StopWatch::Special special) {
+    StopWatch watch(bench.tokenizer, stops, special);
+    for (const int32_t id : bench.tokenizer.encode("a<|pad|>b<think>c<|user|>d"))
+      if (watch.push(id)) break;
+    watch.finish();
+    return watch.text();
+  };
+  using enum StopWatch::Special;
+  CHECK(run({}, shown) == "a<|pad|>b<think>c<|user|>d");
+  CHECK(run({}, hidden) == "ab<think>cd");  // the tags are not special
+  CHECK(run({"<|user|>"}, hidden) == "ab<think>c");
+  CHECK(run({"c<|us"}, hidden) == "ab<think>cd");  // no token of its own
+}
+
+TEST_CASE("an evaluation of which nothing could be judged has no rates, and reasons") {
+  const CompositeReward reward(parse_reward_spec("format=0.5,math=1", "test"), builtin_rules(),
+                               "test");
+  using enum VerdictStatus;
+  std::vector<std::vector<JudgedSample>> groups(1);
+  groups[0] = {judged({ok, bad_gold}, 0, 9), judged({error, bad_gold}, 0, 9)};
+  groups[0][0].reward.components[1].verdict.reason = "there is no gold";
+  groups[0][1].reward.components[1].verdict.reason = "there is no gold";
+  groups[0][1].reward.components[0].verdict.reason = "it broke";
+  const EvalSummary s = summarise(reward, groups);
+  CHECK(s.unjudged == 2);
+  for (const double rate : {s.pass_at_1, s.standard_error, s.mean_reward, s.truncated_rate})
+    CHECK(std::isnan(rate));
+  CHECK(unjudged_reasons(reward, groups) ==
+        "2 x math, bad_gold: there is no gold\n1 x format, error: it broke");
+  const std::string table = eval_table("t", {}, {.summary = s, .stats = {}, .samples = {}});
+  CHECK(table.find("0.00 %") == std::string::npos);
+  CHECK(table.find("nan") == std::string::npos);
+}
+
 TEST_CASE("pass@1 is a mean over prompts and its error is clustered by prompt") {
   const CompositeReward reward(parse_reward_spec("format=0.5,math=1", "test"), builtin_rules(),
                                "test");
