@@ -10,7 +10,7 @@ count() { grep -c "$1" || true; }
 
 listed=$("$1" --test-dir "$2" --show-only=json-v1 -R '^grpo/golden')
 [ "$(count '"SKIP_REGULAR_EXPRESSION"' <<<"$listed")" = 5 ]
-[ "$(count '"skipped: "' <<<"$listed")" = 5 ]
+[ "$(count '"skipped:"' <<<"$listed")" = 5 ]
 said=$("$2/test_grpo" 'golden*' 2>&1)
 [ "$(count '^skipped: ' <<<"$said")" = 5 ]
 for name in 'logits and nll of every model' "every model's folder loads with all its names"; do
