@@ -28,11 +28,22 @@ bool can_resume(const std::string& subcommand) {
   return false;
 }
 
+// The chain's lock, in its folder, which is made if it is absent.
+fs::path lock_of(const fs::path& folder) {
+  fs::create_directories(folder);
+  return folder / "run.lock";
+}
+
 }  // namespace
 
 Chain::Chain(const Recipe& recipe, const ChainOptions& options, const std::string& program,
              Invocation& cli)
-    : recipe_(recipe), options_(options), program_(program), cli_(cli), store_(options.folder) {
+    : recipe_(recipe),
+      options_(options),
+      program_(program),
+      cli_(cli),
+      lock_(lock_of(options.folder)),
+      store_(options.folder) {
   const auto known = store_.database().value<int64_t>(
       "SELECT id FROM runs WHERE kind = 'r1' ORDER BY id DESC LIMIT 1");
   if (known) {

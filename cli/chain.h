@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/recipe.h"
+#include "core/file_lock.h"
 #include "data/lineage.h"
 
 namespace temper {
@@ -17,7 +18,8 @@ struct ChainOptions {
 
 class Chain {
  public:
-  // Opens or makes the chain's database, folder/run.db.
+  // Opens or makes the chain's database, folder/run.db. Throws UserError if another process is at
+  // work there.
   Chain(const Recipe& recipe, const ChainOptions& options, const std::string& program,
         Invocation& cli);
 
@@ -44,6 +46,7 @@ class Chain {
   ChainOptions options_;
   std::string program_;
   Invocation& cli_;
+  FileLock lock_;
   Store store_;
   int64_t run_id_ = 0;
 };

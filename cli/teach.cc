@@ -10,6 +10,7 @@
 #include "cli/stored_options.h"
 #include "core/device.h"
 #include "core/error.h"
+#include "core/file_lock.h"
 #include "data/store_reader.h"
 #include "distill/collect.h"
 #include "distill/select.h"
@@ -25,7 +26,7 @@ constexpr const char* kKind = "rejection";  // of the run and of its steps
 class TeachStore {
  public:
   TeachStore(const TeachRun& run, const std::vector<std::string>& data, Invocation& cli)
-      : store_(checked_folder(run)) {
+      : lock_(lock_of(run)), store_(run.out) {
     const auto old = store_.database().value<int64_t>(
         "SELECT id FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", kKind);
     if (old) {
@@ -65,15 +66,17 @@ class TeachStore {
   StepKey key() const { return {id_, kKind, 0}; }
 
  private:
-  static const std::filesystem::path& checked_folder(const TeachRun& run) {
+  static std::filesystem::path lock_of(const TeachRun& run) {
     if (std::filesystem::exists(run.out / kStoreFile) && !run.options.resume)
       throw UserError({.what = "the run directory is in use: it has " + std::string(kStoreFile),
                        .where = run.out.string(),
                        .expected = "a folder without a run",
                        .hint = "give another --out, or --resume to go on with this one"});
-    return run.out;
+    std::filesystem::create_directories(run.out);
+    return run.out / "run.lock";
   }
 
+  FileLock lock_;
   Store store_;
   int64_t id_ = 0;
   bool finished_ = false;

@@ -4,6 +4,7 @@
 
 #include "core/progress.h"
 #include "core/stopwatch.h"
+#include "model/training/machine_metrics.h"
 #include "model/training/micro_batches.h"
 #include "model/training/step_saver.h"
 #include "sft/loss.h"
@@ -121,6 +122,7 @@ DistillResult train_distill(const DistillJob& job) {
        [&] { return gives_numbers(step, job.weights.view, batch[0].ids); },
        [&](StepWriter& writer, int64_t at) { job.save(writer, step.optimizer(), {.step = at}); },
        job.save != nullptr});
+  const MachineMetrics machine(job.ctx, job.config, job.weights.storage.view.dtype);
   Progress progress(job.log, {.label = "distill", .total = total});
   int64_t tokens = 0;
   for (int64_t i = first; i < total && !result.interrupted; ++i) {
@@ -136,7 +138,12 @@ DistillResult train_distill(const DistillJob& job) {
     tokens += report.tokens;
     writer.add_metric("kl", result.kl_last);
     writer.add_metric("grad_norm", report.grad_norm);
+    writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
     writer.add_metric("lr", report.lr);
+    const auto all = static_cast<double>(report.tokens);
+    machine.add_training(writer,
+                         {all, all / (2.0 * static_cast<double>(batch.size())), time.seconds()});
+    machine.add_memory(writer);
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;

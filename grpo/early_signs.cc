@@ -1,12 +1,9 @@
 #include "grpo/early_signs.h"
 
 #include <algorithm>
-#include <optional>
 
 namespace temper {
 namespace {
-
-constexpr int64_t kBatches = 3;  // as many in a row are a sign
 
 // Whether within each group all samples have the same reward.
 bool is_constant(const StepBatch& batch) {
@@ -27,28 +24,24 @@ bool is_endless(const StepBatch& batch) {
 }  // namespace
 
 void EarlySigns::look(const StepBatch& batch) {
-  if (batch.step > kBatches) return;
-  constant_ += is_constant(batch);
-  endless_ += is_endless(batch);
-  if (batch.step < std::min(kBatches, job_.options.steps)) return;
-  if (constant_ == batch.step)
+  if (looked_) return;
+  looked_ = true;
+  if (batch.groups.empty()) return;
+  const std::string here = "in the first step ";
+  if (is_constant(batch))
     warn(batch.step,
-         "in the first " + std::to_string(batch.step) +
-             " steps no prompt had unequal rewards, so "
-             "nothing was learned: the task is too hard or too easy for the model, or the reward "
-             "does "
-             "not see what it should; look at temper inspect samples " +
+         here +
+             "no prompt had unequal rewards, so nothing was learned: the task is too hard or too "
+             "easy for the model, or the reward does not see what it should; look at temper "
+             "inspect samples " +
              job_.options.out +
              " and temper reward audit, raise --samples-per-prompt or --temperature, or teach the "
              "format by temper sft first");
-  if (endless_ == batch.step)
-    warn(batch.step, "in the first " + std::to_string(batch.step) +
-                         " steps every completion was cut off at "
-                         "--max-new-tokens " +
+  if (is_endless(batch))
+    warn(batch.step, here + "every completion was cut off at --max-new-tokens " +
                          std::to_string(job_.options.max_new_tokens) +
                          ": the model never stops; raise it, give --stop, check the chat template "
-                         "and the model's "
-                         "eos_token_id, or teach it to stop by temper sft first");
+                         "and the model's eos_token_id, or teach it to stop by temper sft first");
 }
 
 void EarlySigns::warn(int64_t step, const std::string& text) const {

@@ -1,4 +1,4 @@
-// What the first steps show of a run that cannot learn.
+// What the first step shows of a run that cannot learn.
 #pragma once
 
 #include "grpo/group.h"
@@ -6,8 +6,9 @@
 
 namespace temper {
 
-// Looks at the first batches of a run and warns once of each sign, with the mend, on the log and as
-// an event: rewards that are all equal in every one of them, completions that are all cut off.
+// Looks at the first batch of a run (or of a part that goes on) and warns of each sign, with the
+// mend, on the log and as an event: rewards that are equal in every group, completions that are all
+// cut off.
 class EarlySigns {
  public:
   explicit EarlySigns(const GrpoJob& job) : job_(job) {}
@@ -19,7 +20,7 @@ class EarlySigns {
   void warn(int64_t step, const std::string& text) const;
 
   const GrpoJob& job_;
-  int64_t constant_ = 0, endless_ = 0;  // batches so far that were so, one after another
+  bool looked_ = false;
 };
 
 }  // namespace temper

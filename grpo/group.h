@@ -39,7 +39,9 @@ struct StepBatch {
   int64_t policy_version = 0;  // steps whose update the sampling weights had seen
   int64_t generations = 0;     // calls of the generator that it took
   int64_t prompts_drawn = 0;   // from the data since the run began, this batch included
-  double seconds = 0.0;        // of sampling, and judging beside it; without rules that wait
+  double cache_share = 0.0;    // of the KV cache's blocks, the most in use at a time
+  int64_t cache_bytes = 0;
+  double seconds = 0.0;  // of sampling, and judging beside it; without rules that wait
 };
 
 }  // namespace temper

@@ -4,6 +4,7 @@
 
 #include "grpo/spread.h"
 #include "grpo/text_metrics.h"
+#include "model/training/machine_metrics.h"
 
 namespace temper {
 namespace {
@@ -91,7 +92,7 @@ void record_advantages(StepWriter& writer, const std::vector<GrpoGroup>& groups)
 }
 
 void record_lengths(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups) {
-  Spread length, finished, right, wrong, prompt, repetition, reflection;
+  Spread length, finished, right, wrong, prompt, repetition, reflection, foreign;
   double truncated = 0.0;
   for (const GrpoGroup& group : groups) {
     prompt.add(static_cast<double>(job.prompts[group.prompt].ids.size()));
@@ -103,6 +104,7 @@ void record_lengths(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
       if (s.reward.judged) (is_right(job.reward, s) ? right : wrong).add(tokens);
       repetition.add(repetition_rate(s.rollout.ids));
       reflection.add(static_cast<double>(reflective_words(s.text)));
+      foreign.add(foreign_script_share(s.text));
     }
   }
   add_spread(writer, "length", length);
@@ -115,6 +117,7 @@ void record_lengths(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
   writer.add_metric("length/truncated", share(truncated, length.count()));
   writer.add_metric("text/repetition", repetition.mean());
   writer.add_metric("text/reflective_words", reflection.mean());
+  writer.add_metric("text/foreign_script", foreign.mean());
 }
 
 void record_mismatch(StepWriter& writer, const StepBatch& batch, const Mismatch& m) {
@@ -180,15 +183,35 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
   const UpdateReport& u = outcome.update;
   writer.add_metric("grad_norm", u.last.grad_norm);
   writer.add_metric("grad_norm_max", u.grad_norm_max);
+  writer.add_metric("update_norm", u.update_norm);
   writer.add_metric("lr", u.last.lr);
   if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", u.last.mtp_loss);
   if (job.config.n_routed_experts > 0) {
     writer.add_metric("balance_loss", u.last.balance_loss);
     writer.add_metric("load_max_over_mean", u.last.load_max_over_mean);
   }
-  double generated = 0.0;
-  for (const GrpoGroup& group : outcome.batch.groups)
-    for (const GrpoSample& s : group.samples) generated += static_cast<double>(s.tokens());
+}
+
+void record_speed(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
+  const UpdateReport& u = outcome.update;
+  double generated = 0.0, read = 0.0, lengths = 0.0, samples = 0.0;
+  for (const GrpoGroup& group : outcome.batch.groups) {
+    const auto prompt = static_cast<double>(job.prompts[group.prompt].ids.size());
+    read += prompt;  // once a group
+    for (const GrpoSample& s : group.samples) {
+      generated += static_cast<double>(s.tokens());
+      lengths += prompt + static_cast<double>(s.tokens());
+      ++samples;
+    }
+  }
+  const double context = share(lengths, 2.0 * samples);  // a token sees half of its sequence
+  const MachineMetrics machine(job.ctx, job.config, job.weights.storage.view.dtype);
+  machine.add_rollout(writer, {read + generated, context, outcome.batch.seconds});
+  machine.add_training(writer,
+                       {static_cast<double>(u.packed_tokens), context, outcome.update_seconds});
+  machine.add_memory(writer);
+  writer.add_metric("memory/cache", static_cast<double>(outcome.batch.cache_bytes));
+  writer.add_metric("memory/cache_in_use", outcome.batch.cache_share);
   writer.add_metric("seconds/rollout", outcome.batch.seconds);
   for (size_t c = 0; c < job.reward.size(); ++c)
     if (job.reward.waits(c))
@@ -200,8 +223,10 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
   writer.add_metric("speed/train",
                     share(static_cast<double>(u.trained_tokens), outcome.update_seconds));
   writer.add_metric("batch/micro_batches", static_cast<double>(u.micro_batches));
-  writer.add_metric("batch/packed_tokens", share(static_cast<double>(u.packed_tokens),
-                                                 static_cast<double>(u.micro_batches)));
+  const double packed =
+      share(static_cast<double>(u.packed_tokens), static_cast<double>(u.micro_batches));
+  writer.add_metric("batch/packed_tokens", packed);
+  writer.add_metric("batch/fill", share(packed, static_cast<double>(job.micro_batch_tokens)));
 }
 
 }  // namespace
@@ -247,6 +272,7 @@ void record_metrics(const GrpoJob& job, StepWriter& writer, const StepOutcome& o
   record_policy(job, writer, outcome);
   record_routing(job, writer, outcome.update);
   record_training(job, writer, outcome);
+  record_speed(job, writer, outcome);
 }
 
 }  // namespace temper

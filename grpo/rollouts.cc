@@ -44,6 +44,10 @@ std::optional<StepBatch> Rollouts::sample(int64_t step, int64_t policy_version) 
   StepBatch batch = gather_batch(job_, engine_, order_, step);
   if (job_.interrupt.requested()) return std::nullopt;
   batch.policy_version = policy_version;
+  const RolloutStats& stats = engine_.last_stats();
+  batch.cache_bytes = stats.cache_bytes;
+  batch.cache_share = static_cast<double>(stats.peak_blocks) /
+                      static_cast<double>(std::max<int64_t>(1, stats.blocks));
   batch.seconds = watch.seconds() - seconds_after_rollout(job_.reward, batch.groups);
   return batch;
 }

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
+
+#include "reward/language/letters.h"
 
 namespace temper {
 
@@ -38,6 +41,17 @@ int64_t reflective_words(std::string_view text) {
   }
   end_word();
   return count;
+}
+
+double foreign_script_share(std::string_view text) {
+  std::map<Script, int64_t> counts;
+  int64_t words = 0, most = 0;
+  for (const Word& word : words_of(text)) {
+    if (word.script == Script::none || word.script == Script::digit) continue;
+    most = std::max(most, ++counts[word.script]);
+    ++words;
+  }
+  return words > 0 ? static_cast<double>(words - most) / static_cast<double>(words) : 0.0;
 }
 
 }  // namespace temper

@@ -15,4 +15,7 @@ double repetition_rate(std::span<const int32_t> ids, size_t n = 4);
 // Source: DeepSeek-R1 (arXiv 2501.12948v2) appendix C.2, figure 9.
 int64_t reflective_words(std::string_view text);
 
+// The share of the text's words that are in another script than most of them; 0 without words.
+double foreign_script_share(std::string_view text);
+
 }  // namespace temper

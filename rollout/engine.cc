@@ -181,11 +181,13 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
     }
     run.output.stats.samples += static_cast<int64_t>(samples);
   }
+  run.output.stats.blocks = run.manager.blocks();
   run.output.stats.cache_bytes = bytes_of_blocks(shape.blocks + 1);
   run_steps(run, shape.whole_prompts ? kAhead : 0);
   run.output.stats.seconds = seconds_since(run.start);
   run.output.stats.starved = runner_.starved();
   run.experts.finish(run.output.samples);
+  last_ = run.output.stats;
   return std::move(run.output);
 }
 

@@ -78,7 +78,11 @@ class RolloutEngine {
   // Memory of the cache for so many blocks, in bytes.
   int64_t bytes_of_blocks(int64_t blocks) const;
 
+  // Of the last run that came to its end.
+  const RolloutStats& last_stats() const { return last_; }
+
  private:
+  RolloutStats last_;
   struct Run;
 
   void check(const RolloutRequest& request, size_t index) const;

@@ -65,7 +65,8 @@ struct RolloutStats {
   int64_t steps = 0;         // calls of the decoder
   int64_t starved = 0;       // steps of them that a GPU had to wait for, having no other to do
   int64_t peak_running = 0;  // samples in one step
-  int64_t peak_blocks = 0;   // of the cache
+  int64_t peak_blocks = 0;   // of the cache, in use at a time
+  int64_t blocks = 0;        // that it has
   int64_t cache_bytes = 0;   // allocated
   double seconds = 0.0;
   double generated_per_second() const {

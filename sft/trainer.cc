@@ -4,6 +4,7 @@
 
 #include "core/progress.h"
 #include "core/stopwatch.h"
+#include "model/training/machine_metrics.h"
 #include "model/training/micro_batches.h"
 #include "model/training/step_saver.h"
 #include "sft/loss.h"
@@ -65,6 +66,12 @@ void add_step_metrics(StepWriter& writer, double loss, const StepReport& report,
   writer.add_metric("load_max_over_mean", report.load_max_over_mean);
 }
 
+MachineWork work_of(const StepReport& report, std::span<const TrainSequence> batch,
+                    double seconds) {
+  const auto tokens = static_cast<double>(report.tokens);
+  return {tokens, tokens / (2.0 * static_cast<double>(batch.size())), seconds};
+}
+
 }  // namespace
 
 double heldout_loss(const SftJob& job, TrainStep& step) {
@@ -103,6 +110,7 @@ SftResult train_sft(const SftJob& job) {
        job.save != nullptr});
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
   Progress progress(job.log, {.label = "sft", .total = total});
+  const MachineMetrics machine(job.ctx, job.config, job.weights.storage.view.dtype);
   const Stopwatch whole;
   int64_t tokens = 0;
   for (int64_t i = result.steps; i < total && !result.interrupted; ++i) {
@@ -116,6 +124,9 @@ SftResult train_sft(const SftJob& job) {
     StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i);
     tokens += report.tokens;
     add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
+    writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
+    machine.add_training(writer, work_of(report, batch, step_time.seconds()));
+    machine.add_memory(writer);
 
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();

@@ -7,7 +7,7 @@
 namespace temper {
 
 void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params) {
-  const auto& [weights, m, v, grad, low] = tensors;
+  const auto& [weights, m, v, grad, low, squares] = tensors;
   check_alike({weights, grad});
   check_alike({m, v});
   require(m.dtype == grad.dtype || m.dtype == DType::bf16, "adamw: moments of another dtype");
@@ -21,6 +21,9 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
     require(low.numel() == 2 * weights.numel() && low.contiguous(),
             "adamw: the other halves' shape");
   }
+  if (squares.data != nullptr)
+    require(squares.dtype == DType::f64 && weights.device == Device::cpu && squares.numel() == 1,
+            "adamw: the sum of squares is one f64 number, on the CPU");
   require(params.step >= 1, "adamw: steps count from 1");
   switch (weights.device) {
     case Device::cpu:

@@ -13,7 +13,8 @@ namespace temper {
 // even). On the GPU the weights may be the bf16 halves of f32 numbers (model/ops/halves.h).
 struct AdamWTensors {
   Tensor weights, m, v, grad;
-  Tensor low = {};  // [n, 2] bytes: the other halves of bf16 weights
+  Tensor low = {};      // [n, 2] bytes: the other halves of bf16 weights
+  Tensor squares = {};  // [1] f64, of the CPU alone: becomes the sum of (w_new - w_old)^2
 };
 struct AdamWParams {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.0;

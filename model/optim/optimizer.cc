@@ -17,11 +17,17 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
   if (wide != flat.dtype) state.low = allocate(DType::u8, {flat.numel(), 2}, ctx.device);
   state.m = allocate(dtype, {flat.numel()}, ctx.device);
   state.v = allocate(dtype, {flat.numel()}, ctx.device);
+  if (ctx.device == Device::cpu) state.squares = allocate(DType::f64, {1});
   return state;
 }
 
 double global_grad_norm(Context& ctx, const OwnedWeights& grads) {
   return std::sqrt(sum_of_squares(ctx, grads.storage.view));
+}
+
+std::optional<double> update_norm(const OptimizerState& state) {
+  if (state.squares.view.empty()) return std::nullopt;
+  return std::sqrt(*state.squares.view.get<double>());
 }
 
 void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
@@ -37,7 +43,10 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
   if (options.max_grad_norm > 0.0 && grad_norm > options.max_grad_norm)
     params.grad_scale = options.max_grad_norm / grad_norm;
   const Tensor& flat = weights.storage.view;
-  adamw_step(ctx, {flat, state.m.view, state.v.view, grads.storage.view, state.low.view}, params);
+  adamw_step(
+      ctx,
+      {flat, state.m.view, state.v.view, grads.storage.view, state.low.view, state.squares.view},
+      params);
 }
 
 void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed) {

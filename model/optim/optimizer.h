@@ -1,6 +1,8 @@
 // AdamW over all weights of a model, with global-norm clipping.
 #pragma once
 
+#include <optional>
+
 #include "core/context.h"
 #include "model/ops/adamw.h"
 #include "model/weights.h"
@@ -17,9 +19,10 @@ struct OptimizerOptions {
 // All lie as the weights' flat storage does. Weights that are kept in bf16 are the high halves of
 // the f32 numbers that the updates go to (model/ops/halves.h).
 struct OptimizerState {
-  OwnedTensor low;   // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
-  OwnedTensor m, v;  // [parameters] in the dtype of the gradients, or bf16
-  int64_t step = 0;  // updates done
+  OwnedTensor low;      // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
+  OwnedTensor m, v;     // [parameters] in the dtype of the gradients, or bf16
+  OwnedTensor squares;  // [1] f64: of the last update's changes; empty on the GPU
+  int64_t step = 0;     // updates done
 };
 
 // Zero moments for every weight, and zero low halves where they are needed.
@@ -28,6 +31,9 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
 
 // Square root of the sum of squares of all gradients. Units: of the loss a parameter.
 double global_grad_norm(Context& ctx, const OwnedWeights& grads);
+
+// Norm of w_t - w_t-1 of the last update; nothing on the GPU, where AdamW does not count it.
+std::optional<double> update_norm(const OptimizerState& state);
 
 // One AdamW update of `weights`; gradients are scaled by min(1, max_grad_norm / norm) on the way.
 void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,

@@ -229,6 +229,17 @@ TEST_CASE("resume: two at work in one folder: the second is refused") {
   w.refused(kMicroSft + Arguments{"--out", "r"}, {"in use", "--resume"});
 }
 
+TEST_CASE("resume: two chains, or two teachers, in one folder: the second is refused") {
+  const MicroWorkshop w;
+  w.folder.write("c.toml", "[a]\nrun = \"data countdown\"\nout = \"a.jsonl\"\ncount = 3\n");
+  fs::create_directories(w.path("c"));
+  const FileLock lock(w.path("c/run.lock"));
+  w.refused({"r1", "c.toml", "--out", "c"}, {"another temper is at work", "process "});
+  w.refused({"rejection", "--teacher", "m", "--data", "prompts.jsonl", "--reward", "format",
+             "--out", "c"},
+            {"another temper is at work", "process "});
+}
+
 TEST_CASE("verify-resume: a recipe that fails or is none says so") {
   const MicroWorkshop w;
   w.refused({"verify-resume", "--out", "v", "--", "eval", "--model", "m"}, {"sft or grpo"});

@@ -155,14 +155,14 @@ TEST_CASE("trust: what cannot be learned from is refused before the first step")
   CHECK_FALSE(w.exists("r"));
 }
 
-TEST_CASE("trust: a constant reward and a model that never stops are said after three steps") {
+TEST_CASE("trust: a constant reward and a model that never stops are said at the first step") {
   const MicroWorkshop w;
   w.folder.write("flat.jsonl", "{\"prompt\":\"a\",\"gold\":\"never this text at all\"}\n");
   const std::string said = w.ends(0, {"grpo", "--model", "m", "--data", "flat.jsonl", "--reward",
-                                      "exact=1", "--out", "r", "--steps", "4", "--prompts-per-step",
+                                      "exact=1", "--out", "r", "--steps", "2", "--prompts-per-step",
                                       "1", "--samples-per-prompt", "2", "--max-new-tokens", "3"});
   CHECK(said.find("no prompt had unequal rewards") != std::string::npos);
   CHECK(said.find("--max-new-tokens 3: the model never stops") != std::string::npos);
   Database db = open_for_reading(w.path("r"));
-  CHECK(db.value<int>("SELECT count(*) FROM events WHERE level = 'warning' AND step = 3") == 2);
+  CHECK(db.value<int>("SELECT count(*) FROM events WHERE level = 'warning' AND step = 1") == 2);
 }

@@ -61,6 +61,8 @@ TEST_CASE("metrics: repetition counts n-grams seen before; reflective words are 
   CHECK(repetition_rate(std::vector<int32_t>{1, 2}, 4) == 0.0);
   CHECK(reflective_words("Wait, I should check: but the waiter is wrong. WAIT") == 5);
   CHECK(reflective_words("") == 0);
+  CHECK(foreign_script_share("so the answer \u662f 4") == Approx(1.0 / 4.0));
+  CHECK(foreign_script_share("1 + 1 = 2") == 0.0);
 }
 
 TEST_CASE("metrics: rollout against trainer, by hand") {
@@ -112,4 +114,28 @@ TEST_CASE("metrics: docs/objectives.md has every name that a run logs, and no ot
     INFO(name << " is documented");
     CHECK(logged.count(name) == 1);
   }
+}
+
+TEST_CASE("metrics: a step says what it changed, computed and held") {
+  test::Options o;
+  o.steps = 1;
+  test::GrpoRun r(o, test::kPlain);
+  r.run();
+  const Tensor &before = r.start.storage.view, &after = r.weights.storage.view;
+  double changed = 0.0;
+  for (int64_t i = 0; i < before.numel(); ++i)
+    changed += std::pow(static_cast<double>(after.get<float>()[i] - before.get<float>()[i]), 2);
+  const auto metric = [&](const char* name) {
+    return r.store.database()
+        .value<double>("SELECT value FROM metrics WHERE name = ?", name)
+        .value_or(-1.0);
+  };
+  CHECK(changed > 0.0);
+  CHECK(metric("update_norm") == Approx(std::sqrt(changed)).epsilon(1e-4));
+  CHECK(metric("speed/train_flops") > 0.0);
+  CHECK(metric("speed/rollout_flops") > 0.0);
+  CHECK(metric("memory/host_peak") > 1e6);
+  CHECK((metric("memory/cache_in_use") > 0.0 && metric("memory/cache_in_use") <= 1.0));
+  CHECK(metric("memory/cache") > 0.0);
+  CHECK((metric("batch/fill") > 0.0 && metric("batch/fill") <= 1.0));
 }

@@ -1,6 +1,8 @@
 #include "model/ops/cpu/adamw.h"
 
+#include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/narrow_float.h"
 #include "model/ops/cpu/parallel.h"
@@ -47,38 +49,54 @@ inline void store(uint16_t& to, T x) {
   to = to_bf16(static_cast<float>(x));
 }
 
+// Threads meet at multiples of kStretch, so that an element meets the same instructions always.
+constexpr int64_t kStretch = 4096;
+
+// `squares` gets the sum of a stretch's squared changes, each at its place.
 template <class T, class Moment>
-void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, Factors<T> f) {
-  // Threads meet at multiples of kStretch, so that an element meets the same instructions always.
-  constexpr int64_t kStretch = 4096;
-  parallel_rows(ctx, (n + kStretch - 1) / kStretch, 8 * kStretch, [&](int64_t begin, int64_t end) {
-    const int64_t last = std::min(n, end * kStretch);
-#pragma omp simd
-    for (int64_t i = begin * kStretch; i < last; ++i) {
+void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, Factors<T> f,
+          double* squares) {
+  const int64_t stretches = (n + kStretch - 1) / kStretch;
+  const auto update = [&](int64_t stretch) {
+    const int64_t last = std::min(n, (stretch + 1) * kStretch);
+    T sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = stretch * kStretch; i < last; ++i) {
       const T g = grad[i] * f.grad_scale;
       const T mean = f.beta1 * static_cast<T>(load(m[i])) + f.rest1 * g;
       const T square = f.beta2 * static_cast<T>(load(v[i])) + f.rest2 * g * g;
       store(m[i], mean);
       store(v[i], square);
+      const T before = w[i];
       w[i] -= f.decay * w[i] + f.step_size * mean / (std::sqrt(square) * f.root_bias2 + f.eps);
+      sum += (w[i] - before) * (w[i] - before);
     }
+    squares[stretch] = static_cast<double>(sum);
+  };
+  parallel_rows(ctx, stretches, 8 * kStretch, [&](int64_t begin, int64_t end) {
+    for (int64_t stretch = begin; stretch < end; ++stretch) update(stretch);
   });
 }
 
 }  // namespace
 
 void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& params) {
-  const auto& [weights, m, v, grad, image] = tensors;
-  const int64_t n = weights.numel();
+  const auto& [weights, m, v, grad, low, squares] = tensors;
+  const int64_t n = weights.numel(), stretches = (n + kStretch - 1) / kStretch;
+  ArenaScope scope(ctx.scratch);
+  double* parts = ctx.scratch.tensor("adamw.squares", DType::f64, {stretches}).get<double>();
   dispatch_float(weights.dtype, [&]<class T>() {
     const Factors<T> factors(params);
     T* w = weights.get<T>();
     const T* g = grad.get<T>();
     if (m.dtype == DType::bf16)
-      step(ctx, n, w, static_cast<uint16_t*>(m.data), static_cast<uint16_t*>(v.data), g, factors);
+      step(ctx, n, w, static_cast<uint16_t*>(m.data), static_cast<uint16_t*>(v.data), g, factors,
+           parts);
     else
-      step(ctx, n, w, m.get<T>(), v.get<T>(), g, factors);
+      step(ctx, n, w, m.get<T>(), v.get<T>(), g, factors, parts);
   });
+  if (squares.data == nullptr) return;
+  *squares.get<double>() = std::accumulate(parts, parts + stretches, 0.0);
 }
 
 }  // namespace temper::cpu
