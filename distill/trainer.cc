@@ -138,7 +138,7 @@ DistillResult train_distill(const DistillJob& job) {
     tokens += report.tokens;
     writer.add_metric("kl", result.kl_last);
     writer.add_metric("grad_norm", report.grad_norm);
-    writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
+    if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
     writer.add_metric("lr", report.lr);
     const auto all = static_cast<double>(report.tokens);
     machine.add_training(writer,

@@ -183,7 +183,7 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
   const UpdateReport& u = outcome.update;
   writer.add_metric("grad_norm", u.last.grad_norm);
   writer.add_metric("grad_norm_max", u.grad_norm_max);
-  writer.add_metric("update_norm", u.update_norm);
+  if (u.update_norm) writer.add_metric("update_norm", *u.update_norm);
   writer.add_metric("lr", u.last.lr);
   if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", u.last.mtp_loss);
   if (job.config.n_routed_experts > 0) {

@@ -1,6 +1,7 @@
 // The second half of a step: the policy update.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "grpo/group.h"
@@ -15,10 +16,10 @@ struct UpdateReport {
   GrpoTokenSums sums;     // over all tokens of all updates; the weighted ones over updates too
   double prob_sum = 0.0;  // of the sampled tokens' probabilities
   double grad_norm_max = 0.0;
-  double update_norm = 0.0;          // of the last update's change of the weights
-  int64_t updates = 0, skipped = 0;  // skipped: no sample of the mini-batch had a gradient
-  int64_t trained_tokens = 0;        // that carried loss, counted once an epoch
-  int64_t trained_samples = 0;       // in the step's first epoch
+  std::optional<double> update_norm;  // of the last update's change of the weights; CPU
+  int64_t updates = 0, skipped = 0;   // skipped: no sample of the mini-batch had a gradient
+  int64_t trained_tokens = 0;         // that carried loss, counted once an epoch
+  int64_t trained_samples = 0;        // in the step's first epoch
   int64_t replayed_tokens = 0, differing_tokens = 0, differing_experts = 0;  // model/training
   int64_t micro_batches = 0, packed_tokens = 0;  // forward passes with gradient, and their tokens
 

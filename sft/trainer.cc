@@ -124,7 +124,7 @@ SftResult train_sft(const SftJob& job) {
     StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i);
     tokens += report.tokens;
     add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
-    writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
+    if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
     machine.add_training(writer, work_of(report, batch, step_time.seconds()));
     machine.add_memory(writer);
 
