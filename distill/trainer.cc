@@ -94,6 +94,15 @@ double run_step(const DistillJob& job, TrainStep& step, std::span<const TrainSeq
   return kl;
 }
 
+// Takes weights and moments from job.resume; returns the step behind which they were saved, or 0.
+int64_t restore(const DistillJob& job, TrainStep& step) {
+  if (job.resume == nullptr) return 0;
+  OptimizerState& optimizer = step.optimizer();
+  optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
+                                       {optimizer.low.view, optimizer.m.view, optimizer.v.view});
+  return job.resume->step();
+}
+
 }  // namespace
 
 DistillResult train_distill(const DistillJob& job) {
@@ -107,13 +116,7 @@ DistillResult train_distill(const DistillJob& job) {
   const Schedule schedule = schedule_of(o.training, total);
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
   DistillResult result;
-  if (job.resume != nullptr) {
-    OptimizerState& optimizer = step.optimizer();
-    optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
-                                         {optimizer.low.view, optimizer.m.view, optimizer.v.view});
-    result.steps = job.resume->step();
-  }
-  const int64_t first = result.steps;
+  const int64_t first = result.steps = restore(job, step);
   std::vector<TrainSequence> batch;  // of the present step, or of the one before while it is made
   StepSaver saver(
       {job.store,
