@@ -33,17 +33,19 @@ Outcome compare_as(std::string_view gold, std::string_view answer, CommaMode com
   return same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
 }
 
-// "1,22" and "0,111", but not "1,222" or "1, 22": one comma in a number that groups no thousands.
-bool is_decimal_comma(std::string_view text) {
-  while (!text.empty() && (text.front() == '$' || text.front() == '-')) text.remove_prefix(1);
-  while (!text.empty() && text.back() == '$') text.remove_suffix(1);
-  const auto digits = [](std::string_view part) {
-    return !part.empty() && part.find_first_not_of("0123456789") == std::string_view::npos;
+// Whether a comma in the answer parts a number from just three digits: 1,234 is 1234, not 1.234.
+bool groups_thousands(std::string_view text) {
+  const auto is_digit = [&](size_t i) {
+    return i < text.size() && text[i] >= '0' && text[i] <= '9';
   };
-  const size_t comma = text.find(',');
-  if (comma == std::string_view::npos) return false;
-  const std::string_view whole = text.substr(0, comma), places = text.substr(comma + 1);
-  return digits(whole) && digits(places) && (places.size() != 3 || whole == "0");
+  for (size_t at = text.find(','); at != std::string_view::npos; at = text.find(',', at + 1)) {
+    const bool before = at > 0 && text[at - 1] >= '0' && text[at - 1] <= '9';
+    const bool zero = at > 0 && text[at - 1] == '0' && (at < 2 || !is_digit(at - 2));
+    const bool three =
+        is_digit(at + 1) && is_digit(at + 2) && is_digit(at + 3) && !is_digit(at + 4);
+    if (before && three && !zero) return true;
+  }
+  return false;
 }
 
 // "9.9m^2" as it stands in a line of words, its unit marked as such: in a formula m is a variable.
@@ -73,16 +75,14 @@ Outcome compare(std::string_view gold, std::string_view answer, const CompareOpt
   }
   if (outcome == Outcome::same) return outcome;
   if (a.tree != nullptr && is_out_of_reach(*a.tree)) return Outcome::unreadable;
-  if (answer.find(',') == std::string_view::npos) {
-    const bool decimals = answer.find('.') != std::string_view::npos && is_decimal_comma(gold);
-    return decimals ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;
-  }
+  if (answer.find(',') == std::string_view::npos) return outcome;
   // 1,234 may be two numbers where the gold is a collection or is written with the same comma, and
   // 3,14 is 3.14 where the gold is one value.
   if (is_collection(*g.tree) || gold.find(',') != std::string_view::npos) {
     return compare_as(gold, answer, CommaMode::separating, options);
   }
-  return is_scalar(*g.tree) ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;
+  const bool decimal = is_scalar(*g.tree) && !groups_thousands(answer);
+  return decimal ? compare_as(gold, answer, CommaMode::decimal, options) : outcome;
 }
 
 }  // namespace

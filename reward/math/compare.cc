@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <utility>
 
 #include "reward/math/scalar.h"
 #include "reward/math/spans.h"
@@ -195,12 +196,21 @@ class Comparison {
       if (gold.kind == NodeKind::set && answer.kind == NodeKind::unite) {
         return spans(gold, answer, false);
       }
-      return gold.kind == NodeKind::set && gold.items.size() == 1 && same(gold.items[0], whole);
+      // {5} is 5, but neither {{5}} nor {(1, 2)} is its element.
+      return gold.kind == NodeKind::set && gold.items.size() == 1 && !inside_ &&
+             is_scalar(*gold.items[0]) && same(gold.items[0], whole);
     }
     return same_items(gold, answer);
   }
 
   bool same_items(const Node& gold, const Node& answer) {
+    const bool outer = std::exchange(inside_, true);
+    const bool result = items_match(gold, answer);
+    inside_ = outer;
+    return result;
+  }
+
+  bool items_match(const Node& gold, const Node& answer) {
     std::vector<NodePtr> left = gold.items, right = answer.items;
     if (gold.kind == NodeKind::set || answer.kind == NodeKind::set) {
       left = distinct(left);
@@ -369,6 +379,7 @@ class Comparison {
 
   const CompareOptions& options_;
   MathBudget& budget_;
+  bool inside_ = false;  // a set or list
 };
 
 }  // namespace

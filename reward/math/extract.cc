@@ -5,6 +5,7 @@
 #include <cctype>
 
 #include "reward/math/formulas.h"
+#include "reward/math/surroundings.h"
 #include "reward/math/units.h"
 #include "reward/text.h"
 
@@ -77,13 +78,16 @@ bool answers_after_box(std::string_view text, size_t box_end) {
                            rest.starts_with("\\[") || (rest.front() >= '0' && rest.front() <= '9'));
 }
 
-// The content of the last box, or the text from the first to the last of several joined ones.
+// The last box's answer, or the text from the first to the last of several joined ones.
 // `found` is set if there is a box, closed or not.
-std::optional<std::string_view> last_boxes(std::string_view text, bool& found) {
+std::optional<std::string> last_boxes(std::string_view text, bool& found, std::string& reason) {
   const Box last = last_box_before(text, text.size());
   found = last.begin != kNone && (last.end == kNone || !answers_after_box(text, last.end));
   if (!found) return std::nullopt;
-  if (last.end == kNone) return std::nullopt;
+  if (last.end == kNone) {
+    reason = "a box is not closed";
+    return std::nullopt;
+  }
   size_t begin = last.begin;
   for (int joined = 0; joined < 64; ++joined) {
     const Box before = last_box_before(text, begin);
@@ -92,7 +96,8 @@ std::optional<std::string_view> last_boxes(std::string_view text, bool& found) {
     if (!adjacent || !only_joins(text.substr(before.end, begin - before.end))) break;
     begin = before.begin;
   }
-  return begin == last.begin ? last.content : text.substr(begin, last.end - begin);
+  if (begin == last.begin) return boxed_answer(text, {last.begin, last.end, last.content}, reason);
+  return std::string(text.substr(begin, last.end - begin));
 }
 
 std::string_view without_full_stop(std::string_view text) {
@@ -143,13 +148,8 @@ int count_numbers(std::string_view text) {
   return count;
 }
 
-// Whether a word makes a number in the sentence something else than its value.
-bool qualifies(std::string_view sentence) {
-  constexpr std::string_view kWords =
-      " about above almost and approximately around at below between but cannot either except "
-      "fewer greater half if larger least less maybe minus more most nearly neither never no nor "
-      "not or over per perhaps plus possibly probably smaller than times twice under unless "
-      "unlikely without wrong ";
+// Whether one of the words (with spaces around each) or an "n't" stands in the sentence.
+bool has_word(std::string_view sentence, std::string_view words) {
   std::string word = " ";
   for (size_t i = 0; i <= sentence.size(); ++i) {
     const char c = i < sentence.size() ? sentence[i] : ' ';
@@ -157,11 +157,28 @@ bool qualifies(std::string_view sentence) {
       word += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
       continue;
     }
-    if (c == '\'') return true;  // isn't
-    if (word.size() > 1 && kWords.find(word + " ") != std::string_view::npos) return true;
+    if (c == '\'' && word.ends_with('n')) return true;  // isn't
+    if (word.size() > 1 && words.find(word + " ") != std::string_view::npos) return true;
     word = " ";
   }
   return false;
+}
+
+// Whether a word makes a number in the sentence something else than its value.
+bool qualifies(std::string_view sentence) {
+  constexpr std::string_view kWords =
+      " about above almost and approximately around at below between but cannot either except "
+      "fewer greater half if larger least less maybe minus more most nearly neither never no nor "
+      "not or over per perhaps plus possibly probably smaller than times twice under unless "
+      "unlikely without wrong ";
+  return has_word(sentence, kWords);
+}
+
+// Whether a word in the line says that a number in it is not, or may not be, the answer.
+bool hedges(std::string_view line) {
+  return has_word(line,
+                  " almost cannot either except least maybe most nearly neither never nor not "
+                  "perhaps possibly than unlikely wrong incorrect ");
 }
 
 // The last sentence behind all formulas, if it concludes in words and holds one number: "Therefore
@@ -237,26 +254,34 @@ std::string_view own_turn(std::string_view text) {
 
 std::optional<FinalAnswer> checked(std::string_view text, AnswerMark mark, std::string& reason) {
   text = trimmed(text);
-  if (!text.empty()) return FinalAnswer{text, mark};
+  if (!text.empty()) return FinalAnswer{std::string(text), mark};
   reason = "the answer is empty";
   return std::nullopt;
+}
+
+// Whether what stands around an answer in formulas or words makes another one of it.
+bool is_changed(std::string_view text, size_t begin, size_t end, std::string& reason) {
+  const bool changed = behind_answer(text, end).changes || is_denied_before(text, begin);
+  if (changed) reason = "what stands beside the answer changes or denies it";
+  return changed;
 }
 
 // The marks that may stand in the final part or inside the answer tags, from the strongest on.
 // `marked` is set if one is there, even if it holds nothing usable.
 std::optional<FinalAnswer> by_mark(std::string_view text, bool& marked, std::string& reason) {
-  const auto box = last_boxes(text, marked);
+  const auto box = last_boxes(text, marked, reason);
   if (box) return checked(*box, AnswerMark::boxed, reason);
-  if (marked) {
-    reason = "a box is not closed";
-    return std::nullopt;
-  }
+  if (marked) return std::nullopt;
   marked = true;
   if (const size_t at = text.rfind("####"); at != kNone) {
     const std::string_view line = text.substr(at + 4);
     return checked(without_full_stop(line.substr(0, line.find('\n'))), AnswerMark::hashes, reason);
   }
-  if (const auto phrase = after_phrase(text)) return checked(*phrase, AnswerMark::phrase, reason);
+  if (const auto phrase = after_phrase(text)) {
+    const size_t end = static_cast<size_t>(phrase->data() - text.data()) + phrase->size();
+    if (is_changed(text, 0, end, reason)) return std::nullopt;
+    return checked(*phrase, AnswerMark::phrase, reason);
+  }
   marked = false;
   return std::nullopt;
 }
@@ -275,8 +300,11 @@ std::optional<FinalAnswer> final_answer(std::string_view completion, std::string
   auto answer = by_mark(text, marked, reason);
   if (marked) return answer;
   if (const auto sentence = conclusion(text)) return checked(*sentence, AnswerMark::whole, reason);
-  if (const auto formula = last_formula(text))
+  if (const auto formula = last_formula(text)) {
+    const size_t begin = static_cast<size_t>(formula->data() - text.data());
+    if (is_changed(text, begin, begin + formula->size(), reason)) return std::nullopt;
     return checked(*formula, AnswerMark::formula, reason);
+  }
   const size_t line_start = text.rfind('\n');
   const std::string_view line = line_start == kNone ? text : trimmed(text.substr(line_start + 1));
   if (line.size() <= kMaxLine) return checked(without_full_stop(line), AnswerMark::whole, reason);
@@ -296,7 +324,7 @@ std::optional<FinalAnswer> value_in_sentence(std::string_view sentence) {
     const size_t at = sentence.rfind(verb);
     if (at == kNone) continue;
     const std::string_view rest = trimmed(sentence.substr(at + verb.size()));
-    if (!rest.empty()) return FinalAnswer{rest, AnswerMark::phrase};
+    if (!rest.empty()) return FinalAnswer{std::string(rest), AnswerMark::phrase};
   }
   if (!find_formulas(sentence).empty() || count_numbers(sentence) != 1 || qualifies(sentence))
     return std::nullopt;
@@ -307,7 +335,7 @@ std::optional<FinalAnswer> last_number(std::string_view line) {
   const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
   size_t end = line.size();
   while (end > 0 && !is_digit(line[end - 1])) --end;
-  if (end == 0) return std::nullopt;
+  if (end == 0 || hedges(line)) return std::nullopt;
   size_t begin = end;
   while (begin > 0 && (is_digit(line[begin - 1]) || line[begin - 1] == '.' ||
                        line[begin - 1] == ',' || line[begin - 1] == '/')) {
@@ -327,7 +355,7 @@ std::optional<FinalAnswer> last_number(std::string_view line) {
                          std::isalpha(static_cast<unsigned char>(after.front())) != 0);
   const bool glued = begin > 0 && std::isalnum(static_cast<unsigned char>(line[begin - 1])) != 0;
   if (formula_before || formula_after || glued) return std::nullopt;
-  return FinalAnswer{line.substr(begin, end - begin), AnswerMark::number};
+  return FinalAnswer{std::string(line.substr(begin, end - begin)), AnswerMark::number};
 }
 
 }  // namespace temper

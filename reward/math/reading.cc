@@ -26,7 +26,8 @@ std::string_view without_wrapping(std::string_view text) {
       text = trimmed(text.substr(mark.size(), text.size() - 2 * mark.size()));
     }
   }
-  while (text.size() > 1 && (text.ends_with('.') || text.ends_with(',') || text.ends_with(';')) &&
+  while (text.size() > 1 && !text.ends_with("..") &&
+         (text.ends_with('.') || text.ends_with(',') || text.ends_with(';')) &&
          !text.ends_with("\\,") && !text.ends_with("\\;")) {
     text = trimmed(text.substr(0, text.size() - 1));
   }
@@ -160,6 +161,17 @@ void drop_label(std::vector<Token>& tokens) {
   tokens.erase(tokens.begin(), tokens.begin() + static_cast<std::ptrdiff_t>(equals) + 1);
 }
 
+// Whether one pair of square brackets holds all: [72] is a list of one, not 72.
+bool in_square_brackets(const std::vector<Token>& tokens) {
+  if (tokens.front().kind != TokenKind::open_bracket) return false;
+  int depth = 0;
+  for (size_t i = 0; i < tokens.size(); ++i) {
+    if (tokens[i].kind == TokenKind::open_bracket) ++depth;
+    if (tokens[i].kind == TokenKind::close_bracket && --depth == 0) return i + 2 == tokens.size();
+  }
+  return false;
+}
+
 // The tree with every plus-minus decided for `sign`.
 NodePtr with_sign(const NodePtr& node, int sign) {
   if (!contains(*node, NodeKind::plus_minus)) return node;
@@ -272,7 +284,9 @@ Reading read_math_answer(std::string_view text, CommaMode commas) {
     return reading;
   }
   drop_label(*tokens);
+  const bool square = in_square_brackets(*tokens);
   const NodePtr tree = MathParser(std::move(*tokens)).parse();
+  if (square && tree != nullptr && is_scalar(*tree)) return reading;
   if (tree != nullptr) reading.tree = expanded(tree);
   return reading;
 }

@@ -4,6 +4,7 @@
 
 #include "core/json.h"
 #include "reward/composite.h"
+#include "reward/math/checker.h"
 #include "tests/reward/code/sealed.h"
 #include "tests/support/catch.h"
 
@@ -165,6 +166,93 @@ TEST_CASE("loopholes: two guesses, sprays and instructions that always pass") {
             "wrong"},
        })
     check(l);
+}
+
+TEST_CASE("loopholes: a box is not cut out of its formula") {
+  const auto judge = [](const char* gold, const std::string& completion) {
+    return check_math(gold, completion, {}).status;
+  };
+  for (const char* text : {
+           "x=-\\boxed{5}",
+           "\\[x=-\\boxed{5}\\]",
+           "2\\boxed{5}",
+           "\\sqrt{\\boxed{5}}",
+           "$\\frac{1}{\\boxed{5}}$",
+           "$10^{\\boxed{5}}$",
+           "\\boxed{5}\\times 10^3",
+           "$\\boxed{5}\\%$",
+           "$\\boxed{5}x$",
+           "$\\boxed{5}!$",
+           "\\boxed{5}^2",
+           "$\\boxed{5} + 1$",
+           "$\\boxed{5},000$",
+           "\\boxed{5} million",
+           "$\\boxed{5}$ + 1",
+           "$\\boxed{5}\\text{ million}$",
+           "$x>\\boxed{5}$",
+           "\\boxed{5}x",
+           "\\boxed{5}0",
+           "\\boxed{5} squared",
+           "\\boxed{5} or 6",
+           "$\\boxed{5}\\text{ or }6$",
+           "The answer is not \\boxed{5}.",
+           "\\boxed{5} is wrong.",
+           "It cannot be \\boxed{5}.",
+           "It isn't $\\boxed{5}$.",
+           "less than $\\boxed{5}$",
+           "$\\boxed{5}$ is incorrect.",
+           "So not 5",
+           "Therefore it cannot be 5.",
+           "Thus it is more than 5.",
+           "Hence less than 5 apples.",
+           "Therefore either 4 or maybe 5",
+           "The answer is $5$ squared",
+           "$5$ + 1",
+           "The answer is $5$ + 1",
+           "So it is not $5$.",
+           "at least 5",
+           "at most 5",
+       }) {
+    INFO(text);
+    CHECK(judge("5", text) != VerdictStatus::ok);
+  }
+  for (const char* text : {
+           "x=\\boxed{5}",
+           "$x=\\boxed{5}$",
+           "\\[x = \\boxed{5}.\\]",
+           "so \\boxed{5}",
+           "Answer: \\boxed{5}",
+           "**\\boxed{5}**",
+           "- \\boxed{5}",
+           "($\\boxed{5}$)",
+           "$2+3=\\boxed{5}$ apples, not 6.",
+           "$\\displaystyle\\boxed{5}$",
+           "\\boxed{5}!",
+           "$\\boxed{5}$ is the only one that is not negative.",
+           "\\boxed{5} in all",
+           "$\\boxed{5}\\text{ cm}$",
+           "$\\textbf{Answer: }\\boxed{5}$",
+           "It's 5",
+       }) {
+    INFO(text);
+    CHECK(judge("5", text) == VerdictStatus::ok);
+  }
+  CHECK(judge("-5", "x=-\\boxed{5}") == VerdictStatus::ok);
+  CHECK(judge("-5", "$x = -\\boxed{5}$.") == VerdictStatus::ok);
+  CHECK(judge("5000", "$\\boxed{5}\\times 10^3$") == VerdictStatus::ok);
+  CHECK(judge("5000000", "\\boxed{5} million") == VerdictStatus::ok);
+  CHECK(judge("1-1/e", "$\\boxed{1-1/e}+1$") != VerdictStatus::ok);
+  CHECK(judge("10", "\\boxed{10} \\text{ or } 12") != VerdictStatus::ok);
+  for (const char* text : {"\\boxed{10} m", "$\\boxed{10}$ m", "\\boxed{10}\\text{ m}",
+                           "$\\boxed{10}\\text{ m}$", "$10$ m", "$\\boxed{10}$ square cm"}) {
+    INFO(text);
+    CHECK(judge("10\\text{ cm}", text) == VerdictStatus::wrong);
+  }
+  for (const char* text : {"\\boxed{10} cm", "$\\boxed{10}$ centimeters tall.",
+                           "\\boxed{10}\\text{ cm}", "$10$ cm", "\\boxed{10}"}) {
+    INFO(text);
+    CHECK(judge("10\\text{ cm}", text) == VerdictStatus::ok);
+  }
 }
 
 TEST_CASE("loopholes: programs that end early, or answer for the harness") {
