@@ -45,6 +45,17 @@ def serve():
             return children('c', (v.real, v.imag))
         if kind is range:
             return children('r', (v.start, v.stop, v.step))
+        kind = (kind.__module__, kind.__name__)
+        if kind == ('fractions', 'Fraction'):
+            return children('q', (v.numerator, v.denominator))
+        if kind == ('decimal', 'Decimal'):
+            return children('m', (str(v),))
+        if kind == ('collections', 'deque'):
+            return children('k', v)
+        if kind == ('datetime', 'timedelta'):
+            return children('e', (v.days, v.seconds, v.microseconds))
+        if kind in (('datetime', 'date'), ('datetime', 'datetime'), ('datetime', 'time')):
+            return children('y', (kind[1], v.isoformat()))
         # Of the answer's own classes only what they hold as a number, text or container counts.
         if isinstance(v, str):
             return text_of(str.__str__(v))
@@ -74,6 +85,8 @@ def serve():
             return 'null'
         if action == 'list':
             return children('l', target)
+        if action == 'next':
+            return text_of(next(target))
         if action == 'len':
             return text_of(len(target))
         if action == 'item':

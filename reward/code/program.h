@@ -76,7 +76,7 @@ class RunningProgram {
   RunningProgram(RunningProgram&&) noexcept = default;
   RunningProgram& operator=(RunningProgram&&) = delete;
 
-  // Becomes readable when the program and all that it started have ended.
+  // Becomes readable when the program has ended; wait() then ends all that it started.
   int handle() const { return handle_.get(); }
   void kill();
   // Waits for the end. To be called once. Throws SystemError if it cannot be known.

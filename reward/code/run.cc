@@ -94,7 +94,7 @@ std::chrono::steady_clock::time_point deadline_after(double seconds) {
 
 bool out_of_cpu_time(const ProgramEnd& end, const RunLimits& limits) {
   // The kernel stops a program by a count of its time in ticks, which on a busy machine is far from
-  // the exact one that it reports. A sealed program cannot send itself this signal.
+  // the exact one that it reports. A program that kills itself so late is taken for a slow one.
   const double used = static_cast<double>(end.cpu_microseconds) * 1e-6;
   return !end.exited && (end.code == SIGKILL || end.code == SIGXCPU) &&
          used > 0.4 * std::ceil(limits.cpu_seconds);

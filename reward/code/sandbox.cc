@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "reward/code/init_program.h"
 #include "reward/code/spawn.h"
 
 namespace temper {
@@ -29,6 +30,7 @@ std::unique_ptr<SpawnPlan> make_plan(const SandboxOptions& options, bool step_do
     plan->root = make_sealed_root(plan_root(options.folders), step_down, plan->dumpable);
     plan->proc_folder = Descriptor(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
     if (plan->proc_folder.get() < 0) throw_errno("opening /proc");
+    plan->init = sealed_memory_file(init_program());
   }
   for (const auto rights :
        {ProcessRights::threads, ProcessRights::processes, ProcessRights::sealing}) {
@@ -59,16 +61,18 @@ std::string make_work_folder() {
 class OwnChild final : public ProgramParent {
  public:
   // `folder`: of an unsealed program, removed at the end; else empty.
-  OwnChild(pid_t pid, std::string folder) : pid_(pid), folder_(std::move(folder)) {}
+  OwnChild(pid_t pid, pid_t init, std::string folder)
+      : pid_(pid), init_(init), folder_(std::move(folder)) {}
 
   ProgramEnd reap() override {
     // An unsealed program leads a session of its own; what it started and left is ended here,
-    // while its own number is still taken. A sealed one has taken all of that with it.
+    // while its own number is still taken. A sealed one's is ended with its namespace's init.
     if (!folder_.empty()) ::kill(-pid_, SIGKILL);
     int status = 0;
     rusage usage{};
     while (wait4(pid_, &status, __WALL, &usage) < 0 && errno == EINTR) {
     }
+    if (init_ > 0) end_init(init_);
     if (!folder_.empty()) {
       std::error_code ignored;
       fs::remove_all(folder_, ignored);
@@ -83,7 +87,7 @@ class OwnChild final : public ProgramParent {
   }
 
  private:
-  pid_t pid_;
+  pid_t pid_, init_;
   std::string folder_;
 };
 
@@ -137,7 +141,7 @@ RunningProgram Sandbox::start(const SandboxProgram& program, const RunLimits& li
       folder, group.entrance()};
   SpawnedProcess process = spawn(call);
   return {std::move(process.handle), std::move(group),
-          std::make_unique<OwnChild>(process.pid, std::move(folder))};
+          std::make_unique<OwnChild>(process.pid, process.init, std::move(folder))};
 }
 
 }  // namespace temper

@@ -46,8 +46,11 @@ class Spawner {
       process_ = clone_child(stacks_.inner(), CLONE_PIDFD, &inner, this);
       fault_.check(process_.pid > 0, "a child process");
     }
-    SpawnedProcess spawned{process_.pid, Descriptor(process_.handle)};
-    if (fault_.stage != nullptr && process_.pid > 0) waitpid(process_.pid, nullptr, __WALL);
+    SpawnedProcess spawned{process_.pid, Descriptor(process_.handle), init_.pid};
+    if (fault_.stage != nullptr) {
+      if (process_.pid > 0) waitpid(process_.pid, nullptr, __WALL);
+      if (init_.pid > 0) end_init(init_.pid);
+    }
     throw_if(fault_, "the sandbox cannot start a program");
     return spawned;
   }
@@ -56,6 +59,10 @@ class Spawner {
   static int outer(void* self) {
     static_cast<Spawner*>(self)->join();
     return 0;
+  }
+  static int init(void* self) {
+    static_cast<Spawner*>(self)->wait_for_ever();
+    return 127;
   }
   static int inner(void* self) {
     static_cast<Spawner*>(self)->seal_and_execute();
@@ -72,9 +79,34 @@ class Spawner {
         !fault_.check(setns(plan_.root.mounts.get(), CLONE_NEWNS) == 0, "mount namespace")) {
       return;
     }
-    constexpr int kOwn = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS;
-    process_ = clone_child(stacks_.inner(), CLONE_PIDFD | CLONE_PARENT | kOwn, &inner, this);
+    // What seals others is trusted, and outlives the thread that starts it, as no init would.
+    int own = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+    if (seals_others()) {
+      own |= CLONE_NEWPID;
+    } else if (!start_init()) {
+      return;
+    }
+    process_ = clone_child(stacks_.inner(), CLONE_PIDFD | CLONE_PARENT | own, &inner, this);
     fault_.check(process_.pid > 0, "user, mount, PID, IPC and UTS namespaces");
+  }
+
+  // The program is its sibling, in the same PID namespace, so the kernel tells this process itself
+  // how the program ended.
+  bool start_init() {
+    if (!fault_.check(unshare(CLONE_NEWPID) == 0, "PID namespace")) return false;
+    init_ = clone_child(stacks_.inner(), CLONE_PARENT, &init, this);
+    return fault_.check(init_.pid > 0, "first process of a PID namespace") &&
+           fault_.stage == nullptr;
+  }
+
+  void wait_for_ever() {
+    constexpr unsigned kCloseOnExec = 1U << 2;  // CLOSE_RANGE_CLOEXEC
+    char* const none[] = {nullptr};
+    if (!reset_signals() || !die_with_the_judge()) return;
+    signal(SIGCHLD, SIG_IGN);  // the kernel then buries what is left to it
+    if (!fault_.check(syscall(SYS_close_range, 0, ~0U, kCloseOnExec) == 0, "closing files")) return;
+    syscall(SYS_execveat, plan_.init.get(), "", none, none, AT_EMPTY_PATH);
+    fault_.check(false, "executing the first process of a PID namespace");
   }
 
   void seal_and_execute() {
@@ -159,10 +191,14 @@ class Spawner {
     }
     // It sees by its channel that this process is gone, and outlives the thread that starts it.
     if (seals_others()) return true;
-    pollfd judge{plan_.own_process.get(), POLLIN, 0};
     return (!plan_.sealed ||
             fault_.check(syscall(SYS_capset, &header, none) == 0, "capabilities")) &&
-           fault_.check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "death signal") &&
+           die_with_the_judge();
+  }
+
+  bool die_with_the_judge() {
+    pollfd judge{plan_.own_process.get(), POLLIN, 0};
+    return fault_.check(prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0, "death signal") &&
            fault_.check(poll(&judge, 1, 0) == 0, "the judge is gone");
   }
 
@@ -209,13 +245,19 @@ class Spawner {
   std::vector<char*> arguments_, environment_;  // end with a null pointer
   ChildStacks stacks_;
   ChildFault fault_;
-  ChildProcess process_;
+  ChildProcess process_, init_;
 };
 
 }  // namespace
 
 SpawnedProcess spawn(const SpawnCall& call) {
   return Spawner(call).spawn();
+}
+
+void end_init(pid_t init) {
+  kill(init, SIGKILL);
+  while (waitpid(init, nullptr, __WALL) < 0 && errno == EINTR) {
+  }
 }
 
 }  // namespace temper

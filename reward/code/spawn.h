@@ -23,6 +23,7 @@ struct SpawnPlan {
   int dumpable = 1;        // what this process is (become_nobody)
   Descriptor own_process;  // a handle of this process, to notice that it died
   Descriptor proc_folder;  // the machine's /proc, to map users from where it is not mounted
+  Descriptor init;         // of a sealed sandbox: the first process of a program's PID namespace
 };
 
 // One start. What the child needs is made before the clone.
@@ -38,10 +39,17 @@ struct SpawnCall {
 struct SpawnedProcess {
   pid_t pid = -1;
   Descriptor handle;  // a pidfd
+  // The first process of its namespace, killed and waited for after the program; -1: the program
+  // is that itself (what seals others), or is unsealed.
+  pid_t init = -1;
 };
 
 // Starts the program; returns when it is executing. Throws SystemError naming the stage that
 // failed; no process is then left.
 SpawnedProcess spawn(const SpawnCall& call);
+
+// Ends the first process of a namespace and all that is left in it. The program must have been
+// waited for: the kernel ends the first process when no other is left.
+void end_init(pid_t init);
 
 }  // namespace temper

@@ -91,6 +91,13 @@ TEST_CASE("code: C++ is compiled once and run for each test") {
   CHECK(judge(*rule, cpp(program + "std::cout << x % 4; }"), kEcho).status == VerdictStatus::wrong);
   CHECK_THAT(judge(*rule, cpp(program + "return 3; }"), kEcho).reason, Contains("exit code 3"));
   CHECK_THAT(judge(*rule, cpp(program + "*(int*)0 = 1; }"), kEcho).reason, Contains("killed"));
+  // The right output, and then an end by a signal of its own.
+  for (const char* number : {"9", "15"}) {
+    const std::string end = "std::cout << x << std::flush; raise(" + std::string(number) + "); }";
+    const Verdict killed = judge(*rule, cpp("#include <csignal>\n" + program + end), kEcho);
+    CHECK(killed.status == VerdictStatus::wrong);
+    CHECK_THAT(killed.reason, Contains("killed"));
+  }
   CHECK_THAT(judge(*rule, cpp("int main( {"), kEcho).reason,
              Contains("does not compile: main.cc:1"));
   CHECK(judge(*rule, cpp("#include \"/etc/shadow\"\nint main() {}"), kEcho).status ==
@@ -150,6 +157,13 @@ TEST_CASE("code: values of all built-in types come through as they are") {
                                 "1j - 2",
                                 "range(1, 9, 2)",
                                 "[[[[[]]]]]",
+                                "[__import__('fractions').Fraction(-1, 3)]",
+                                "__import__('decimal').Decimal('0.50')",
+                                "__import__('collections').deque([1, (2,)])",
+                                "__import__('datetime').date(2020, 2, 29)",
+                                "__import__('datetime').datetime(2020, 1, 2, 3, 4, 5, 6)",
+                                "__import__('datetime').time(3, 4)",
+                                "__import__('datetime').timedelta(-1, 2, 3)",
                                 "[True, 1, 1.0]"};
   std::string tests;
   for (const std::string& value : values) {
@@ -175,12 +189,20 @@ def total(node):
 def numbers(n): return (i * i for i in range(n))
 def fail(x): raise ValueError('no ' + str(x))
 def in_place(x): x.append(1)
+def twice(function, x): return function(function(x))
+def vast():
+    import decimal
+    return decimal.Decimal('1e999999999')
 limit = 7
 )";
   const std::string row = R"json({"test_setup_code":"a = Node(1)\na.next = Node(2)","tests":[
     "assert total(a) == 3", "assert a.double() == 2 and a.next.value == 2",
     "assert list(numbers(4)) == [0, 1, 4, 9]", "assert sum(numbers(3)) == 5",
     "try:\n    fail(3)\n    assert False\nexcept ValueError as e:\n    assert str(e) == 'no 3'",
+    "assert twice(lambda x: max(x, 1) + 1, 2) == 4",
+    "assert twice(lambda s: s + '\\n', 'a') == 'a\\n\\n'",
+    "n = numbers(3)\nassert next(n) == 0 and next(n) == 1",
+    "try:\n    int(vast())\n    assert False\nexcept Exception as e:\n    assert 'proportion' in str(e)",
     "assert limit == 7", "x = []\nin_place(x)\nassert x == []",
     "assert a == a and a != a.next"]})json";
   const Verdict verdict = judge_python(*rule, program, row);

@@ -105,6 +105,18 @@ const Trick kStreamTricks[] = {
      "s = sum(map(int, input().split()))\nprint(s)\nprint(s)\nprint(s)"},
     {"the right output, then a failure",
      "s = sum(map(int, input().split()))\nprint(s)\nprint(s)\nraise SystemExit(1)"},
+    {"the right output, then SIGKILL to itself",
+     "import os\ns = sum(map(int, input().split()))\nprint(s)\nprint(s, flush=True)\n"
+     "os.kill(os.getpid(), 9)"},
+    {"the right output, then SIGTERM to itself",
+     "import signal\ns = sum(map(int, input().split()))\nprint(s)\nprint(s, flush=True)\n"
+     "signal.raise_signal(signal.SIGTERM)"},
+    {"the right output, then an alarm",
+     "import signal, time\ns = sum(map(int, input().split()))\nprint(s)\nprint(s, flush=True)\n"
+     "signal.setitimer(signal.ITIMER_REAL, 0.02)\ntime.sleep(1)"},
+    {"the right output, then the end of all processes",
+     "import os\ns = sum(map(int, input().split()))\nprint(s)\nprint(s, flush=True)\n"
+     "for p in range(1, 100):\n    try: os.kill(p, 15)\n    except OSError: pass"},
     {"nothing", "pass"},
     {"one constant", "print(5)\nprint(5)"},
     {"all numbers", "for i in range(100): print(i)"},

@@ -82,7 +82,7 @@ print(sorted(k for k in os.environ))
 )"));
   CHECK_THAT(out, Contains("['bin', 'dev', 'etc', 'lib"));
   CHECK_THAT(out, !Contains("home") && !Contains("root") && !Contains("work"));
-  CHECK_THAT(out, Contains("/tmp ['main.py'] 1 65534 sandbox"));
+  CHECK_THAT(out, Contains("/tmp ['main.py'] 2 65534 sandbox"));
   CHECK_THAT(out, Contains("\n1 False False\n"));
   CHECK_THAT(out, Contains("['null', 'random', 'urandom', 'zero']"));
   CHECK_THAT(out, !Contains("USER") && !Contains("SSH") && !Contains("TEMPER"));
