@@ -26,16 +26,14 @@ void add_replay_reward(Subcommands& list) {
   table.add("reward", &o->reward, "rules and weights: math=1,format=0.2")
       .value_name("SPEC")
       .required();
-  table.add("run", &o->rescore.run, "only this run of the database; 0: all").at_least(0);
   add_dtype_option(table, &o->dtype);
   table.group("Output");
-  table.add("show", &o->rescore.show, "changed samples to list").at_least(0);
-  table.add("json", &o->rescore.json, "JSON on stdout");
-  table.add("write", &o->rescore.write,
-            "put the new verdicts into the database; the rewards that were used stay");
+  add_rescore_options(table, &o->rescore);
   table.add("out", &o->rescore.out, "all verdicts, a row each").value_name("FILE");
   list.add({.name = "replay reward",
-            .about = "judge the stored samples of a run by another reward, and show who changed",
+            .about =
+                "judge the stored samples of a run by another reward, and show who changed: what "
+                "temper reward score --db does too",
             .examples = "  temper replay reward runs/grpo --reward math=1,format=0.2\n",
             .options = std::move(table),
             .run = [o](Invocation& cli) {

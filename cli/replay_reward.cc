@@ -216,6 +216,14 @@ class Rescoring {
 
 }  // namespace
 
+void add_rescore_options(OptionsTable& table, RescoreOptions* o) {
+  table.add("run", &o->run, "only this run of the database; 0: all").at_least(0);
+  table.add("show", &o->show, "changed samples to list").at_least(0);
+  table.add("json", &o->json, "JSON on stdout");
+  table.add("write", &o->write,
+            "put the new verdicts into the database; the rewards that were used stay");
+}
+
 int rescore_database(const RescoreOptions& options, const CompositeReward& reward,
                      Invocation& cli) {
   return Rescoring(options, reward, cli).run();

@@ -1,4 +1,4 @@
-// temper replay reward: the samples of a run judged again.
+// temper replay reward, and temper reward score --db: the samples of a run judged again.
 #pragma once
 
 #include <string>
@@ -16,6 +16,9 @@ struct RescoreOptions {
   bool write = false;  // put the new verdicts into the database
   bool json = false;   // the report as JSON
 };
+
+// The options beside the database and the reward.
+void add_rescore_options(OptionsTable& table, RescoreOptions* o);
 
 // Judges every sample, compares the verdicts with those stored under the component's name and
 // reports the changes: by status, the mean values, and the first samples that changed.

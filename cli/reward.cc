@@ -19,6 +19,7 @@ constexpr const char* kExample = "{\"gold\":...,\"completion\":...}";
 
 struct RewardCommand {
   std::string reward, data;
+  RescoreOptions rescore;  // of the samples of a run, in place of rows
   DType dtype = DType::f32;
   std::string out = "-";
   std::string gold_field, completion_field;
@@ -83,11 +84,24 @@ std::vector<std::string> gold_fields(const RewardCommand& o) {
 int run_score(const RewardCommand& o, Invocation& cli) {
   RewardRules rules(cli, o.dtype, false);
   const CompositeReward reward = make_reward(o, rules);
-  if (o.data.empty()) {
+  if (o.data.empty() == o.rescore.db.empty()) {
     throw UserError({.what = "what is to be judged?",
                      .where = "temper reward score",
-                     .expected = "--data FILE.jsonl",
-                     .hint = "temper replay reward RUN_DIR judges the samples of a run"});
+                     .expected = "--data FILE.jsonl or --db RUN_DIR",
+                     .found = o.data.empty() ? "neither" : "both",
+                     .hint = {}});
+  }
+  if (!o.rescore.db.empty()) {
+    RescoreOptions rescore = o.rescore;
+    if (o.out != "-") rescore.out = o.out;
+    return rescore_database(rescore, reward, cli);
+  }
+  if (o.rescore.run != 0 || o.rescore.json || o.rescore.write) {
+    throw UserError({.what = "--run, --json and --write are for the samples of a run",
+                     .where = "temper reward score",
+                     .expected = "--db RUN_DIR",
+                     .found = "--data " + o.data,
+                     .hint = {}});
   }
   const std::vector<JsonRow> rows = read_json_rows(o.data, kExample);
   std::vector<std::string> fields = {o.completion_field};
@@ -163,14 +177,22 @@ void add_reward(Subcommands& list) {
   OptionsTable score_table = shared_table(*score);
   score_table.add("completion-field", &score->completion_field,
                   "field of the answer; else completion, pred, prediction or response");
+  score_table
+      .add("db", &score->rescore.db,
+           "in place of --data: the samples of this run directory or run.db, as temper replay "
+           "reward judges them")
+      .value_name("RUN_DIR");
   score_table.group("Output");
-  score_table.add("out", &score->out, "verdicts, a row each; - is the standard output")
+  add_rescore_options(score_table, &score->rescore);
+  score_table
+      .add("out", &score->out, "verdicts, a row each; -: the standard output, and none with --db")
       .value_name("FILE");
   list.add({.name = "reward score",
-            .about = "judge the completions of a file with a rule",
+            .about = "judge the completions of a file, or again those of a run, with a rule",
             .examples =
                 "  temper reward score --rule math --data answers.jsonl --out verdicts.jsonl\n"
-                "  temper reward score --reward math=1,format=0.2 --data answers.jsonl\n",
+                "  temper reward score --reward math=1,format=0.2 --data answers.jsonl\n"
+                "  temper reward score --reward math=1,format=0.2 --db runs/grpo\n",
             .options = std::move(score_table),
             .run = [score](Invocation& cli) { return run_score(*score, cli); }});
   const auto audit = std::make_shared<RewardCommand>();

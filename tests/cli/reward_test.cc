@@ -97,6 +97,13 @@ TEST_CASE("reward score judges the samples of a run again and says what changed"
   const ProgramResult run = temper_with(score);
   INFO(run.err);
   REQUIRE(run.exit_code == 0);
+  const ProgramResult same =
+      temper_with({"reward", "score", "--db", folder.path(), "--reward", "math,format"});
+  CHECK(same.exit_code == 0);
+  CHECK(same.out == run.out);
+  CHECK(temper_with({"reward", "score", "--rule", "math"}).exit_code != 0);
+  CHECK(temper_with({"reward", "score", "--rule", "math", "--data", "x", "--db", "y"})
+            .err.find("--data FILE.jsonl or --db RUN_DIR") != std::string::npos);
   CHECK(run.out.find("2 samples judged again\nmath: 1 changed; mean value 0.0000 -> 0.5000\n") ==
         0);
   CHECK(run.out.find("wrong -> ok: 1") != std::string::npos);
