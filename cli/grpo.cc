@@ -117,6 +117,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   std::optional<CompositeReward> process_reward;
   if (!o.process_reward.empty())
     process_reward.emplace(rules.reward(o.process_reward, "--process-reward"));
+  for (const std::string& warning : reward.time_warnings(o.reward_timeout)) cli.log.warn(warning);
   RunFolder folder(cli, folder_spec(o));
   if (folder.complete()) return already_done(cli, o.out);
   Context ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device));

@@ -208,6 +208,9 @@ std::string teach_by_text(const TeachRun& run, const CompositeReward& reward, In
 std::string teach(const TeachRun& run, Invocation& cli) {
   RewardRules rules(cli, DType::f32, false);
   const CompositeReward reward = rules.reward(run.options.reward, "--reward");
+  for (const std::string& warning : reward.time_warnings(run.options.reward_timeout)) {
+    cli.log.warn(warning);
+  }
   return run.options.source() == TeachOptions::Source::checkpoint
              ? teach_by_checkpoint(run, reward, cli)
              : teach_by_text(run, reward, cli);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/options.h"
 #include "core/stopwatch.h"
 
 namespace temper {
@@ -66,6 +67,19 @@ CompositeReward::CompositeReward(const RewardSpec& spec, const RewardRegistry& r
                        .hint = "add " + components[i].gate + "=0 to judge it without weight"});
     }
     gates_.push_back(gate);
+  }
+  for (size_t i = 0; i < components.size(); ++i) {
+    int gate = gates_[i];
+    for (size_t steps = 0; gate >= 0 && steps < components.size(); ++steps) {
+      if (gate == static_cast<int>(i)) {
+        throw UserError({.what = "the gate of '" + components[i].name + "' depends on itself",
+                         .where = where,
+                         .expected = "gates that lead to a component without a gate",
+                         .found = components[i].name + " and " + components[i].gate,
+                         .hint = "take one of the gates away"});
+      }
+      gate = gates_[static_cast<size_t>(gate)];
+    }
   }
 }
 
@@ -155,6 +169,18 @@ std::vector<RuleMemory> CompositeReward::memory(int64_t sample_tokens) const {
     }
   }
   return all;
+}
+
+std::vector<std::string> CompositeReward::time_warnings(double seconds) const {
+  std::vector<std::string> warnings;
+  for (size_t i = 0; i < size(); ++i) {
+    const double own = rules_[i]->own_time_limit();
+    if (own <= seconds) continue;
+    warnings.push_back("reward '" + name(i) + "': timeout=" + option_text(own) +
+                       " is never reached: --reward-timeout " + option_text(seconds) +
+                       " ends a sample before");
+  }
+  return warnings;
 }
 
 std::vector<RewardMessage> CompositeReward::take_messages() const {

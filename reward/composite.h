@@ -57,6 +57,8 @@ class CompositeReward {
   RewardResult unjudged(const std::string& reason) const;
   // What the rules will have in memory (RewardRule::memory), each named after its component.
   std::vector<RuleMemory> memory(int64_t sample_tokens) const;
+  // Warnings about rules that wait for a sample longer than a run with --reward-timeout `seconds`.
+  std::vector<std::string> time_warnings(double seconds) const;
   // What the rules' helpers wrote since the last call.
   std::vector<RewardMessage> take_messages() const;
 

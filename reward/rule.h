@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "reward/sample_clock.h"
 #include "reward/verdict.h"
 
 namespace temper {
@@ -20,6 +21,7 @@ struct RewardInput {
   const JsonValue* row = nullptr;  // the data row, for rules that read fields of their own
   int64_t completion_tokens = -1;  // -1: not known
   bool truncated = false;          // ended by the length limit, not by the model
+  SampleClock* clock = nullptr;    // null: nobody gives the sample up
 };
 
 // Memory that a rule takes beside the model that generates.
@@ -56,6 +58,9 @@ class RewardRule {
     (void)sample_tokens;
     return {};
   }
+
+  // The seconds after which the rule itself ends a sample that takes too long; 0: it has no such.
+  virtual double own_time_limit() const { return 0.0; }
 
   // What a helper of the rule (a user's program) wrote for people since the last call.
   virtual std::vector<std::string> take_messages() const { return {}; }

@@ -19,19 +19,21 @@ struct Slot {
   enum class Stage { queued, running, done };
   ScoringTask task;
   Stage stage = Stage::queued;
-  Clock::time_point began = {};
+  std::unique_ptr<SampleClock> clock = {};
   size_t thread = 0;  // that judges it
   bool given_up = false;
   RewardResult result = {};
 };
 
-RewardInput input_of(const ScoringTask& task) {
+RewardInput input_of(const Slot& slot) {
+  const ScoringTask& task = slot.task;
   return {.prompt = task.row->prompt,
           .completion = task.completion,
           .gold = task.row->gold,
           .row = &task.row->row,
           .completion_tokens = task.completion_tokens,
-          .truncated = task.truncated};
+          .truncated = task.truncated,
+          .clock = slot.clock.get()};
 }
 
 }  // namespace
@@ -77,7 +79,9 @@ void ScoringPool::start_thread() {
 
 size_t ScoringPool::submit(ScoringTask task) {
   std::lock_guard lock(state_->mutex);
-  state_->slots.push_back({.task = std::move(task)});
+  state_->slots.push_back(
+      {.task = std::move(task),
+       .clock = std::make_unique<SampleClock>(state_->limits.patience_seconds)});
   state_->work_came.notify_one();
   return state_->slots.size() - 1;
 }
@@ -92,9 +96,9 @@ void ScoringPool::work(std::shared_ptr<State> state, size_t thread) {
     while (taken.size() < state->batch && state->next < state->slots.size()) {
       Slot& slot = state->slots[state->next++];
       slot.stage = Slot::Stage::running;
-      slot.began = Clock::now();
+      slot.clock->start();
       slot.thread = thread;
-      inputs.push_back(input_of(slot.task));
+      inputs.push_back(input_of(slot));
       taken.push_back(&slot);
     }
     lock.unlock();
@@ -124,7 +128,8 @@ void ScoringPool::wait_until_idle() {
     bool busy = state.next < state.slots.size();
     for (Slot& slot : state.slots) {
       if (slot.stage != Slot::Stage::running) continue;
-      if (now - slot.began > patience) {
+      const Clock::time_point end = slot.clock->end();
+      if (now > end) {
         slot.result = state.reward.unjudged(reason);
         slot.stage = Slot::Stage::done;
         slot.given_up = true;
@@ -134,7 +139,7 @@ void ScoringPool::wait_until_idle() {
         }
       } else {
         busy = true;
-        look_again = std::min(look_again, slot.began + patience);
+        look_again = std::min(look_again, end);
       }
     }
     if (!busy) return;
@@ -150,7 +155,7 @@ std::vector<RewardResult> ScoringPool::finish() {
     std::lock_guard lock(state_->mutex);
     for (Slot& slot : state_->slots) {
       if (slot.given_up) continue;
-      inputs.push_back(input_of(slot.task));
+      inputs.push_back(input_of(slot));
       judged.push_back(std::move(slot.result));
     }
   }

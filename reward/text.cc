@@ -18,13 +18,6 @@ bool is_ascii_space(char c) {
   return c == ' ' || (c >= '\t' && c <= '\r');
 }
 
-// Bytes of the one white-space character that `text` begins with, or 0.
-size_t leading_space(std::string_view text) {
-  if (!text.empty() && is_ascii_space(text.front())) return 1;
-  if (text.starts_with("\xC2\xA0")) return 2;
-  return text.size() >= 3 && is_wide_space(text.substr(0, 3)) ? 3 : 0;
-}
-
 size_t trailing_space(std::string_view text) {
   if (!text.empty() && is_ascii_space(text.back())) return 1;
   if (text.ends_with("\xC2\xA0")) return 2;
@@ -32,6 +25,12 @@ size_t trailing_space(std::string_view text) {
 }
 
 }  // namespace
+
+size_t leading_space(std::string_view text) {
+  if (!text.empty() && is_ascii_space(text.front())) return 1;
+  if (text.starts_with("\xC2\xA0")) return 2;
+  return text.size() >= 3 && is_wide_space(text.substr(0, 3)) ? 3 : 0;
+}
 
 std::string_view trimmed(std::string_view text) {
   while (const size_t n = leading_space(text)) text.remove_prefix(n);

@@ -10,6 +10,9 @@ namespace temper {
 // Without the white space at both ends: ASCII's and Unicode's, zero-width characters included.
 std::string_view trimmed(std::string_view text);
 
+// Bytes of the one white-space character that `text` begins with, or 0.
+size_t leading_space(std::string_view text);
+
 // How often `piece` (not empty) occurs, not counting overlaps.
 size_t count_of(std::string_view text, std::string_view piece);
 

@@ -57,10 +57,8 @@ Verdict read_judgement(const JsonValue& answer) {
   Verdict verdict;
   if (value != nullptr && value->IsNumber() && std::isfinite(value->GetDouble())) {
     verdict = verdict_of_value(value->GetDouble());
-  } else if (value != nullptr || !status) {
+  } else if (value != nullptr || !status || was_judged(*status)) {
     return verdict_error("the answer has no number 'value'");
-  } else {
-    verdict.value = *status == VerdictStatus::ok ? 1.0 : 0.0;
   }
   if (status) verdict.status = *status;
   if (!was_judged(verdict.status)) verdict.value = 0.0;

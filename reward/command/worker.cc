@@ -11,6 +11,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <mutex>
+#include <set>
 #include <utility>
 
 #include "core/error.h"
@@ -34,6 +37,41 @@ Pair make_pair() {
   }
   fcntl(ends[0], F_SETFL, fcntl(ends[0], F_GETFL) | O_NONBLOCK);
   return {ends[0], ends[1]};
+}
+
+// The process groups of the workers that live. A thread that was given up may still hold one when
+// this process ends, and no destructor of it runs then: they are killed at the exit.
+class LivingGroups {
+ public:
+  void kill_all() {
+    const std::lock_guard lock(mutex_);
+    for (const int group : groups_) kill(-group, SIGKILL);
+    ended_ = true;
+  }
+  void add(int group) {
+    const std::lock_guard lock(mutex_);
+    if (ended_) kill(-group, SIGKILL);
+    groups_.insert(group);
+  }
+  // To be called before the group's number is free again.
+  void remove(int group) {
+    const std::lock_guard lock(mutex_);
+    groups_.erase(group);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<int> groups_;
+  bool ended_ = false;
+};
+
+LivingGroups& living_groups() {
+  // Never destroyed: those threads may use it to the last moment.
+  static LivingGroups* const groups = [] {
+    std::atexit([] { living_groups().kill_all(); });
+    return new LivingGroups;
+  }();
+  return *groups;
 }
 
 void close_end(int& end) {
@@ -62,7 +100,10 @@ CommandWorker::CommandWorker(const std::string& command) {
   posix_spawnattr_destroy(&attributes);
   for (const Pair& pair : {input, output, errors}) close(pair.theirs);
   input_ = input.ours, output_ = output.ours, errors_ = errors.ours;
-  if (failed == 0) return;
+  if (failed == 0) {
+    living_groups().add(process_);
+    return;
+  }
   process_ = -1;
   close_end(input_), close_end(output_), close_end(errors_);
   errno = failed;
@@ -86,6 +127,7 @@ CommandWorker::~CommandWorker() {
 void CommandWorker::kill_group() {
   if (process_ < 0) return;
   kill(-process_, SIGKILL);
+  living_groups().remove(process_);
   while (waitpid(process_, nullptr, 0) < 0 && errno == EINTR) {
   }
   process_ = -1;
@@ -162,6 +204,7 @@ std::string CommandWorker::how_it_ended() {
     int status = 0;
     if (waitpid(process_, &status, WNOHANG) == process_) {
       kill(-process_, SIGKILL);  // what it left behind
+      living_groups().remove(process_);
       process_ = -1;
       if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
       return "exit status " + std::to_string(WEXITSTATUS(status));

@@ -20,10 +20,12 @@ class CommandRule final : public RewardRule {
 
   Verdict score(const RewardInput& input) const override {
     const std::string request = judgement_request(input);
+    if (input.clock != nullptr) input.clock->stop();  // others hold the workers
     std::optional<CommandWorker> worker = take_worker();
+    if (input.clock != nullptr) input.clock->start();
     Verdict verdict = verdict_error("cannot start the program");
     try {
-      verdict = ask(worker, request);
+      verdict = ask(worker, request, input.clock);
     } catch (const SystemError& error) {
       verdict = verdict_error(error.what());
       worker.reset();
@@ -32,6 +34,8 @@ class CommandRule final : public RewardRule {
     return verdict;
   }
 
+  double own_time_limit() const override { return seconds_; }
+
   std::vector<std::string> take_messages() const override {
     std::lock_guard lock(mutex_);
     return std::exchange(messages_, {});
@@ -39,11 +43,15 @@ class CommandRule final : public RewardRule {
 
  private:
   // Asks the worker, and a new one if it ends. It is left empty if it cannot be used again.
-  Verdict ask(std::optional<CommandWorker>& worker, const std::string& request) const {
+  Verdict ask(std::optional<CommandWorker>& worker, const std::string& request,
+              const SampleClock* clock) const {
     for (int tries = 1;; ++tries) {
       if (!worker) worker.emplace(command_);
       std::string answer;
-      const auto outcome = worker->ask(request, seconds_, answer);
+      // A sample that the run gives up must not keep its worker from the others.
+      const bool hurried = clock != nullptr && clock->seconds_left() < seconds_;
+      const double seconds = hurried ? clock->seconds_left() : seconds_;
+      const auto outcome = worker->ask(request, seconds, answer);
       const std::string errors = worker->take_errors();
       keep(errors);
       if (outcome == CommandWorker::Outcome::answered) {
@@ -56,6 +64,9 @@ class CommandRule final : public RewardRule {
         reason = "the program ended (" + worker->how_it_ended() + ")";
       }
       worker.reset();
+      if (outcome == CommandWorker::Outcome::late && hurried) {
+        return verdict_error("not judged within " + option_text(clock->seconds()) + " s");
+      }
       if (outcome == CommandWorker::Outcome::late) {
         return late("no answer within " + option_text(seconds_) + " s");
       }

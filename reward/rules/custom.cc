@@ -225,6 +225,22 @@ class CustomRule final : public RewardRule {
 
 }  // namespace
 
+namespace {
+
+// Null too where two members have the name: then the answer says two things.
+const JsonValue* only_member(const JsonValue& object, const std::string& key) {
+  if (!object.IsObject()) return nullptr;
+  const JsonValue* found = nullptr;
+  for (const auto& member : object.GetObject()) {
+    if (key != std::string_view(member.name.GetString(), member.name.GetStringLength())) continue;
+    if (found != nullptr) return nullptr;
+    found = &member.value;
+  }
+  return found;
+}
+
+}  // namespace
+
 const JsonValue* find_by_pointer(const JsonValue& root, std::string_view pointer) {
   const JsonValue* value = &root;
   while (!pointer.empty()) {
@@ -243,7 +259,7 @@ const JsonValue* find_by_pointer(const JsonValue& root, std::string_view pointer
       if (!index || std::stoul(key) >= value->Size()) return nullptr;
       value = &(*value)[static_cast<unsigned>(std::stoul(key))];
     } else {
-      value = find_member(*value, key.c_str());
+      value = only_member(*value, key);
     }
     if (value == nullptr) return nullptr;
   }

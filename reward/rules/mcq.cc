@@ -10,6 +10,8 @@
 namespace temper {
 namespace {
 
+constexpr std::string_view kBox = "\\boxed{";
+
 std::string text_of(const JsonValue& value) {
   return value.IsString() ? std::string(value.GetString(), value.GetStringLength())
                           : to_text(value);
@@ -50,6 +52,10 @@ class McqRule final : public RewardRule {
     if (!text) return verdict_no_answer(reason);
     const std::optional<char> letter = letter_of(*text, choices);
     if (!letter) return verdict_no_answer("no single letter in " + shortened(*text));
+    for (const std::string& box : boxes_of(input)) {
+      const std::optional<char> other = letter_of(box, choices);
+      if (other && *other != *letter) return verdict_no_answer("boxes of two letters");
+    }
     const std::string found(1, *letter);
     if (*letter == *gold) return verdict_ok(found);
     return verdict_wrong(found, std::string("not ") + *gold);
@@ -104,20 +110,41 @@ class McqRule final : public RewardRule {
     return c;
   }
 
+  // What the boxes of the text hold, of boxes in boxes the inmost; empty if one is not closed.
+  static std::vector<std::string> boxes_in(std::string_view text) {
+    std::vector<std::string> boxes;
+    std::vector<std::pair<size_t, size_t>> open;  // the content's begin and the depth of a box
+    size_t depth = 0, last = 0;                   // last: where the latest box begins
+    for (size_t at = 0; at < text.size(); ++at) {
+      if (text.substr(at).starts_with(kBox)) {
+        at += kBox.size() - 1;
+        last = at + 1;
+        open.emplace_back(last, depth++);
+      } else if (text[at] == '{' && !open.empty()) {
+        ++depth;
+      } else if (text[at] == '}' && !open.empty() && --depth == open.back().second) {
+        const size_t begin = open.back().first;
+        if (begin == last) boxes.emplace_back(text.substr(begin, at - begin));
+        open.pop_back();
+      }
+    }
+    return open.empty() ? boxes : std::vector<std::string>();
+  }
+
+  static std::vector<std::string> boxes_of(const RewardInput& input) {
+    std::string reason;
+    const auto answer = answer_of(input.prompt, input.completion, reason);
+    return answer ? boxes_in(*answer) : std::vector<std::string>();
+  }
+
   // The text that is to name the letter.
   std::optional<std::string> candidate(const RewardInput& input, std::string& reason) const {
     const auto answer = answer_of(input.prompt, input.completion, reason);
     if (!answer) return std::nullopt;
     std::string_view text = *answer;
-    constexpr std::string_view kBox = "\\boxed{";
-    if (count_of(text, kBox) > 0) {
-      const size_t begin = text.rfind(kBox) + kBox.size();
-      int depth = 1;
-      size_t end = begin;
-      for (; end < text.size() && depth > 0; ++end) {
-        depth += text[end] == '{' ? 1 : text[end] == '}' ? -1 : 0;
-      }
-      if (depth == 0) return std::string(text.substr(begin, end - 1 - begin));
+    if (text.find(kBox) != std::string_view::npos) {
+      std::vector<std::string> boxes = boxes_in(text);
+      if (!boxes.empty()) return std::move(boxes.back());
       reason = "the box is not closed";
       return std::nullopt;
     }

@@ -43,6 +43,27 @@ double repeated_share(const std::vector<uint64_t>& items, int64_t n) {
   return 1.0 - static_cast<double>(seen.size()) / grams;
 }
 
+// Layout is no repetition, but a long run of whitespace is: of each run one character in eight
+// counts, and one at least between words.
+std::string with_short_spaces(std::string_view text) {
+  constexpr size_t kOneOf = 8;
+  std::string result;
+  while (!text.empty()) {
+    size_t spaces = 0;
+    while (const size_t n = leading_space(text)) {
+      ++spaces;
+      text.remove_prefix(n);
+    }
+    const size_t least = spaces > 0 && !result.empty() && !text.empty() ? 1 : 0;
+    result.append(std::max(least, spaces / kOneOf), ' ');
+    while (!text.empty() && leading_space(text) == 0) {
+      result += text.front();
+      text.remove_prefix(1);
+    }
+  }
+  return result;
+}
+
 class RepetitionRule final : public RewardRule {
  public:
   RepetitionRule(int64_t words, int64_t characters, double allowed)
@@ -98,7 +119,7 @@ double repeated_words(std::string_view text, int64_t n) {
 }
 
 double repeated_characters(std::string_view text, int64_t n) {
-  const std::u32string codes = code_points(with_single_spaces(text));
+  const std::u32string codes = code_points(with_short_spaces(text));
   return repeated_share({codes.begin(), codes.end()}, n);
 }
 

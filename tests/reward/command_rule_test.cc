@@ -1,4 +1,7 @@
 // The rule `command`: programs that answer, answer badly, hang, crash and leave children behind.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -63,8 +66,9 @@ TEST_CASE("a program gets the whole sample as one line of JSON") {
 }
 
 TEST_CASE("an answer that cannot be read is an error with the program's words, never a 0") {
-  for (const char* answer : {"yes", "", "{}", "[1]", "{\"value\":\"1\"}", "nan", "null",
-                             "{\"value\":1,\"status\":\"right\"}"}) {
+  for (const char* answer :
+       {"yes", "", "{}", "[1]", "{\"value\":\"1\"}", "nan", "null",
+        "{\"value\":1,\"status\":\"right\"}", "{\"status\":\"ok\"}", "{\"status\":\"wrong\"}"}) {
     INFO(answer);
     const Verdict verdict =
         judge("while read x; do echo oops >&2; echo '" + std::string(answer) + "'; done");
@@ -126,6 +130,48 @@ TEST_CASE("several programs work at a time, each line with its own answer") {
   const auto results = pool.finish();
   for (size_t i = 1; i < 40; ++i)
     CHECK(results[i].value == results[0].value + static_cast<double>(i));
+}
+
+TEST_CASE("one slow sample keeps its one program for the run's time limit, and the others wait") {
+  const CompositeReward reward(
+      parse_reward_spec("command(run=\"while read x; do case $x in *hang*) sleep 3600;; esac; echo "
+                        "1; done\"; workers=1; timeout=100)",
+                        "test"),
+      builtin_rules(), "test");
+  const auto start = std::chrono::steady_clock::now();
+  ScoringPool pool(reward, {.threads = 4, .patience_seconds = 0.6});
+  const auto row = std::make_shared<const ScoringRow>(ScoringRow{"", "", parse_json("{}", "t")});
+  for (size_t i = 0; i < 16; ++i) pool.submit({row, i == 0 ? "hang" : "go", 1, false});
+  const auto results = pool.finish();
+  CHECK(results[0].components[0].verdict.status == VerdictStatus::error);
+  CHECK(results[0].components[0].verdict.reason == "not judged within 0.6 s");
+  for (size_t i = 1; i < 16; ++i) CHECK(results[i].value == 1.0);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
+  REQUIRE(reward.time_warnings(0.6).size() == 1);
+  CHECK(reward.time_warnings(0.6)[0].find("timeout=100 is never reached") != std::string::npos);
+  CHECK(reward.time_warnings(100).empty());
+}
+
+TEST_CASE("a program that still judges when the process exits is killed with it") {
+  const test::TemporaryDir dir;
+  const std::string begun = (dir / "begun").string(), alive = (dir / "alive").string();
+  const pid_t child = fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    std::shared_ptr<RewardRule> rule =
+        rule_of("while read x; do touch " + begun + "; sleep 1; touch " + alive + "; done");
+    std::thread([rule] { rule->score({.completion = "a"}); }).detach();
+    while (!std::filesystem::exists(begun)) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    std::exit(0);
+  }
+  int status = -1;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+  CHECK(std::filesystem::exists(begun));
+  CHECK_FALSE(std::filesystem::exists(alive));
 }
 
 TEST_CASE("what a program writes to standard error is kept") {

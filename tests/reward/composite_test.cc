@@ -68,6 +68,13 @@ TEST_CASE("gates and clamps") {
   CHECK(score("odd=2, good=1, total clamp -1..3", registry).value == 3.0);
 }
 
+TEST_CASE("gates that wait for each other are refused") {
+  const RewardRegistry registry = registry_of(kVerdicts);
+  CHECK_THROWS_AS(score("good=1 if bad, bad=1 if good", registry), UserError);
+  CHECK_THROWS_AS(score("good=1 if bad, bad=1 if odd, odd=1 unless good", registry), UserError);
+  CHECK(score("good=1 if bad, bad=1 if odd, odd=0", registry).value == 0.0);
+}
+
 TEST_CASE("what cannot be judged never becomes a number quietly") {
   const RewardRegistry registry = registry_of(kVerdicts);
   CHECK(!score("good=1,goldless=1", registry).judged);

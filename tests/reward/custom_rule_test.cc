@@ -38,6 +38,9 @@ TEST_CASE("custom finds an answer by pattern, tag or JSON pointer") {
   CHECK(is_ok(judge("find=json;pointer=/a~1b/~0", "{\"a/b\":{\"~\":7}}", "7")));
   CHECK(judge("find=json;pointer=/a/2", "{\"a\":[1]}", "1").status == VerdictStatus::no_answer);
   CHECK(judge("find=json;pointer=/a", "so {\"a\":1}", "1").status == VerdictStatus::no_answer);
+  for (const char* twice : {"{\"a\":1,\"a\":2}", "{\"a\":2,\"a\":1}", "{\"a\":1,\"\\u0061\":1}"}) {
+    CHECK(judge("find=json;pointer=/a", twice, "1").status == VerdictStatus::no_answer);
+  }
   CHECK(judge("find=answer", "", "1").status == VerdictStatus::no_answer);
 }
 

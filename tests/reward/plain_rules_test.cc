@@ -36,7 +36,8 @@ TEST_CASE("mcq takes no spray of letters for an answer") {
   for (const char* text :
        {"A or B or C", "A, B", "(A) (B)", "A. B", "A) or B)", "Answer: A or B",
         "The answer is A and B", "\\boxed{A, B}", "<answer>A B</answer>", "<answer></answer>",
-        "ABCD", "", "A B C D", "The answer is (A) or (B)", "answer: A\nanswer: C"}) {
+        "ABCD", "", "A B C D", "The answer is (A) or (B)", "answer: A\nanswer: C",
+        "\\boxed{A}\\boxed{B}", "\\boxed{B} or \\boxed{A}", "\\boxed{\\text{A}}, \\boxed{(B)}"}) {
     INFO(text);
     CHECK(judge("mcq", {.completion = text, .gold = "A"}).status != VerdictStatus::ok);
     CHECK(judge("mcq", {.completion = text, .gold = "B"}).status != VerdictStatus::ok);
@@ -44,9 +45,11 @@ TEST_CASE("mcq takes no spray of letters for an answer") {
 }
 
 TEST_CASE("mcq reads the usual ways to name a letter") {
-  for (const char* text : {"B", "b", "(B)", "[B]", "B.", "B)", "**B**", "The answer is **(B)**.",
-                           "Answer: B", "so the correct answer is B.", "$\\boxed{B}$",
-                           "\\boxed{\\text{B}}", "<answer>(B)</answer>", "B. the second"}) {
+  for (const char* text :
+       {"B", "b", "(B)", "[B]", "B.", "B)", "**B**", "The answer is **(B)**.", "Answer: B",
+        "so the correct answer is B.", "$\\boxed{B}$", "\\boxed{\\text{B}}", "<answer>(B)</answer>",
+        "B. the second", "\\boxed{B}. So \\boxed{(b)}", "\\boxed{\\boxed{B}}",
+        "\\boxed{x + 1}, so \\boxed{B}"}) {
     INFO(text);
     CHECK(judge("mcq", {.completion = text, .gold = "B"}).status == VerdictStatus::ok);
   }
@@ -89,6 +92,13 @@ TEST_CASE("repetition counts n-grams exactly, and sees text without spaces") {
   CHECK(repeated_words(std::string(4000, 'a'), 4) == 0.0);  // one word
   CHECK(judge("repetition", {.completion = std::string(4000, 'a')}).value < -0.99);
   CHECK(judge("repetition", {.completion = repeated("对", 4000)}).value < -0.99);
+  for (const char* space : {"\n", " ", "\t", " \n", "\xE2\x80\x83"}) {
+    CHECK(judge("repetition", {.completion = repeated(space, 4000)}).value < -0.9);
+    CHECK(judge("repetition", {.completion = "It is 4." + repeated(space, 4000)}).value < -0.9);
+  }
+  const std::string layout =
+      "int f() {\n        if (x) {\n            return y;\n        }\n}\n\n\n";
+  CHECK(judge("repetition", {.completion = layout}).value == 0.0);
   for (const char* use : {"repetition(words=0;characters=0)", "repetition(allowed=1)"}) {
     CHECK_THROWS_AS(judge(use, {}), UserError);
   }
