@@ -1,6 +1,7 @@
 #include "reward/math/scalar.h"
 
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "reward/math/exact.h"
@@ -127,6 +128,117 @@ std::vector<EvaluationPoint> points_for(const Node& a, const Node& b, bool real_
   return points;
 }
 
+// The constants of an expression, a few of them: where its pieces may meet.
+void collect_constants(const Node& node, std::vector<mpq_class>& found) {
+  constexpr size_t kMax = 6;
+  if (node.kind == NodeKind::number && node.value != 0 && found.size() < kMax &&
+      std::find(found.begin(), found.end(), node.value) == found.end()) {
+    found.push_back(node.value);
+  }
+  for (const NodePtr& item : node.items) collect_constants(*item, found);
+}
+
+// Values around every constant, far beyond the largest, and near 0.
+std::vector<mpq_class> telling_values(const Node& a, const Node& b) {
+  std::vector<mpq_class> constants, values = {0, mpq_class(1, 1000), mpq_class(-1, 1000)};
+  collect_constants(a, constants);
+  collect_constants(b, constants);
+  mpq_class largest = 10;
+  for (const mpq_class& c : constants) {
+    for (const mpq_class& v : {c, mpq_class(c + 1), mpq_class(c - 1), mpq_class(-c),
+                               mpq_class(2 * c), mpq_class(c / 2)}) {
+      values.push_back(v);
+    }
+    largest = std::max(largest, mpq_class(abs(c)));
+  }
+  for (const int scale : {10, 1000}) {
+    values.emplace_back(largest * scale + mpq_class(1, 3));
+    values.emplace_back(-largest * scale - mpq_class(1, 3));
+  }
+  return values;
+}
+
+using RationalPoint = std::map<std::string, mpq_class>;
+
+// Points at which functions that agree at the ordinary ones may still differ.
+std::vector<RationalPoint> telling_points(const Node& a, const Node& b) {
+  std::vector<std::string> names = symbols_of(a);
+  for (std::string& name : symbols_of(b)) names.push_back(std::move(name));
+  std::sort(names.begin(), names.end());
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  std::vector<RationalPoint> points;
+  if (names.size() > 4) return points;
+  for (const mpq_class& value : telling_values(a, b)) {
+    for (const std::string& name : names) {
+      RationalPoint point;
+      for (size_t i = 0; i < names.size(); ++i) {
+        point[names[i]] = mpq_class(static_cast<long>(2 * i + 5), 13);
+      }
+      point[name] = value;
+      points.push_back(std::move(point));
+    }
+  }
+  return points;
+}
+
+// The tree with numbers for its symbols.
+NodePtr substituted(const NodePtr& node, const RationalPoint& point) {
+  if (node->kind == NodeKind::symbol) {
+    const auto found = point.find(node->name);
+    return found == point.end() ? node : make_number(found->second);
+  }
+  if (node->items.empty()) return node;
+  auto copy = std::make_shared<Node>(*node);
+  for (NodePtr& item : copy->items) item = substituted(item, point);
+  return copy;
+}
+
+// Each expression's value at the point, if both are rational there.
+struct ExactPair {
+  NodePtr gold, answer;  // with the point's numbers
+  std::optional<mpq_class> left, right;
+  bool known() const { return left && right; }
+};
+ExactPair exact_pair(const Node& gold, const Node& answer, const RationalPoint& point) {
+  ExactPair pair;
+  MathBudget budget;  // of its own: a point too large to compute is passed over
+  pair.gold = substituted(std::make_shared<Node>(gold), point);
+  pair.answer = substituted(std::make_shared<Node>(answer), point);
+  pair.left = exact_value(*pair.gold, budget);
+  if (pair.left) pair.right = exact_value(*pair.answer, budget);
+  return pair;
+}
+
+// Whether a telling point proves that the functions differ.
+bool differ_somewhere(const Node& gold, const Node& answer, bool real_only, MathBudget& budget) {
+  for (const RationalPoint& point : telling_points(gold, answer)) {
+    if (budget.spent()) return false;
+    const ExactPair pair = exact_pair(gold, answer, point);
+    if (pair.known()) {
+      if (*pair.left != *pair.right) return true;
+      continue;
+    }
+    const EvaluationPoint here{{}, kFastBits, real_only};
+    if (agree_at(*pair.gold, *pair.answer, here, budget) == Agreement::different) return true;
+  }
+  return false;
+}
+
+// Whether exact values at telling points prove that no factor leads from one to the other.
+bool no_factor(const Node& gold, const Node& answer) {
+  std::optional<mpq_class> factor;
+  for (const RationalPoint& point : telling_points(gold, answer)) {
+    const ExactPair pair = exact_pair(gold, answer, point);
+    if (!pair.known()) continue;
+    if ((*pair.left == 0) != (*pair.right == 0)) return true;
+    if (*pair.left == 0) continue;
+    const mpq_class here = *pair.right / *pair.left;
+    if (factor && *factor != here) return true;
+    factor = here;
+  }
+  return false;
+}
+
 bool has_imaginary_unit(const Node& node) {
   if (node.kind == NodeKind::constant && node.name == "i") return true;
   return std::any_of(node.items.begin(), node.items.end(),
@@ -153,9 +265,12 @@ std::optional<bool> same_at_points(const Node& gold, const Node& answer, bool re
 
 bool same_function(const Node& gold, const Node& answer, MathBudget& budget) {
   if (!has_imaginary_unit(gold) && !has_imaginary_unit(answer)) {
-    if (const auto same = same_at_points(gold, answer, true, budget)) return *same;
+    if (const auto same = same_at_points(gold, answer, true, budget)) {
+      return *same && !differ_somewhere(gold, answer, true, budget);
+    }
   }
-  return same_at_points(gold, answer, false, budget).value_or(false);
+  return same_at_points(gold, answer, false, budget).value_or(false) &&
+         !differ_somewhere(gold, answer, false, budget);
 }
 
 }  // namespace
@@ -204,7 +319,7 @@ bool proportional(const Node& gold, const Node& answer, int sign, MathBudget& bu
     if (!is_tight(difference, left, right, kFastBits)) continue;
     ++agreeing;
   }
-  return agreeing >= 2;
+  return agreeing >= 2 && !no_factor(gold, answer);
 }
 
 }  // namespace temper
