@@ -128,10 +128,13 @@ class WarmPython::Interpreter {
         handle = std::move(message.descriptor);
       } else if (message.text == "S") {
         sealed = true;
+      } else if (message.text.empty() && used_ && handle.get() < 0) {
+        return std::nullopt;  // it ended while it waited, and its end shows only now
       } else {
         fail(message.text);
       }
     }
+    used_ = true;
     return handle;
   }
 
@@ -186,6 +189,7 @@ class WarmPython::Interpreter {
 
   PipeEnds errors_, channel_;
   RunningProgram program_;
+  bool used_ = false;  // it has started a child
 };
 
 // Interpreters without a child.
