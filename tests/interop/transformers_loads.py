@@ -8,27 +8,12 @@ torch or transformers is not installed.
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 
-try:
-    import torch
-    import transformers
-except ImportError as missing:
-    print(f"skipped: {missing}")
-    sys.exit(77)
+from with_transformers import temper, torch, transformers
 
 TOLERANCE = 1e-4  # nats, f32 arithmetic on both sides
-transformers.logging.set_verbosity_error()
-transformers.logging.disable_progress_bar()
-
-
-def temper(*arguments):
-    done = subprocess.run([sys.argv[1], *arguments], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"temper {' '.join(arguments)}: exit {done.returncode}\n{done.stderr}")
-    return done.stdout
 
 
 def largest_difference(model, folder, rows, tmp):
