@@ -139,13 +139,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   cli.log.info(plan.text());
   std::optional<OwnedWeights> reference;
   if (o.has_reference()) reference = first_weights(ctx, o, model, folder);
-  TrainingRun run(ctx, cli, folder,
-                  {.model = o.model,
-                   .seed = o.training.seed,
-                   .micro_batch_tokens = plan.micro_batch_tokens,
-                   .keep = o.keep,
-                   .save_dtype = o.save_dtype},
-                  model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
   const GrpoJob job{ctx,
                     model.config,
                     model.weights,

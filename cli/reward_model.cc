@@ -74,13 +74,7 @@ int run_reward_model(const RewardModelOptions& o, Invocation& cli) {
                                          .micro_batch_tokens = o.training.micro_batch_tokens});
   cli.log.info(plan.text());
   RunFolder folder(cli, {.kind = "reward-model", .out = o.out, .data = o.data});
-  TrainingRun run(ctx, cli, folder,
-                  {.model = o.model,
-                   .seed = o.training.seed,
-                   .micro_batch_tokens = plan.micro_batch_tokens,
-                   .keep = o.keep,
-                   .save_dtype = o.save_dtype},
-                  model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
   const RewardModelJob job{ctx,
                            model.config,
                            model.weights,

@@ -135,13 +135,7 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                      .update_tokens = most_tokens(samples.train, o.batch_size)});
   cli.log.info(plan.text());
 
-  TrainingRun run(ctx, cli, folder,
-                  {.model = o.model,
-                   .seed = o.training.seed,
-                   .micro_batch_tokens = plan.micro_batch_tokens,
-                   .keep = o.keep,
-                   .save_dtype = o.save_dtype},
-                  model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
   const SftJob job{ctx,
                    model.config,
                    model.weights,

@@ -23,6 +23,16 @@ struct TrainingRunSpec {
   std::string save_dtype = "f32";  // f32 | bf16
 };
 
+// The spec of a stage whose options have these names.
+template <class Options>
+TrainingRunSpec spec_of(const Options& o, int64_t micro_batch_tokens) {
+  return {.model = o.model,
+          .seed = o.training.seed,
+          .micro_batch_tokens = micro_batch_tokens,
+          .keep = o.keep,
+          .save_dtype = o.save_dtype};
+}
+
 // An open run: its store, its checkpoints. finish() must be called at the end; a run that ends by
 // an exception is recorded as failed.
 class TrainingRun {
