@@ -52,29 +52,35 @@ inline void store(uint16_t& to, T x) {
 // Threads meet at multiples of kStretch, so that an element meets the same instructions always.
 constexpr int64_t kStretch = 4096;
 
+// One stretch; returns the sum of its squared changes. Everything is a value of its own here: what
+// a lambda captures by reference is read again for every element, through gathers.
+template <class T, class Moment>
+T update(int64_t count, T* w, Moment* m, Moment* v, const T* grad, const Factors<T> f) {
+  T sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < count; ++i) {
+    const T g = grad[i] * f.grad_scale;
+    const T mean = f.beta1 * static_cast<T>(load(m[i])) + f.rest1 * g;
+    const T square = f.beta2 * static_cast<T>(load(v[i])) + f.rest2 * g * g;
+    store(m[i], mean);
+    store(v[i], square);
+    const T before = w[i];
+    w[i] -= f.decay * w[i] + f.step_size * mean / (std::sqrt(square) * f.root_bias2 + f.eps);
+    sum += (w[i] - before) * (w[i] - before);
+  }
+  return sum;
+}
+
 // `squares` gets the sum of a stretch's squared changes, each at its place.
 template <class T, class Moment>
-void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, Factors<T> f,
+void step(Context& ctx, int64_t n, T* w, Moment* m, Moment* v, const T* grad, const Factors<T>& f,
           double* squares) {
   const int64_t stretches = (n + kStretch - 1) / kStretch;
-  const auto update = [&](int64_t stretch) {
-    const int64_t last = std::min(n, (stretch + 1) * kStretch);
-    T sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = stretch * kStretch; i < last; ++i) {
-      const T g = grad[i] * f.grad_scale;
-      const T mean = f.beta1 * static_cast<T>(load(m[i])) + f.rest1 * g;
-      const T square = f.beta2 * static_cast<T>(load(v[i])) + f.rest2 * g * g;
-      store(m[i], mean);
-      store(v[i], square);
-      const T before = w[i];
-      w[i] -= f.decay * w[i] + f.step_size * mean / (std::sqrt(square) * f.root_bias2 + f.eps);
-      sum += (w[i] - before) * (w[i] - before);
-    }
-    squares[stretch] = static_cast<double>(sum);
-  };
   parallel_rows(ctx, stretches, 8 * kStretch, [&](int64_t begin, int64_t end) {
-    for (int64_t stretch = begin; stretch < end; ++stretch) update(stretch);
+    for (int64_t stretch = begin; stretch < end; ++stretch) {
+      const int64_t i = stretch * kStretch, count = std::min(kStretch, n - i);
+      squares[stretch] = static_cast<double>(update(count, w + i, m + i, v + i, grad + i, f));
+    }
   });
 }
 
