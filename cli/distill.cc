@@ -11,6 +11,7 @@
 #include "core/device.h"
 #include "distill/tokenizers_agree.h"
 #include "distill/trainer.h"
+#include "model/layers/lm_head.h"
 #include "model/training/memory_plan.h"
 
 namespace temper {
@@ -112,12 +113,16 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
     for (const Sample& sample : samples.train)
       longest = std::max(longest, static_cast<int64_t>(sample.ids.size()));
   }
-  const MemoryPlan plan =
-      plan_training(student.config, train_options_of(train.training),
-                    {.dtype = train.training.dtype,
-                     .device = ctx.device,
-                     .longest_sequence = longest,
-                     .micro_batch_tokens = micro_batch_tokens(train.training, folder)});
+  const DType dtype = train.training.dtype;
+  const int64_t vocab = student.config.vocab_size, rows = head_chunk(ctx.device, vocab);
+  const MemoryPlan plan = plan_training(
+      student.config, train_options_of(train.training),
+      {.dtype = dtype,
+       .device = ctx.device,
+       .longest_sequence = longest,
+       .micro_batch_tokens = micro_batch_tokens(train.training, folder),
+       .others = {{"the teacher's logits, one chunk",
+                   rows * vocab * static_cast<int64_t>(size_of(stat_dtype(dtype)))}}});
   cli.log.info(plan.text());
   TrainingRun run(ctx, cli, folder,
                   {.model = o.student,

@@ -17,18 +17,6 @@ Tensor teacher_logits(Context& ctx, const ModelWeights& teacher, Tensor hidden,
   return logits;
 }
 
-// The rows' KL, each written at its place; `logits` [C, V] become their gradient.
-template <class T>
-void rows_kl(Context& ctx, const KlParams& params, Tensor logits, Tensor teacher, double* kl) {
-  const auto v = static_cast<size_t>(logits.cols());
-  ctx.pool.parallel_for(logits.rows(), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r)
-      kl[r] = kl_row(params.direction, std::span<T>(logits.row<T>(r), v),
-                     std::span<const T>(teacher.row<T>(r), v), params.temperature,
-                     1.0 / params.normaliser);
-  });
-}
-
 }  // namespace
 
 double accumulate_kl(Context& ctx, TrainStep& step, const ModelWeights& student,
@@ -39,16 +27,16 @@ double accumulate_kl(Context& ctx, TrainStep& step, const ModelWeights& student,
     ArenaScope scope(ctx.scratch);
     const Tensor hidden = decoder_forward(ctx, ctx.scratch, nullptr, teacher, teacher_config,
                                           task.batch, {});  // [T, d of the teacher]
-    std::vector<double> kl(static_cast<size_t>(task.rows.count()));
+    const Tensor kl = ctx.scratch.tensor("distill.kl", DType::f64, {task.rows.count()});  // [R]
     lm_head_chunks(ctx, task.grads, task.hidden, student.lm_head, task.rows, {},
                    [&](Tensor logits, int64_t begin) {
                      const Tensor other =
                          teacher_logits(ctx, teacher, hidden, task.rows, begin, logits.rows());
-                     dispatch_float(logits.dtype, [&]<class T>() {
-                       rows_kl<T>(ctx, params, logits, other, kl.data() + begin);
-                     });
+                     row_kl(ctx, kl.slice_rows(begin, logits.rows()), logits, other,
+                            {params.direction, params.temperature, 1.0 / params.normaliser});
                    });
-    for (const double row : kl) sum += row / params.normaliser;  // in order: same bits always
+    for (const double row : download_doubles(ctx, kl))
+      sum += row / params.normaliser;  // in order: same bits always
   });
   return sum;
 }

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "distill/filter.h"
-#include "distill/kl.h"
 #include "distill/select.h"
+#include "model/ops/row_kl.h"
 #include "rollout/sampling_params.h"
 #include "sft/options.h"
 

@@ -106,10 +106,6 @@ int64_t restore(const DistillJob& job, TrainStep& step) {
 }  // namespace
 
 DistillResult train_distill(const DistillJob& job) {
-  if (job.ctx.device != Device::cpu)
-    throw UserError({.what = "distillation by logits runs on the CPU alone",
-                     .where = "--loss",
-                     .hint = "give --device cpu, or distil by texts: --loss sft"});
   const SftOptions& o = job.options;
   Batches batches(job);
   const int64_t total = batches.steps();

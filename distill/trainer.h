@@ -9,15 +9,15 @@
 #include "data/mixture.h"
 #include "data/sample.h"
 #include "data/store_step.h"
-#include "distill/kl.h"
 #include "model/checkpoint/resume.h"
+#include "model/ops/row_kl.h"
 #include "model/training/train_step.h"
 #include "rollout/sample_prompts.h"
 #include "sft/options.h"
 
 namespace temper {
 
-// Everything a run of the stage needs; all references outlive it. CPU only.
+// Everything a run of the stage needs; all references outlive it.
 struct DistillJob {
   Context& ctx;
   const ModelConfig& config;
@@ -61,8 +61,8 @@ double accumulate_kl(Context& ctx, TrainStep& step, const ModelWeights& student,
                      std::span<const TrainSequence> sequences, const KlParams& params);
 
 // Trains for options.epochs (or max_steps); each step is one transaction of the store. Throws
-// StepError if the loss stops being finite, UserError for a GPU; what was committed before stays,
-// and is saved as sft does.
+// StepError if the loss stops being finite; what was committed before stays, and is saved as sft
+// does.
 DistillResult train_distill(const DistillJob& job);
 
 }  // namespace temper

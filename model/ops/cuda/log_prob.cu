@@ -2,26 +2,14 @@
 
 #include <cfloat>
 
+#include "model/ops/cuda/block_double.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 512, kWarps = kThreads / 32;  // a block takes a row
-
-// The sum over the block's threads in a fixed order; thread 0 gets it.
-__device__ double block_sum_double(double x) {
-  __shared__ double parts[kWarps];
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffffU, x, offset);
-  __syncthreads();
-  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = x;
-  __syncthreads();
-  x = 0.0;
-  if (threadIdx.x == 0)
-    for (int w = 0; w < kWarps; ++w) x += parts[w];
-  return x;
-}
+constexpr int kThreads = 512;  // a block takes a row
 
 // The running softmax of the numbers that a thread has seen: their largest, sum exp(z - top), and
 // sum exp(z - top) (z - top). Numbers come in packs, summed in float; packs are summed in double.

@@ -1,12 +1,12 @@
-#include "distill/kl.h"
+#include "model/ops/cpu/row_kl.h"
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
+#include <span>
 
-#include "core/error.h"
+#include "model/ops/cpu/parallel.h"
 
-namespace temper {
+namespace temper::cpu {
 namespace {
 
 // log sum exp of row / temperature.
@@ -25,15 +25,13 @@ double part(double log_p, double log_q) {
 }
 
 template <class T>
-double kl_of_row(KlDirection direction, std::span<T> student, std::span<const T> teacher,
-                 double temperature, double scale) {
-  require(student.size() == teacher.size() && !student.empty(), "two rows of one vocabulary");
-  const double inverse = 1.0 / temperature;
+double kl_of_row(std::span<T> student, std::span<const T> teacher, const RowKlParams& params) {
+  const double inverse = 1.0 / params.temperature;
   const double lse_p = log_sum_exp(std::span<const T>(student), inverse);
   const double lse_q = log_sum_exp(teacher, inverse);
   const auto log_p = [&](size_t v) { return static_cast<double>(student[v]) * inverse - lse_p; };
   const auto log_q = [&](size_t v) { return static_cast<double>(teacher[v]) * inverse - lse_q; };
-  const bool forward = direction == KlDirection::forward;
+  const bool forward = params.direction == KlDirection::forward;
   double kl = 0.0;
   for (size_t v = 0; v < student.size(); ++v)
     kl += forward ? part(log_q(v), log_p(v)) : part(log_p(v), log_q(v));
@@ -42,21 +40,22 @@ double kl_of_row(KlDirection direction, std::span<T> student, std::span<const T>
     const double slope = forward   ? p - std::exp(log_q(v))
                          : p > 0.0 ? p * (log_p(v) - log_q(v) - kl)
                                    : 0.0;
-    student[v] = static_cast<T>(scale * slope * inverse);
+    student[v] = static_cast<T>(params.scale * slope * inverse);
   }
   return kl;
 }
 
 }  // namespace
 
-double kl_row(KlDirection direction, std::span<float> student, std::span<const float> teacher,
-              double temperature, double scale) {
-  return kl_of_row(direction, student, teacher, temperature, scale);
+void row_kl(Context& ctx, Tensor kl, Tensor student, Tensor teacher, const RowKlParams& params) {
+  const auto v = static_cast<size_t>(student.cols());
+  dispatch_float(student.dtype, [&]<class T>() {
+    parallel_rows(ctx, student.rows(), 100 * student.cols(), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin; r < end; ++r)
+        kl.get<double>()[r] = kl_of_row(std::span<T>(student.row<T>(r), v),
+                                        std::span<const T>(teacher.row<T>(r), v), params);
+    });
+  });
 }
 
-double kl_row(KlDirection direction, std::span<double> student, std::span<const double> teacher,
-              double temperature, double scale) {
-  return kl_of_row(direction, student, teacher, temperature, scale);
-}
-
-}  // namespace temper
+}  // namespace temper::cpu
