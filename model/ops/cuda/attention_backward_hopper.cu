@@ -36,7 +36,7 @@ struct Shape {
   static constexpr int kStages = 3;
   static constexpr size_t kBytes = kOwnBytes + kDsBytes + kStages * kStageBytes;
   static constexpr int kRegisters = kQk + kV > 256 ? 240 : 232;
-  static constexpr int kProducerRegisters = 504 - 2 * kRegisters;
+  [[maybe_unused]] static constexpr int kProducerRegisters = 504 - 2 * kRegisters;
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
@@ -51,7 +51,7 @@ struct Shared {
   float lse[S::kStages][S::kQueries], delta[S::kStages][S::kQueries];
 
   __device__ void init() {
-    init_barrier(&own_full, 1), init_barrier(&own_empty, kConsumerWarps);
+    init_barrier(&own_full, 1), init_barrier(&own_empty, kConsumerWarps + kGroups);
     for (int s = 0; s < S::kStages; ++s)
       init_barrier(&full[s], 32), init_barrier(&empty[s], kConsumerWarps);
     for (int w = 0; w < kGroups; ++w)
@@ -119,10 +119,6 @@ template <int kCount>
 __device__ void pin(float (&d)[kCount]) {
 #pragma unroll
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i]));
-}
-
-__device__ inline void release(uint64_t* barrier) {
-  if (threadIdx.x % 32 == 0) arrive(barrier);
 }
 
 // lse and delta of queries, a few of them for each lane of a warp.
@@ -273,6 +269,7 @@ __device__ void send_pieces(Shared<Shape<kQk, kV>>& shared, const Memory<Shape<k
     const TileAt t = shared.tiles[n % 2];
     if (t.head < 0) return;
     bf16* first = a.pieces.at + shared.pieces[n % 2] * kPieceNumbers + group * kOwnKeys * kLine;
+    arrive(&shared.own_empty);  // reads no more of the tile than that
     const Steps<S> steps(t, group);
     for (int head = 0; head < a.group; ++head) {
       bf16* piece = first + steps.first * (S::kQueries / kPieceQueries) * kPieceNumbers;
@@ -315,7 +312,7 @@ struct Consumer {
   __device__ __forceinline__ void pass_hidden(const Steps<S>& steps) {
     if (steps.first == 0) return;
     wait(&shared.full[ring.stage], ring.parity);
-    release(&shared.empty[ring.stage]);
+    arrive_as_warp(&shared.empty[ring.stage]);
     ring.advance();
   }
   __device__ __forceinline__ void queue_scores(float (&s)[kQueries / 2]) {
@@ -330,7 +327,8 @@ struct Consumer {
   }
   // What the sums of a step were made of may be written again.
   __device__ __forceinline__ void release_step(int stage) const {
-    if (threadIdx.x % 32 == 0) arrive(&shared.empty[stage]), arrive(&shared.ds_empty[group]);
+    arrive_as_warp(&shared.empty[stage]);
+    if (threadIdx.x % 32 == 0) arrive(&shared.ds_empty[group]);
   }
 
   // Sums over the queries that see a tile: while dP - delta is weighed the tensor cores make dv,
@@ -378,7 +376,7 @@ struct Consumer {
       if (t.head < 0) return;
       float dk[kQk / 2] = {}, dv[kV / 2] = {};
       add_up(t, dk, dv);
-      release(&shared.own_empty);
+      arrive_as_warp(&shared.own_empty);
       const int row = t.begin + threadIdx.x / 32 * 16, rows = t.length - row;
       put_gradient(a.fresh_dk, ResultRows(a.dk, t.first + row, t.head, rows), dk, a.scale);
       put_gradient(a.fresh_dv, ResultRows(a.dv, t.first + row, t.head, rows), dv, 1.0F);

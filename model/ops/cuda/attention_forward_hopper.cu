@@ -167,9 +167,6 @@ __device__ void consume(const Block<kQk, kV>& block) {
   const Arguments& a = block.a;
   const int lane = threadIdx.x % 32, warp_row = threadIdx.x / 32 * 16;
   const float scale = a.scale * kLog2E;
-  const auto release = [&](uint64_t* barrier) {
-    if (lane == 0) arrive(barrier);
-  };
   Ring<kStages> ring;
   for (int n = 0;; ++n) {
     wait(&bars.q_full, n & 1);
@@ -181,7 +178,7 @@ __device__ void consume(const Block<kQk, kV>& block) {
     wait(&bars.k_full[ring.stage], ring.parity);
     block.queue_scores(s, ring.stage);
     wait_products<0>();
-    release(&bars.k_empty[ring.stage]);
+    arrive_as_warp(&bars.k_empty[ring.stage]);
     hide_later(s, warp_row + lane / 4);
     softmax.take(s, factor, scale);
     to_weights(p, s);
@@ -193,20 +190,20 @@ __device__ void consume(const Block<kQk, kV>& block) {
       wait(&bars.v_full[before.stage], before.parity);
       block.queue_values(o, p, before.stage);
       wait_products<1>();
-      release(&bars.k_empty[ring.stage]);
+      arrive_as_warp(&bars.k_empty[ring.stage]);
       softmax.take(s, factor, scale);
       wait_products<0>();
-      release(&bars.v_empty[before.stage]);
+      arrive_as_warp(&bars.v_empty[before.stage]);
 #pragma unroll
       for (int j = 0; j < kV / 2; ++j) o[j] *= factor[j / 2 % 2];
       to_weights(p, s);
     }
-    release(&bars.q_empty);
+    arrive_as_warp(&bars.q_empty);
     wait(&bars.v_full[ring.stage], ring.parity);
     block.queue_values(o, p, ring.stage);
     softmax.finish();
     wait_products<0>();
-    release(&bars.v_empty[ring.stage]);
+    arrive_as_warp(&bars.v_empty[ring.stage]);
     ring.advance();
 
     const int token = t.first + t.begin + warp_row, rows = t.length - t.begin - warp_row;

@@ -59,6 +59,7 @@ inline CUtensorMap map_of(const Heads<bf16>& h, int64_t tokens, int rows) {
 
 #include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/quad.h"
+#include "model/ops/cuda/warp_arrival.h"
 
 namespace temper::cuda::attention_hopper {
 

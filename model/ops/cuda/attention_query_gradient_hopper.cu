@@ -108,9 +108,6 @@ struct Block {
     for (int j = 0; j < kKeys / 16; ++j)
       multiply_64<true, true>(dq, left + Box::inner_across(j), right + Box::inner_across(j), 1);
   }
-  __device__ void release(uint64_t* barrier) const {
-    if (threadIdx.x % 32 == 0) arrive(barrier);
-  }
   __device__ void put(const TileAt& t, int column, const float (&dq)[kQk / 2]) const {
     const int row = t.begin + column * kPieceQueries + threadIdx.x % 128 / 32 * 16;
     const ResultRows to(a.dq, t.first + row, t.head, t.length - row);
@@ -124,7 +121,7 @@ struct Block {
       wait(&shared.tile_full[n % 2], n / 2 & 1);
       const TileAt t = shared.tiles[n % 2];
       if (t.head < 0) return;
-      release(&shared.tile_empty[n % 2]);
+      arrive_as_warp(&shared.tile_empty[n % 2]);
       float low[kQk / 2] = {}, high[kQk / 2] = {};
       int last = -1, key = a.pieces.from;
       const int end = end_of(t), both = min(end, t.begin + (column + 1) * kPieceQueries);
@@ -136,23 +133,23 @@ struct Block {
         add(high, ring.stage, column + 1);
         end_products();
         wait_products<1>();
-        if (last >= 0) release(&shared.empty[last]);
+        if (last >= 0) arrive_as_warp(&shared.empty[last]);
         last = ring.stage;
       }
       wait_products<0>();
-      release(&shared.empty[last]);
+      arrive_as_warp(&shared.empty[last]);
       if (key < end) {  // the last keys that the second column sees
         wait(&shared.full[ring.stage], ring.parity);
         begin_products();
         add(high, ring.stage, column + 1);
         end_products();
         wait_products<0>();
-        release(&shared.empty[ring.stage]);
+        arrive_as_warp(&shared.empty[ring.stage]);
         key += kKeys, ring.advance();
       }
       for (; key < end; key += kKeys, ring.advance()) {  // the other warpgroup's
         wait(&shared.full[ring.stage], ring.parity);
-        release(&shared.empty[ring.stage]);
+        arrive_as_warp(&shared.empty[ring.stage]);
       }
       put(t, column, low);
       put(t, column + 1, high);

@@ -5,7 +5,7 @@
 
 #include "model/ops/cuda/grouped_pick.h"
 #include "model/ops/cuda/grouped_tiles.h"
-#include "model/ops/cuda/hopper.h"
+#include "model/ops/cuda/warp_arrival.h"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
@@ -44,8 +44,7 @@ __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& 
 __device__ inline Tile hear_tile(Shared& shared, int n) {
   wait(&shared.told[n % 2], n / 2 & 1);
   const Tile t = shared.tiles[n % 2];
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) arrive(&shared.heard[n % 2]);
+  arrive_as_warp(&shared.heard[n % 2]);
   return t;
 }
 

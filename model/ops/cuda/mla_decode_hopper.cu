@@ -13,6 +13,7 @@
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/quad.h"
 #include "model/ops/cuda/tensor_map.h"
+#include "model/ops/cuda/warp_arrival.h"
 #include "model/ops/cuda/wgmma.h"
 
 namespace temper::cuda {
@@ -122,8 +123,7 @@ struct Schedule {
 __device__ Item hear(Shared& shared, int n) {
   wait(&shared.told[n % 2], n / 2 & 1);
   const Item item = shared.items[n % 2];
-  __syncwarp();
-  if (threadIdx.x % 32 == 0) arrive(&shared.heard[n % 2]);
+  arrive_as_warp(&shared.heard[n % 2]);
   return item;
 }
 
@@ -312,8 +312,7 @@ struct Scorer {
     if (lane % 4 == 0) shared.factor[row] = factor[0], shared.factor[row + 8] = factor[1];
     if (last) finish(shared, p, item, softmax, row);
     fence_shared_writes();
-    __syncwarp();
-    if (lane == 0) arrive(&shared.weights_full);
+    arrive_as_warp(&shared.weights_full);
     parity ^= 1;
   }
 
@@ -408,7 +407,7 @@ __device__ void weigh(Shared& shared, const Memory& memory, const Problem& p) {
       }
       end_products();
       wait_products<0>();
-      if (lane == 0) arrive(&shared.weights_empty);
+      arrive_as_warp(&shared.weights_empty);
       if (lane < kPair) {
         if constexpr (kPair > 1) arrive_at(&shared.empty[ring.stage], lane);
         if constexpr (kPair == 1) arrive(&shared.empty[ring.stage]);
