@@ -25,7 +25,9 @@ void check(cudaError_t status, std::source_location where) {
 
 void check(cublasStatus_t status, std::source_location where) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  const cudaError_t met = cudaGetLastError();
+  // cuBLASLt says that it could not launch; why, CUDA says.
+  const cudaError_t met = cudaDeviceSynchronize();
+  cudaGetLastError();
   if (!loss_of_device(met).empty()) check(met, where);
   throw SystemError("cuBLASLt: " + std::string(cublasLtGetStatusString(status)) + " (" +
                     place(where) + ")");

@@ -169,12 +169,17 @@ void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const 
   try {
     run_micro_batch(sequences, loss);
   } catch (const OutOfMemory& error) {
-    int64_t tokens = 0;
+    int64_t tokens = 0, memory = available_memory(ctx_.device);
     for (const TrainSequence& s : sequences) tokens += static_cast<int64_t>(s.ids.size());
+    for (const Tensor& held : {weights_.storage.view, grads_.storage.view, optimizer_.low.view,
+                               optimizer_.m.view, optimizer_.v.view})
+      memory += held.numel() * static_cast<int64_t>(size_of(held.dtype));
+    memory += static_cast<int64_t>(activations_.live_bytes() + ctx_.scratch.live_bytes());
     const MemoryPlan plan = estimate_training(config_, options_,
                                               {.dtype = weights_.storage.view.dtype,
                                                .device = ctx_.device,
-                                               .micro_batch_tokens = tokens});
+                                               .micro_batch_tokens = tokens,
+                                               .memory_bytes = memory});
     throw SystemError(out_of_memory_text(error.what(), plan, activations_, ctx_.scratch));
   }
 }

@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/cuda/runtime.h"
 #include "model/ops/attention.h"
+#include "tests/bench/bench_main.h"
 #include "tests/bench/gpu_bench.h"
 
 using namespace temper;
@@ -145,9 +146,7 @@ void time_shape(Context& ctx, int count, int length, int64_t heads, int64_t kv_h
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   Context ctx(1, Device::cuda);
   bool good = true;
@@ -168,4 +167,10 @@ int main(int argc, char** argv) {
     time_shape(ctx, 16, 1024, 14, 2, 64, 64);
   }
   return good ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

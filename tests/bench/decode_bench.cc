@@ -10,6 +10,7 @@
 #include <string>
 
 #include "model/ops/decode_attention.h"
+#include "tests/bench/bench_main.h"
 #include "tests/bench/gpu_bench.h"
 
 using namespace temper;
@@ -268,9 +269,7 @@ void time_layers(Context& ctx, const Shape& s, int64_t rows, int32_t length, int
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "", kind = argc > 2 ? argv[2] : "";
   Context ctx(1, Device::cuda);
   std::printf("%s\n", ctx.cuda->properties.name);
@@ -301,4 +300,10 @@ int main(int argc, char** argv) {
   time(mla_of(8), 132, 16);  // what a call costs beside its bytes
   time(smollm2, 512, 16);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

@@ -13,6 +13,7 @@
 
 #include "model/ops/cuda/grouped_gemm.h"
 #include "model/ops/linear.h"
+#include "tests/bench/bench_main.h"
 #include "tests/bench/gpu_bench.h"
 
 using namespace temper;
@@ -219,9 +220,7 @@ void time_shape(Context& ctx, const Shape& shape, const std::vector<uint16_t>& n
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   const std::string what = argc > 1 ? argv[1] : "";
   Context ctx(1, Device::cuda);
   std::printf("%s\n", ctx.cuda->properties.name);
@@ -262,4 +261,10 @@ int main(int argc, char** argv) {
     for (const Shape& shape : shapes) time_shape(ctx, shape, numbers, flush);
   }
   return good ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

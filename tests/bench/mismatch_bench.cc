@@ -27,6 +27,7 @@
 #include "model/ops/rms_norm.h"
 #include "rollout/engine.h"
 #include "rollout/score.h"
+#include "tests/bench/bench_main.h"
 
 using namespace temper;
 
@@ -269,9 +270,7 @@ void compare_layers(Context& ctx, const Model& model, const Ids& ids) {
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr, "usage: bench_mismatch MODEL_DIR cpu|cuda [SEQUENCES [TOKENS]]\n");
     return 2;
@@ -292,4 +291,10 @@ int main(int argc, char** argv) {
   compare_logprobs(ctx, model, ids, output);
   compare_layers(ctx, model, ids);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

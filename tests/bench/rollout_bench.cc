@@ -19,6 +19,7 @@
 #include "core/random.h"
 #include "model/config.h"
 #include "rollout/engine.h"
+#include "tests/bench/bench_main.h"
 
 using namespace temper;
 
@@ -165,9 +166,7 @@ void time_case(Context& ctx, const char* name, const OwnedWeights& weights,
   std::fflush(stdout);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr,
                  "usage: bench_rollout MODEL cpu|cuda BATCH [PROMPT [NEW [SAMPLES [RUNS "
@@ -191,4 +190,10 @@ int main(int argc, char** argv) {
     at = end;
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

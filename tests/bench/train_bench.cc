@@ -1,7 +1,7 @@
 // Times training steps of a preset with random weights on random tokens:
-//   build/bench_train PRESET[:LAYERS] DEVICE [SEQUENCES [TOKENS [STEPS]]]
+//   build/bench_train PRESET[:LAYERS] DEVICE [SEQUENCES [TOKENS [STEPS [recompute]]]]
 // PRESET is one of preset_names() or qwen2.5-0.5b; LAYERS keeps the first so many. Prints
-// milliseconds of each step, the median's tokens a second, and the memory that was planned and
+// the memory plan, milliseconds of each step, the median's tokens a second, and the memory that was
 // taken.
 #include <algorithm>
 #include <chrono>
@@ -16,6 +16,7 @@
 #include "model/config.h"
 #include "model/training/memory_plan.h"
 #include "model/training/train_step.h"
+#include "tests/bench/bench_main.h"
 
 using namespace temper;
 
@@ -83,12 +84,11 @@ std::vector<TrainSequence> random_sequences(int64_t count, int64_t length, int64
   return all;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int run(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr,
-                 "usage: bench_train PRESET[:LAYERS] cpu|cuda [SEQUENCES [TOKENS [STEPS]]]\n");
+                 "usage: bench_train PRESET[:LAYERS] cpu|cuda [SEQUENCES [TOKENS [STEPS "
+                 "[recompute]]]]\n");
     return 2;
   }
   const auto number = [&](int i, int64_t otherwise) {
@@ -99,6 +99,15 @@ int main(int argc, char** argv) {
   Context ctx(0, device_of(argv[2]));
   const int64_t free_before = available_memory(ctx.device);
   const DType dtype = ctx.device == Device::cpu ? DType::f32 : DType::bf16;
+  TrainOptions options;
+  options.optimizer.bf16_moments = ctx.device == Device::cuda;
+  options.recompute = argc > 6 && std::string(argv[6]) == "recompute";
+  options.bias_update_speed = 0.001;
+  options.balance_alpha = 0.0001;
+  const MemoryPlan plan = estimate_training(
+      config, options,
+      {.dtype = dtype, .device = ctx.device, .micro_batch_tokens = count * length});
+  std::printf("%s\n", plan.text().c_str());
   OwnedWeights weights;
   {
     OwnedWeights host = allocate_weights(config, DType::f32);
@@ -106,10 +115,6 @@ int main(int argc, char** argv) {
     weights =
         ctx.device == Device::cpu ? std::move(host) : weights_on_device(ctx, host, config, dtype);
   }
-  TrainOptions options;
-  options.optimizer.bf16_moments = ctx.device == Device::cuda;
-  options.bias_update_speed = 0.001;
-  options.balance_alpha = 0.0001;
   TrainStep step(ctx, config, weights, options);
   const std::vector<TrainSequence> batch = random_sequences(count, length, config.vocab_size);
   const double normaliser = static_cast<double>(count * (length - 1));
@@ -133,15 +138,17 @@ int main(int argc, char** argv) {
   const double median = times[times.size() / 2];
   std::printf(
       "%s: %lld x %lld tokens, median %.1f ms, %.0f tokens/s; activations %.2f GB, all "
-      "%.2f GB\n",
+      "%.2f GB, planned %.2f GB\n",
       argv[1], static_cast<long long>(count), static_cast<long long>(length), median,
       static_cast<double>(count * length) / median * 1e3,
       static_cast<double>(step.activations().high_water_bytes()) / 1e9,
-      static_cast<double>(free_before - available_memory(ctx.device)) / 1e9);
-  const MemoryPlan plan = estimate_training(
-      config, options,
-      {.dtype = dtype, .device = ctx.device, .micro_batch_tokens = count * length});
-  std::printf("planned %.2f GB\n%s\n", static_cast<double>(plan.total_bytes()) / 1e9,
-              plan.text().c_str());
+      static_cast<double>(free_before - available_memory(ctx.device)) / 1e9,
+      static_cast<double>(plan.total_bytes()) / 1e9);
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  return bench::main_of(run, argc, argv);
 }

@@ -129,6 +129,36 @@ TEST_CASE("cuda: a resumed training ends in the bits of one that was not interru
   }
 }
 
+TEST_CASE("cuda: memory that runs out is told with the plan and what lives in the arenas") {
+  if (no_gpu()) return;
+  const ModelConfig config = small_v3_config();
+  Trained model(config, Device::cuda, DType::bf16);
+  const std::vector<TrainSequence> batch = patterns(config, 16);
+  const std::vector<double> before = model.losses(batch, 1);
+  std::vector<TrainSequence> large;
+  for (int64_t s = 0; s < 64; ++s) {
+    large.push_back({.ids = random_ids(2048, config.vocab_size, static_cast<uint64_t>(s)),
+                     .mask = std::vector<uint8_t>(2048, 1)});
+    large.back().mask[0] = 0;
+  }
+  {
+    const int64_t spared = int64_t{64} << 20;
+    const Buffer others(static_cast<size_t>(available_memory(Device::cuda) - spared), Device::cuda);
+    try {
+      model.step.begin(count_global(large, static_cast<int64_t>(model.weights.view.mtp.size())));
+      model.step.accumulate(large, [](TokenLoss&) {});
+      FAIL("it fitted");
+    } catch (const SystemError& error) {
+      const std::string text = error.what();
+      INFO(text);
+      for (const char* part : {"the GPU is out of memory", "MiB asked for", "memory plan",
+                               "activations of this micro-batch", "--micro-batch-tokens"})
+        CHECK(text.find(part) != std::string::npos);
+    }
+  }
+  CHECK(model.losses(batch, 1).front() < before.front());  // the step goes on
+}
+
 TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
   if (no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
