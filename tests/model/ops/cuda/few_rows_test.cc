@@ -54,6 +54,7 @@ void on_both(double bound_f32, double bound_bf16, Body&& body) {
   if (ctx == nullptr) return;
   for (const test::Layout layout : test::kLayouts) {
     for (const DType dtype : {DType::f32, DType::bf16}) {
+      if (test::left_out(layout, dtype)) continue;
       CAPTURE(static_cast<int>(layout), name_of(dtype));
       Sides sides{*ctx, dtype, layout};
       body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);

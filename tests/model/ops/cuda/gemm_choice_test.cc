@@ -14,7 +14,8 @@ TEST_CASE("cuda: a product has the same bits before and after its timing", "[ops
   struct Size {
     int64_t t, n, k;
   };
-  for (const Size& z : {Size{1024, 1536, 1024}, Size{777, 1000, 776}, Size{4096, 32, 4096}}) {
+  for (const Size& z : {Size{777, 1000, 776}, Size{1024, 1536, 1024}, Size{4096, 32, 4096}}) {
+    if (test::quick(2) && z.t > 777) break;
     CAPTURE(z.t, z.n, z.k);
     const Tensor x = s.up(s.normal({z.t, z.k})), w = s.up(s.normal({z.n, z.k}));
     const Tensor dy = s.up(s.normal({z.t, z.n}));
