@@ -91,6 +91,21 @@ void report(const DistillResult& result, Logger& log) {
   log.info(line);
 }
 
+// What the student's training takes; the teacher's weights are in memory already.
+MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const SftOptions& train,
+                          const RunFolder& folder, int64_t longest) {
+  const DType dtype = train.training.dtype;
+  const int64_t rows = head_chunk(ctx.device, config.vocab_size);
+  const auto each = static_cast<int64_t>(size_of(stat_dtype(dtype)));
+  return plan_training(
+      config, train_options_of(train.training),
+      {.dtype = dtype,
+       .device = ctx.device,
+       .longest_sequence = longest,
+       .micro_batch_tokens = micro_batch_tokens(train.training, folder),
+       .others = {{"the teacher's logits, one chunk", rows * config.vocab_size * each}}});
+}
+
 // Trains on distributions: over the file of samples, or on-policy if there is none.
 int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation& cli) {
   RunFolder folder(cli, folder_spec(train, "distill"));
@@ -113,16 +128,7 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
     for (const Sample& sample : samples.train)
       longest = std::max(longest, static_cast<int64_t>(sample.ids.size()));
   }
-  const DType dtype = train.training.dtype;
-  const int64_t vocab = student.config.vocab_size, rows = head_chunk(ctx.device, vocab);
-  const MemoryPlan plan = plan_training(
-      student.config, train_options_of(train.training),
-      {.dtype = dtype,
-       .device = ctx.device,
-       .longest_sequence = longest,
-       .micro_batch_tokens = micro_batch_tokens(train.training, folder),
-       .others = {{"the teacher's logits, one chunk",
-                   rows * vocab * static_cast<int64_t>(size_of(stat_dtype(dtype)))}}});
+  const MemoryPlan plan = plan_by_logits(ctx, student.config, train, folder, longest);
   cli.log.info(plan.text());
   TrainingRun run(ctx, cli, folder,
                   {.model = o.student,
