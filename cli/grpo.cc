@@ -98,18 +98,6 @@ void check_replay(const GrpoOptions& o, const ModelConfig& config) {
                      .hint = "leave it out, or take auto, which is on where there are experts"});
 }
 
-// What the models of rewards take beside the policy.
-std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward,
-                                        const std::optional<CompositeReward>& process_reward,
-                                        int64_t longest) {
-  std::vector<RuleMemory> all = reward.memory(longest);
-  if (process_reward)
-    for (RuleMemory& item : process_reward->memory(longest)) all.push_back(std::move(item));
-  std::vector<MemoryPlan::Item> items;
-  for (RuleMemory& item : all) items.push_back({std::move(item.what), item.bytes});
-  return items;
-}
-
 int run_grpo(const GrpoOptions& o, Invocation& cli) {
   for (const std::string& warning : check_grpo_options(o)) cli.log.warn(warning);
   RewardRules rules(cli, o.training.dtype, true);
@@ -134,8 +122,11 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                            model, chat, cli.log);
   check_replay(o, model.config);
   const int64_t longest = longest_sample(data.prompts, o);
-  const MemoryPlan plan = plan_of(o, model.config, ctx.device, longest, folder,
-                                  memory_of(reward, process_reward, longest));
+  std::vector<MemoryPlan::Item> others = memory_of(reward, longest);
+  if (process_reward)
+    for (MemoryPlan::Item& item : memory_of(*process_reward, longest))
+      others.push_back(std::move(item));
+  const MemoryPlan plan = plan_of(o, model.config, ctx.device, longest, folder, others);
   cli.log.info(plan.text());
   std::optional<OwnedWeights> reference;
   if (o.has_reference()) reference = first_weights(ctx, o, model, folder);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cli/command_line.h"
+#include "cli/reward_rules.h"
 #include "cli/run_stage.h"
 #include "core/error.h"
 #include "core/progress.h"
@@ -146,6 +147,21 @@ std::string size_text(int64_t bytes) {
   return text;
 }
 
+// The models of a stage's rewards that train beside it. A teacher's are gone before its student
+// learns.
+std::vector<MemoryPlan::Item> stage_rewards(const ModelConfig& config, const Values& v,
+                                            int64_t longest) {
+  std::vector<MemoryPlan::Item> all;
+  if (v.has("student")) return all;
+  for (const char* flag : {"reward", "process-reward"}) {
+    if (v.text(flag).empty()) continue;
+    const RewardSpec spec = parse_reward_spec(v.text(flag), std::string("--") + flag);
+    for (MemoryPlan::Item& item : memory_of(spec, config, dtype_of(v), longest))
+      all.push_back(std::move(item));
+  }
+  return all;
+}
+
 std::string memory_line(const ModelConfig& config, const Values& v, const Work& work) {
   TrainOptions options;
   options.recompute = v.text("recompute") == "true";
@@ -158,7 +174,8 @@ std::string memory_line(const ModelConfig& config, const Values& v, const Work& 
       {.dtype = dtype_of(v),
        .longest_sequence = longest,
        .micro_batch_tokens = micro_batch > 0 ? micro_batch : std::max<int64_t>(longest, 1),
-       .reference = work.reference});
+       .reference = work.reference,
+       .others = stage_rewards(config, v, longest)});
   std::string text = "    memory   ";
   for (const MemoryPlan::Item& item : plan.items)
     text += item.name + " " + size_text(item.bytes) + ", ";

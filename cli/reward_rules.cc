@@ -1,6 +1,7 @@
 #include "cli/reward_rules.h"
 
 #include "core/device.h"
+#include "core/error.h"
 
 namespace temper {
 
@@ -27,6 +28,32 @@ Context& RewardRules::context() {
     own_ = std::make_unique<Context>(static_cast<int>(cli_.common.threads),
                                      device_of(cli_.common.device));
   return *own_;
+}
+
+std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward, int64_t longest) {
+  std::vector<MemoryPlan::Item> items;
+  for (RuleMemory& item : reward.memory(longest))
+    items.push_back({std::move(item.what), item.bytes});
+  return items;
+}
+
+std::vector<MemoryPlan::Item> memory_of(const RewardSpec& spec, const ModelConfig& policy,
+                                        DType dtype, int64_t longest) {
+  const PolicyInUse generates{.config = &policy};
+  RewardRegistry registry;
+  add_model_rules(registry, {.context = {}, .dtype = dtype, .policy = &generates});
+  std::vector<MemoryPlan::Item> all;
+  for (RewardComponentSpec component : spec.components) {
+    if (component.rule != "rm" && component.rule != "judge") continue;
+    component.gate.clear();
+    try {
+      const CompositeReward alone({.components = {component}}, registry, "--reward");
+      for (MemoryPlan::Item& item : memory_of(alone, longest)) all.push_back(std::move(item));
+    } catch (const UserError&) {
+      continue;  // an earlier stage will make its model
+    }
+  }
+  return all;
 }
 
 }  // namespace temper

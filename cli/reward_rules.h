@@ -3,9 +3,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/load_model.h"
 #include "cli/subcommands.h"
+#include "model/training/memory_plan.h"
 #include "reward/composite.h"
 #include "reward/preference/engine_access.h"
 
@@ -35,5 +37,13 @@ class RewardRules {
   PolicyInUse policy_;
   RewardRegistry registry_;
 };
+
+// What the models of a reward take beside all else, for samples of up to `longest` tokens.
+std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward, int64_t longest);
+
+// The same of a reward that is not made yet: of its rules `rm` and `judge`, as far as their models
+// are there already. `policy`: the model that generates.
+std::vector<MemoryPlan::Item> memory_of(const RewardSpec& spec, const ModelConfig& policy,
+                                        DType dtype, int64_t longest);
 
 }  // namespace temper

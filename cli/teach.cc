@@ -1,5 +1,6 @@
 #include "cli/teach.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
@@ -163,11 +164,27 @@ std::string collect_and_select(const TeachRun& run, const std::vector<std::strin
   return file.string();
 }
 
+// What the teacher and the models of the reward take together, said before either works.
+void plan_memory(const TeachRun& run, const PromptedModel& model, const CompositeReward& reward,
+                 Logger& log) {
+  size_t longest = 0;
+  for (const Prompt& prompt : model.data.prompts) longest = std::max(longest, prompt.ids.size());
+  const int64_t tokens = static_cast<int64_t>(longest) + run.options.max_new_tokens;
+  const std::vector<MemoryPlan::Item> judges = memory_of(reward, tokens);
+  if (judges.empty()) return;
+  const GenerationRequest request{.dtype = run.dtype,
+                                  .sequences = run.options.batch,
+                                  .tokens = tokens,
+                                  .cache_limit = EngineLimits{}.cache_bytes};
+  log.info(plan_generation(model.model.config, request, model.ctx.device, judges).text());
+}
+
 std::string teach_by_checkpoint(const TeachRun& run, const CompositeReward& reward,
                                 Invocation& cli) {
   const TeachOptions& o = run.options;
   const SamplingOptions sampling = sampling_options(run);
   PromptedModel model(prompt_source(o, o.teacher), sampling, cli);
+  plan_memory(run, model, reward, cli.log);
   SampleOptions options = model.sample_options(sampling, o.samples);
   options.reward_timeout = o.reward_timeout;
   const std::unique_ptr<Teacher> teacher = local_teacher({.ctx = model.ctx,

@@ -58,8 +58,10 @@ int64_t MemoryPlan::total_bytes() const {
 }
 
 std::string MemoryPlan::text() const {
-  std::string out =
-      "memory plan (micro-batches of " + std::to_string(micro_batch_tokens) + " tokens)\n";
+  std::string out = "memory plan";
+  if (micro_batch_tokens > 0)
+    out += " (micro-batches of " + std::to_string(micro_batch_tokens) + " tokens)";
+  out += "\n";
   for (const Item& item : items) out += line(item.name, item.bytes);
   out += line("total", total_bytes()) + line("available", memory_bytes);
   out.pop_back();
@@ -145,8 +147,23 @@ std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
   const auto unit = static_cast<int64_t>(size_of(request.dtype));
   const int64_t cached = config.num_hidden_layers * config.cache_width();
   return {{"weights", (count.total - count.mtp) * unit},
-          {"KV cache", cached * request.sequences * request.tokens * unit},
+          {"KV cache",
+           std::min(cached * request.sequences * request.tokens * unit, request.cache_limit)},
           {"logits", request.sequences * config.vocab_size * unit}};
+}
+
+MemoryPlan plan_generation(const ModelConfig& config, const GenerationRequest& request,
+                           Device device, const std::vector<MemoryPlan::Item>& others) {
+  MemoryPlan plan;
+  plan.memory_bytes = available_memory(device);
+  plan.items = estimate_generation(config, request);
+  plan.items.insert(plan.items.end(), others.begin(), others.end());
+  if (plan.total_bytes() > plan.memory_bytes)
+    throw UserError({.what = "the memory plan does not fit",
+                     .expected = "at most " + std::to_string(plan.memory_bytes >> 20) + " MiB",
+                     .found = "\n" + plan.text(),
+                     .hint = "generate fewer samples at a time, or judge with a smaller model"});
+  return plan;
 }
 
 std::vector<MemoryPlan::Item> estimate_scoring(const ModelConfig& config, DType dtype,

@@ -14,9 +14,9 @@ struct MemoryPlan {
     std::string name;
     int64_t bytes = 0;
   };
-  std::vector<Item> items;  // weights, gradients, moments, activations, ...
-  int64_t micro_batch_tokens = 0;
-  int64_t memory_bytes = 0;  // available
+  std::vector<Item> items;         // weights, gradients, moments, activations, ...
+  int64_t micro_batch_tokens = 0;  // 0: nothing is trained
+  int64_t memory_bytes = 0;        // available
   int64_t total_bytes() const;
   // A table, one item a line, with the total and the micro-batch.
   std::string text() const;
@@ -55,13 +55,19 @@ std::string out_of_memory_text(const std::string& what, const MemoryPlan& plan,
 // Generation with every sequence at its full length.
 struct GenerationRequest {
   DType dtype = DType::f32;
-  int64_t sequences = 0;  // at a time
-  int64_t tokens = 0;     // of each sequence, prompt and completion
+  int64_t sequences = 0;            // at a time
+  int64_t tokens = 0;               // of each sequence, prompt and completion
+  int64_t cache_limit = INT64_MAX;  // bytes
 };
 // Weights without MTP, the KV cache (num_hidden_layers * cache_width() numbers a token) and the
 // logits of one step. Units: bytes.
 std::vector<MemoryPlan::Item> estimate_generation(const ModelConfig& config,
                                                   const GenerationRequest& request);
+
+// The same with what else lives beside it, whose names say what it is. Throws UserError if that
+// does not fit into the device's memory.
+MemoryPlan plan_generation(const ModelConfig& config, const GenerationRequest& request,
+                           Device device, const std::vector<MemoryPlan::Item>& others);
 
 // A model with a scalar head, `tokens` going through it at once without gradient: weights and the
 // activations of one block. Units: bytes.

@@ -23,7 +23,8 @@ RunLimits limits_of_checker(RunLimits limits) {
 RunningProgram start_checker(const Sandbox& sandbox, const std::string& python, int channel,
                              const RunLimits& limits) {
   SandboxProgram program{.arguments = {python, "-s", "-S", "-B", "checker.py"}};
-  program.files = {{"checker.py", checker_script()}};
+  const std::string script = checker_script();
+  program.files = {{"checker.py", script}};
   program.descriptors = {-1, -1, -1, channel, channel};
   program.rights = ProcessRights::processes;
   return sandbox.start(program, limits_of_checker(limits));
@@ -51,8 +52,8 @@ Checker::Checker(const Sandbox& sandbox, const std::string& python, const RunLim
 CheckerPool::CheckerPool(const Sandbox& sandbox, std::string python, const RunLimits& limits)
     : sandbox_(sandbox), python_(std::move(python)), limits_(limits) {}
 
-std::unique_ptr<Checker> CheckerPool::take() {
-  for (;;) {
+std::unique_ptr<Checker> CheckerPool::take(bool waiting) {
+  while (waiting) {
     std::unique_ptr<Checker> checker;
     {
       const std::lock_guard lock(mutex_);

@@ -28,9 +28,9 @@ class CheckerPool {
  public:
   CheckerPool(const Sandbox& sandbox, std::string python, const RunLimits& limits);
 
-  // One that nobody else has and that is ready for a job; started if none waits.
-  // Throws SystemError.
-  std::unique_ptr<Checker> take();
+  // One that nobody else has and that is ready for a job; started if none waits, or if not to take
+  // one that is `waiting`. Throws SystemError.
+  std::unique_ptr<Checker> take(bool waiting);
   // Only a checker that has given its verdict may come back; others are destroyed, which ends them.
   void give_back(std::unique_ptr<Checker> checker);
 

@@ -29,8 +29,10 @@ struct Candidate {
                               const RunLimits& limits, int channel) {
     command.push_back("candidate.py");
     SandboxProgram program{.arguments = std::move(command)};
-    program.files = {
-        {"candidate.py", candidate_script()}, {"prompt.py", task.prompt}, {"answer.py", answer}};
+    program.files = {{"candidate.py", candidate_script()},
+                     {"about_classes.py", candidate_classes_script()},
+                     {"prompt.py", task.prompt},
+                     {"answer.py", answer}};
     program.descriptors = {-1, -1, -1, channel, channel};
     return python.start(program, limits);
   }
@@ -192,10 +194,11 @@ class Conversation {
 
 JudgeResult CodeJudge::judge_calls(const CodeTask& task, const std::string& answer) const {
   const Place place(free_);
-  // The checker's parent is the thread that started it, and ends with it: then another is needed.
+  // The checker's parent is the thread that started it, and it ends with that thread, which may
+  // show only now, and of all that wait: then this thread starts one.
   for (int attempt = 0;; ++attempt) {
     Candidate candidate(python(), python_command(), task, answer, options_.limits);
-    std::unique_ptr<Checker> checker = checkers_->take();
+    std::unique_ptr<Checker> checker = checkers_->take(attempt == 0);
     Conversation conversation(*checker, candidate, options_.limits);
     JudgeResult result =
         conversation.hold(job_of(task, options_.all_tests), static_cast<int>(task.tests.size()));

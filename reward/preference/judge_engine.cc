@@ -81,10 +81,12 @@ class EngineVoice final : public JudgeVoice {
         std::min(prompt_tokens + sampling.max_tokens, config.max_position_embeddings);
     std::vector<RuleMemory> all;
     for (const MemoryPlan::Item& item :
-         estimate_generation(config, {access_.dtype, options_.batch, tokens})) {
-      const int64_t most = item.name == "KV cache" ? EngineLimits{}.cache_bytes : item.bytes;
+         estimate_generation(config, {.dtype = access_.dtype,
+                                     .sequences = options_.batch,
+                                     .tokens = tokens,
+                                     .cache_limit = EngineLimits{}.cache_bytes})) {
       if (own || item.name != "weights")  // the policy's are there already
-        all.push_back({item.name, std::min(item.bytes, most)});
+        all.push_back({item.name, item.bytes});
     }
     return all;
   }
