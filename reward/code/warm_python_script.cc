@@ -99,7 +99,7 @@ def serve():
         call('prctl', SET_SECCOMP, 2, _ctypes.byref(Filter(len(filter) // 8, filter)), 0, 0)
 
     def own_script(request, passed):
-        """The code of the judge's own script, where it is that: compiled once, not by each child."""
+        """The code of the judge's own script, where it is that: no child has to compile it."""
         numbers, _, first, *_ = request.decode().split('\n')
         name, size = first.split(' ')
         if name != 'candidate.py':

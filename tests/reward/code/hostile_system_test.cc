@@ -31,7 +31,8 @@ const std::string kTools = R"(
 import ctypes, os, signal, sys, time
 libc = ctypes.CDLL(None, use_errno=True)
 def call(number, *arguments):
-    return libc.syscall(ctypes.c_long(number), *[a if type(a) is bytes else ctypes.c_long(a) for a in arguments])
+    words = [a if type(a) is bytes else ctypes.c_long(a) for a in arguments]
+    return libc.syscall(ctypes.c_long(number), *words)
 def attempt(work):
     try:
         return work()
