@@ -59,6 +59,7 @@ CompositeReward::CompositeReward(const RewardSpec& spec, const RewardRegistry& r
       }
       if (j != i && components[j].name == components[i].gate) gate = static_cast<int>(j);
     }
+    if (components[i].gate == components[i].name) gate = static_cast<int>(i);
     if (gate < 0 && !components[i].gate.empty()) {
       throw UserError({.what = "the gate of '" + components[i].name + "' is not another component",
                        .where = where,

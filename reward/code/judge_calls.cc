@@ -112,9 +112,9 @@ class Conversation {
     const LineStatus sent = candidate_.channel.send(request, deadline_);
     if (sent == LineStatus::timeout) return timed_out(), false;
     if (!from_candidate(value)) return false;
-    if (checker_.channel.send("R" + value, deadline_) != LineStatus::line) {
-      return timed_out(), false;
-    }
+    const LineStatus given = checker_.channel.send("R" + value, deadline_);
+    if (given == LineStatus::timeout) return timed_out(), false;
+    if (given != LineStatus::line) return checker_failed(), false;
     return true;
   }
 
@@ -157,7 +157,7 @@ class Conversation {
   JudgeResult checker_failed() {
     result_.failed = true;
     result_.reason = "the process that runs the tests ended";
-    return std::move(result_);
+    return result_;
   }
 
   JudgeResult finish(char kind, std::string_view text) {

@@ -74,6 +74,19 @@ TEST_CASE("reward-model: trains, reports, and judges in score and grpo; grpo log
             "--max-new-tokens", "8", "--out", "grpo"})
           .err;
   CHECK(has(said, "reward rm: weights"));  // in the memory plan
+  const std::string taught =
+      done({"rejection", "--teacher", "init", "--data", "prompts.jsonl", "--reward",
+            "rm(model=rm/model)=1", "--samples", "2", "--max-new-tokens", "8", "--out", "kept"})
+          .err;
+  CHECK(has(taught, "reward rm: weights"));
+  folder.write("chain.toml",
+               "[recipe]\nname = \"chain\"\n[first]\nrun = \"grpo\"\nmodel = \"init\"\n"
+               "data = [\"prompts.jsonl\"]\nreward = \"rm(model=rm/model)=1, "
+               "judge(model=policy)=0.1, length=0.1\"\n");
+  const std::string plan = done({"r1", "chain.toml", "--out", "chain", "--dry-run"}).out;
+  CHECK(has(plan, "reward rm: weights"));
+  CHECK(has(plan, "reward judge: KV cache"));
+  CHECK_FALSE(has(plan, "reward judge: weights"));
   Database database = open_for_reading(folder.path() / "grpo");
   const auto took = read_curve(database, 1, "grpo", "seconds/reward/rm");
   REQUIRE(took.size() == 2);

@@ -72,6 +72,7 @@ TEST_CASE("gates that wait for each other are refused") {
   const RewardRegistry registry = registry_of(kVerdicts);
   CHECK_THROWS_AS(score("good=1 if bad, bad=1 if good", registry), UserError);
   CHECK_THROWS_AS(score("good=1 if bad, bad=1 if odd, odd=1 unless good", registry), UserError);
+  CHECK_THROWS_WITH(score("good=1 if good", registry), Contains("depends on itself"));
   CHECK(score("good=1 if bad, bad=1 if odd, odd=0", registry).value == 0.0);
 }
 
