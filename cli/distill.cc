@@ -91,10 +91,13 @@ void report(const DistillResult& result, Logger& log) {
   log.info(line);
 }
 
-// What the student's training takes; the teacher's weights are in memory already.
-MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const SftOptions& train,
-                          const RunFolder& folder, int64_t longest) {
+// What the student's training takes; the teacher's weights are in memory already. Own answers of at
+// most `longest` tokens have a cache.
+MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const DistillOptions& o,
+                          const SftOptions& train, const RunFolder& folder, int64_t longest) {
   const DType dtype = train.training.dtype;
+  const int64_t cached = o.teach.batch * longest * config.num_hidden_layers * config.cache_width() *
+                         static_cast<int64_t>(size_of(dtype));
   const int64_t rows = head_chunk(ctx.device, config.vocab_size);
   const auto each = static_cast<int64_t>(size_of(stat_dtype(dtype)));
   return plan_training(
@@ -103,6 +106,7 @@ MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const SftOpti
        .device = ctx.device,
        .longest_sequence = longest,
        .micro_batch_tokens = micro_batch_tokens(train.training, folder),
+       .cache_bytes = o.on_policy ? std::min(cached, EngineLimits{}.cache_bytes) : 0,
        .others = {{"the teacher's logits, one chunk", rows * config.vocab_size * each}}});
 }
 
@@ -128,7 +132,7 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
     for (const Sample& sample : samples.train)
       longest = std::max(longest, static_cast<int64_t>(sample.ids.size()));
   }
-  const MemoryPlan plan = plan_by_logits(ctx, student.config, train, folder, longest);
+  const MemoryPlan plan = plan_by_logits(ctx, student.config, o, train, folder, longest);
   cli.log.info(plan.text());
   TrainingRun run(ctx, cli, folder,
                   {.model = o.student,
