@@ -12,7 +12,7 @@ constexpr size_t kMaxTokens = 800;
 constexpr int kMaxDepth = 60;             // of nesting in an answer
 constexpr size_t kMaxItems = 64;          // of a set, list or matrix
 constexpr size_t kMaxExactBits = 60'000;  // of a numerator or denominator computed exactly
-constexpr int64_t kMaxSteps = 20'000;     // nodes evaluated, weighted by precision
+constexpr int64_t kMaxSteps = 40'000;     // nodes evaluated, weighted by precision
 
 // Counts down while a check works; when it is spent, the check gives up.
 class MathBudget {
@@ -23,8 +23,13 @@ class MathBudget {
   }
   bool spent() const { return left_ <= 0; }
 
+  // Notes that two values could be told neither apart nor to be the same.
+  void leave_undecided() { undecided_ = true; }
+  bool undecided() const { return undecided_; }
+
  private:
   int64_t left_ = kMaxSteps;
+  bool undecided_ = false;
 };
 
 }  // namespace temper

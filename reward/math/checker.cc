@@ -10,7 +10,7 @@
 namespace temper {
 namespace {
 
-enum class Outcome { same, different, unreadable };
+enum class Outcome { same, different, undecided, unreadable };
 
 bool is_collection(const Node& node) {
   return !is_scalar(node) && node.kind != NodeKind::relation && node.kind != NodeKind::chain;
@@ -24,13 +24,18 @@ bool is_out_of_reach(const Node& answer) {
          !approximate(answer, budget, value);
 }
 
+Outcome outcome_of(const Node& gold, const Node& answer, const CompareOptions& options) {
+  MathBudget budget;
+  if (same_answer(gold, answer, options, budget)) return Outcome::same;
+  return budget.undecided() ? Outcome::undecided : Outcome::different;
+}
+
 // One way to read the commas of both.
 Outcome compare_as(std::string_view gold, std::string_view answer, CommaMode commas,
                    const CompareOptions& options) {
   const Reading g = read_math_answer(gold, commas), a = read_math_answer(answer, commas);
   if (g.tree == nullptr || a.tree == nullptr) return Outcome::unreadable;
-  MathBudget budget;
-  return same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
+  return outcome_of(*g.tree, *a.tree, options);
 }
 
 // Whether a comma in the answer parts a number from just three digits: 1,234 is 1234, not 1.234.
@@ -69,10 +74,7 @@ Outcome compare(std::string_view gold, std::string_view answer, const CompareOpt
     return same_words(g.words, a.words) ? Outcome::same : Outcome::different;
   }
   Outcome outcome = Outcome::unreadable;
-  if (a.tree != nullptr) {
-    MathBudget budget;
-    outcome = same_answer(*g.tree, *a.tree, options, budget) ? Outcome::same : Outcome::different;
-  }
+  if (a.tree != nullptr) outcome = outcome_of(*g.tree, *a.tree, options);
   if (outcome == Outcome::same) return outcome;
   if (a.tree != nullptr && is_out_of_reach(*a.tree)) return Outcome::unreadable;
   if (answer.find(',') == std::string_view::npos) return outcome;
@@ -102,6 +104,10 @@ Verdict check_math(std::string_view gold, std::string_view completion,
   if (!answer) return verdict_no_answer(reason);
   std::string extracted = shortened(answer->text, 200);
   Outcome outcome = compare(expected->text, answer->text, options);
+  const bool number = readable.tree != nullptr && symbols_of(*readable.tree).empty();
+  if (outcome == Outcome::different && number && !answer->coefficient.empty()) {
+    outcome = compare(expected->text, answer->coefficient, options);
+  }
   if (outcome == Outcome::unreadable &&
       (answer->mark == AnswerMark::whole || answer->mark == AnswerMark::phrase)) {
     // A line of words without any mark: the last number in it, if it stands free. A sentence that
@@ -119,6 +125,10 @@ Verdict check_math(std::string_view gold, std::string_view completion,
   if (outcome == Outcome::same) return verdict_ok(extracted);
   if (outcome == Outcome::different) {
     return verdict_wrong(extracted, "the gold is " + shortened(expected->text));
+  }
+  if (outcome == Outcome::undecided) {
+    return verdict_wrong(extracted,
+                         "not decided whether it is the gold, " + shortened(expected->text));
   }
   Verdict verdict = verdict_no_answer("not a formula that can be read as a whole, or too large");
   verdict.extracted = extracted;

@@ -4,65 +4,12 @@
 #include <functional>
 #include <utility>
 
+#include "reward/math/named.h"
 #include "reward/math/scalar.h"
 #include "reward/math/spans.h"
 
 namespace temper {
 namespace {
-
-// A value without its sign of percent, degree or unit, and what that was.
-struct Measured {
-  NodePtr value;
-  NodeKind kind = NodeKind::number;  // percent, degree, quantity; number: none
-  std::string unit = {};
-};
-
-Measured measured(const NodePtr& node) {
-  switch (node->kind) {
-    case NodeKind::percent:
-    case NodeKind::degree:
-    case NodeKind::quantity:
-      return {node->items[0], node->kind, node->name};
-    case NodeKind::negate: {
-      Measured inner = measured(node->items[0]);
-      inner.value = make_node(NodeKind::negate, {inner.value});
-      return inner;
-    }
-    default:
-      return {node};
-  }
-}
-
-bool is_function_letter(const std::string& name) {
-  return name.size() == 1 && std::string_view("fghFGHPpqQTSV").find(name) != std::string_view::npos;
-}
-
-// x, AB, |v|, f(x), f(2), dy/dx: what may stand before the '=' of an answer.
-bool is_name(const Node& node) {
-  if (node.kind == NodeKind::symbol) return true;
-  if (node.kind == NodeKind::absolute) return node.items[0]->kind == NodeKind::symbol;
-  if (node.kind == NodeKind::divide) {  // dy/dx
-    const Node& below = *node.items[1];
-    return is_name(*node.items[0]) && below.kind == NodeKind::multiply &&
-           below.items[0]->kind == NodeKind::symbol && below.items[0]->name == "d";
-  }
-  if (node.kind != NodeKind::multiply) return false;
-  const Node& first = *node.items[0];
-  const Node& second = *node.items[1];
-  if (second.kind == NodeKind::symbol) return is_name(first) && first.kind != NodeKind::absolute;
-  const bool value = second.kind == NodeKind::number || second.kind == NodeKind::negate;
-  return first.kind == NodeKind::symbol && is_function_letter(first.name) && value;
-}
-
-// Names of quantities that a gold may put before its value: AB/CD, |AB|, A:B, (p, q).
-bool is_quantity_name(const Node& node) {
-  if (is_name(node)) return true;
-  const bool parts = node.kind == NodeKind::divide || node.kind == NodeKind::absolute ||
-                     node.kind == NodeKind::ratio || node.kind == NodeKind::tuple ||
-                     (node.kind == NodeKind::interval && !node.left_closed && !node.right_closed);
-  return parts && std::all_of(node.items.begin(), node.items.end(),
-                              [](const NodePtr& item) { return is_name(*item); });
-}
 
 class Comparison {
  public:
@@ -84,8 +31,7 @@ class Comparison {
       case NodeKind::interval:
         return interval(*gold, *answer);
       case NodeKind::matrix:
-        return answer->kind == NodeKind::matrix && gold->count == answer->count &&
-               gold->name == answer->name && items_in_order(*gold, *answer);
+        return matrix(*gold, without_name(*answer));
       case NodeKind::ratio:
         return ratio(*gold, *answer);
       case NodeKind::relation:
@@ -114,6 +60,7 @@ class Comparison {
       return std::all_of(answer->items.begin(), answer->items.end(),
                          [&](const NodePtr& item) { return scalar(gold, item); });
     }
+    if (answer->kind == NodeKind::ratio) return quotient_of_ratio(*gold, *answer);
     if (!is_scalar(*answer)) return false;
     const bool plain = answer->kind == NodeKind::base && answer->count == 10 &&
                        gold->kind != NodeKind::base &&
@@ -123,6 +70,12 @@ class Comparison {
       return based_number(*gold, *answer);
     }
     const Measured g = measured(gold), a = measured(answer);
+    const bool letters = g.kind == NodeKind::quantity || a.kind == NodeKind::quantity;
+    if (letters && g.kind != a.kind) {  // 10 m/s with the units as letters of a formula
+      const NodePtr left = g.kind == NodeKind::quantity ? gold : with_letters_as_units(gold);
+      const NodePtr right = a.kind == NodeKind::quantity ? answer : with_letters_as_units(answer);
+      if (left != nullptr && right != nullptr) return scalar(left, right);
+    }
     if (g.kind == a.kind) {
       return g.unit == a.unit && same_value(*g.value, *a.value, budget_);
     }
@@ -133,9 +86,18 @@ class Comparison {
     if (g.kind == NodeKind::number && a.kind == NodeKind::percent) {
       return same_value(*g.value, *answer, budget_);
     }
+    // pi/3 is 60 degrees.
+    const bool turned = g.kind == NodeKind::number && a.kind == NodeKind::degree;
+    if (turned && same_value(*g.value, *answer, budget_)) return true;
     // A unit on one side only: missing is allowed, and so is one that the gold leaves out.
     const bool one_sided = g.kind == NodeKind::number || a.kind == NodeKind::number;
     return one_sided && same_value(*g.value, *a.value, budget_);
+  }
+
+  // 3:4 for the gold 3/4.
+  bool quotient_of_ratio(const Node& gold, const Node& answer) {
+    if (answer.items.size() != 2) return false;
+    return same_value(gold, *make_node(NodeKind::divide, answer.items), budget_);
   }
 
   static bool based_number(const Node& gold, const Node& answer) {
@@ -188,6 +150,9 @@ class Comparison {
                                 gold.items[0]->kind != NodeKind::tuple;
     if ((statement_list || gold.name == "or") && spans(gold, answer, true)) return true;
     if (answer.kind != NodeKind::list && answer.kind != NodeKind::set) {
+      const bool open_pair =
+          answer.kind == NodeKind::interval && !answer.left_closed && !answer.right_closed;
+      if (open_pair || answer.kind == NodeKind::tuple) return lists_coordinates(answer, gold);
       if (answer.kind == NodeKind::relation && is_name(*answer.items[0]) && answer.name == "=" &&
           (answer.items[1]->kind == NodeKind::set)) {
         return same_items(gold, *answer.items[1]);  // S = {1, 2}
@@ -212,6 +177,7 @@ class Comparison {
 
   bool items_match(const Node& gold, const Node& answer) {
     std::vector<NodePtr> left = gold.items, right = answer.items;
+    if (!holds_lists(left)) right = without_lists(right);
     if (gold.kind == NodeKind::set || answer.kind == NodeKind::set) {
       left = distinct(left);
       right = distinct(right);
@@ -271,14 +237,32 @@ class Comparison {
     const Node& a = without_name(answer);
     if (lists_coordinates(gold, answer)) return true;
     const auto bracket = [](const Node& n) { return n.name == "<" ? std::string("(") : n.name; };
+    if (is_vector(a)) return bracket(gold) == "(" && items_in_order(gold, a);
     if (a.kind == NodeKind::interval) {  // (1, 2) may be the vector <1, 2>
       return gold.name == "<" && !a.left_closed && !a.right_closed && items_in_order(gold, a);
     }
     return a.kind == NodeKind::tuple && bracket(gold) == bracket(a) && items_in_order(gold, a);
   }
 
+  // A matrix of one column or one row.
+  static bool is_vector(const Node& node) {
+    if (node.kind != NodeKind::matrix || node.items.size() < 2) return false;
+    return node.count == 1 || static_cast<size_t>(node.count) == node.items.size();
+  }
+
+  bool matrix(const Node& gold, const Node& answer) {
+    if (answer.kind == NodeKind::matrix) {
+      return gold.count == answer.count && items_in_order(gold, answer);
+    }
+    const bool open_pair =
+        answer.kind == NodeKind::interval && !answer.left_closed && !answer.right_closed;
+    const bool tuple = answer.kind == NodeKind::tuple && answer.name != "[";
+    return is_vector(gold) && (open_pair || tuple) && items_in_order(gold, answer);
+  }
+
   bool interval(const Node& gold, const Node& answer) {
     const Node& a = without_name(answer);
+    if (is_vector(a)) return !gold.left_closed && !gold.right_closed && items_in_order(gold, a);
     if (!gold.left_closed && !gold.right_closed && lists_coordinates(gold, answer)) return true;
     if (a.kind == NodeKind::interval) {
       return gold.left_closed == a.left_closed && gold.right_closed == a.right_closed &&
@@ -292,6 +276,8 @@ class Comparison {
 
   bool ratio(const Node& gold, const Node& answer) {
     const Node& a = without_name(answer);
+    const bool one_value = gold.items.size() == 2 && is_scalar(a) && symbols_of(gold).empty();
+    if (one_value) return same_value(*make_node(NodeKind::divide, gold.items), a, budget_);
     if (a.kind != NodeKind::ratio || a.items.size() != gold.items.size()) return false;
     // a : b = c : d if a d = b c; clock times are ratios that must agree part by part.
     for (size_t i = 1; i < gold.items.size(); ++i) {
@@ -300,11 +286,6 @@ class Comparison {
       if (!same_value(*left, *right, budget_)) return false;
     }
     return true;
-  }
-
-  static NodePtr difference(const Node& relation) {
-    const NodePtr minus = make_node(NodeKind::negate, {relation.items[1]});
-    return make_node(NodeKind::add, {relation.items[0], minus});
   }
 
   bool relation(const Node& gold, const NodePtr& answer) {
@@ -324,10 +305,29 @@ class Comparison {
       if (same_name && same(gold.items[1], answer->items[1])) return true;
       const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]) &&
                            is_scalar(*answer->items[0]) && is_scalar(*answer->items[1]);
-      return scalars && proportional(*difference(gold), *difference(*answer), 0, budget_);
+      return scalars && proportional(*difference_of(gold), *difference_of(*answer), 0, budget_);
     }
+    if (answer->kind == NodeKind::list) return solves(gold, *answer);
     const bool value_alone = is_quantity_name(*gold.items[0]) && symbols_of(*gold.items[1]).empty();
     return (named || value_alone) && answer->kind != NodeKind::chain && same(gold.items[1], answer);
+  }
+
+  // x = 2 or x = -2 for x^2 = 4: the factors x - 2 and x + 2 make the equation.
+  bool solves(const Node& gold, const Node& answer) {
+    const std::vector<std::string> names = symbols_of(gold);
+    if (names.size() != 1 || answer.items.size() < 2) return false;
+    NodePtr product;
+    for (const NodePtr& item : answer.items) {
+      const bool names_root = item->kind == NodeKind::relation && item->name == "=" &&
+                              item->items[0]->kind == NodeKind::symbol &&
+                              item->items[0]->name == names[0] && is_scalar(*item->items[1]) &&
+                              symbols_of(*item->items[1]).empty();
+      if (!names_root) return false;
+      const NodePtr factor = difference_of(*item);
+      product = product == nullptr ? factor : make_node(NodeKind::multiply, {product, factor});
+    }
+    const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]);
+    return scalars && proportional(*difference_of(gold), *product, 0, budget_);
   }
 
   bool same_inequality(const Node& gold, const Node& answer) {
@@ -336,11 +336,11 @@ class Comparison {
     }
     if (gold.name == "!=" || answer.name == "!=") {
       return gold.name == answer.name &&
-             proportional(*difference(gold), *difference(answer), 0, budget_);
+             proportional(*difference_of(gold), *difference_of(answer), 0, budget_);
     }
     if (gold.name.size() != answer.name.size()) return false;
     const int sign = gold.name[0] == answer.name[0] ? 1 : -1;
-    return proportional(*difference(gold), *difference(answer), sign, budget_);
+    return proportional(*difference_of(gold), *difference_of(answer), sign, budget_);
   }
 
   bool chain(const Node& gold, const Node& answer) {

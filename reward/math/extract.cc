@@ -80,7 +80,7 @@ bool answers_after_box(std::string_view text, size_t box_end) {
 
 // The last box's answer, or the text from the first to the last of several joined ones.
 // `found` is set if there is a box, closed or not.
-std::optional<std::string> last_boxes(std::string_view text, bool& found, std::string& reason) {
+std::optional<FinalAnswer> last_boxes(std::string_view text, bool& found, std::string& reason) {
   const Box last = last_box_before(text, text.size());
   found = last.begin != kNone && (last.end == kNone || !answers_after_box(text, last.end));
   if (!found) return std::nullopt;
@@ -93,11 +93,23 @@ std::optional<std::string> last_boxes(std::string_view text, bool& found, std::s
     const Box before = last_box_before(text, begin);
     const bool adjacent = before.begin != kNone && before.end != kNone && before.end <= begin &&
                           begin - before.end <= 40;
-    if (!adjacent || !only_joins(text.substr(before.end, begin - before.end))) break;
+    if (!adjacent || !joins_boxes(text.substr(before.end, begin - before.end))) break;
     begin = before.begin;
   }
-  if (begin == last.begin) return boxed_answer(text, {last.begin, last.end, last.content}, reason);
-  return std::string(text.substr(begin, last.end - begin));
+  FinalAnswer answer{"", AnswerMark::boxed};
+  if (begin != last.begin) {
+    answer.text = text.substr(begin, last.end - begin);
+    return answer;
+  }
+  const auto alone = boxed_answer(text, {last.begin, last.end, last.content}, reason);
+  if (!alone) return std::nullopt;
+  answer.text = *alone;
+  const std::string content = "{" + std::string(last.content) + "}";
+  const bool more = alone->starts_with(content) && alone->size() > content.size();
+  if (more && is_monomial(std::string_view(*alone).substr(content.size()))) {
+    answer.coefficient = last.content;
+  }
+  return answer;
 }
 
 std::string_view without_full_stop(std::string_view text) {
@@ -269,8 +281,11 @@ bool is_changed(std::string_view text, size_t begin, size_t end, std::string& re
 // The marks that may stand in the final part or inside the answer tags, from the strongest on.
 // `marked` is set if one is there, even if it holds nothing usable.
 std::optional<FinalAnswer> by_mark(std::string_view text, bool& marked, std::string& reason) {
-  const auto box = last_boxes(text, marked, reason);
-  if (box) return checked(*box, AnswerMark::boxed, reason);
+  if (auto box = last_boxes(text, marked, reason)) {
+    auto answer = checked(box->text, AnswerMark::boxed, reason);
+    if (answer) answer->coefficient = box->coefficient;
+    return answer;
+  }
   if (marked) return std::nullopt;
   marked = true;
   if (const size_t at = text.rfind("####"); at != kNone) {
@@ -313,8 +328,16 @@ std::optional<FinalAnswer> final_answer(std::string_view completion, std::string
 }
 
 std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reason) {
-  for (const std::string_view mark : {"<answer>", "\\boxed", "\\fbox", "####"}) {
-    if (gold.find(mark) != kNone) return final_answer(gold, reason);
+  for (const std::string_view mark : {"<answer>", "\\boxed", "\\fbox", "####", "answer is"}) {
+    if (gold.find(mark) == kNone) continue;
+    auto answer = final_answer(gold, reason);
+    if (answer && answer->mark == AnswerMark::boxed) {
+      const Box box = last_box_before(gold, gold.size());
+      const std::string_view behind = gold.substr(box.end);
+      const size_t word = behind.find_first_not_of(" $");
+      if (word != kNone && behind.substr(word).starts_with("percent")) answer->text += "\\%";
+    }
+    return answer;
   }
   return checked(gold, AnswerMark::whole, reason);
 }

@@ -12,6 +12,7 @@ enum class AnswerMark { tag, boxed, hashes, phrase, formula, whole, number };
 struct FinalAnswer {
   std::string text;  // trimmed; formula delimiters are left where there were any
   AnswerMark mark = AnswerMark::whole;
+  std::string coefficient = {};  // the box alone, where a power of letters follows: \boxed{5}x^2
 };
 
 // The one final answer of `completion`, in what follows the last </think>. The first of these that
@@ -26,7 +27,8 @@ struct FinalAnswer {
 // <answer> tags: several guesses are no answer.
 std::optional<FinalAnswer> final_answer(std::string_view completion, std::string& reason);
 
-// The answer in a gold: what a tag, box or #### marks in it, else the whole of it.
+// The answer in a gold: what a tag, box, #### or "answer is" marks in it, else the whole of it. A
+// box before the word "percent" is a percentage.
 std::optional<FinalAnswer> gold_answer(std::string_view gold, std::string& reason);
 
 // What a sentence in words says: what follows its last "is", "are" or "equals", which is to be read

@@ -110,6 +110,49 @@ bool only_joins(std::string_view text) {
   return true;
 }
 
+bool joins_boxes(std::string_view text) {
+  if (only_joins(text)) return true;
+  text = trimmed(text);
+  const auto drop_back = [&](const auto& drops) {
+    while (!text.empty() && drops(text.back())) text.remove_suffix(1);
+  };
+  if (text.ends_with('=')) {  // "and $y_2 ="
+    text = trimmed(text.substr(0, text.size() - 1));
+    const size_t size = text.size();
+    drop_back([](char c) {
+      return is_letter(c) || is_digit(c) || std::string_view("_{}()'").find(c) != kNone;
+    });
+    if (text.size() == size || size - text.size() > 8) return false;
+    while (text.ends_with(' ') || text.ends_with('$') || text.ends_with("\\(")) {
+      text.remove_suffix(text.ends_with('(') ? 2 : 1);
+    }
+  }
+  size_t word = 0;
+  while (word < text.size() && is_letter(text[word])) ++word;
+  const std::string_view rest = trimmed(text.substr(word));
+  const bool conjunction = rest.starts_with("and") || rest.starts_with("or");
+  if (word > 0 && conjunction) text = rest;
+  return !text.empty() && only_joins(text);
+}
+
+bool is_monomial(std::string_view text) {
+  text = trimmed(text);
+  if (text.empty() || text.size() > 20 || text.find('^') == kNone) return false;
+  for (size_t i = 0; i < text.size();) {
+    if (!is_letter(text[i++])) return false;
+    if (i < text.size() && text[i] == '^') {
+      const bool group = text.substr(++i).starts_with('{');
+      i += group ? 1 : 0;
+      const size_t digits = i;
+      while (i < text.size() && is_digit(text[i]) && (group || i == digits)) ++i;
+      if (i == digits || (group && !text.substr(i).starts_with('}'))) return false;
+      i += group ? 1 : 0;
+    }
+    while (i < text.size() && text[i] == ' ') ++i;
+  }
+  return true;
+}
+
 std::string_view formula_group(std::string_view text, const std::vector<FormulaSpan>& formulas,
                                size_t last) {
   size_t first = last;

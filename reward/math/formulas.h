@@ -20,6 +20,13 @@ std::vector<FormulaSpan> find_formulas(std::string_view text);
 // "or", dollars.
 bool only_joins(std::string_view text);
 
+// Whether what stands between two boxes joins them to one answer: as above, and "papers and", or a
+// name before the second: ", y =".
+bool joins_boxes(std::string_view text);
+
+// Whether the text is a product of letters with a power among them: "x^3", "a^{4}b^2".
+bool is_monomial(std::string_view text);
+
 // The answer that the formula numbered `last` ends: it, the formulas before it that are joined to
 // it, and up to four words of a unit after it, if the sentence ends with them.
 std::string_view formula_group(std::string_view text, const std::vector<FormulaSpan>& formulas,

@@ -46,4 +46,37 @@ bool contains(const Node& node, NodeKind kind) {
                      [kind](const NodePtr& item) { return contains(*item, kind); });
 }
 
+NodePtr difference_of(const Node& relation) {
+  const NodePtr minus = make_node(NodeKind::negate, {relation.items[1]});
+  return make_node(NodeKind::add, {relation.items[0], minus});
+}
+
+bool holds_lists(const std::vector<NodePtr>& items) {
+  return std::any_of(items.begin(), items.end(),
+                     [](const NodePtr& item) { return item->kind == NodeKind::list; });
+}
+
+std::vector<NodePtr> without_lists(const std::vector<NodePtr>& items) {
+  std::vector<NodePtr> flat;
+  for (const NodePtr& item : items) {
+    if (item->kind == NodeKind::list) {
+      flat.insert(flat.end(), item->items.begin(), item->items.end());
+    } else {
+      flat.push_back(item);
+    }
+  }
+  return flat;
+}
+
+NodePtr substituted(const NodePtr& node, const RationalPoint& point) {
+  if (node->kind == NodeKind::symbol) {
+    const auto found = point.find(node->name);
+    return found == point.end() ? node : make_number(found->second);
+  }
+  if (node->items.empty()) return node;
+  auto copy = std::make_shared<Node>(*node);
+  for (NodePtr& item : copy->items) item = substituted(item, point);
+  return copy;
+}
+
 }  // namespace temper

@@ -4,6 +4,7 @@
 #include <gmpxx.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -43,7 +44,7 @@ enum class NodeKind : uint8_t {
   set_minus,
   empty_set,
   number_set,  // name: R, Q, Z, N, C
-  matrix,      // items by rows; count: columns; name: "|" for a determinant
+  matrix,      // items by rows; count: columns
   ratio,       // items: the parts of a:b, a:b:c
   // Statements
   relation,    // items: left, right; name: "=", "<", ...
@@ -78,5 +79,18 @@ std::vector<std::string> symbols_of(const Node& node);
 
 // Whether a node of this kind is in the tree.
 bool contains(const Node& node, NodeKind kind);
+
+// Left minus right of a relation.
+NodePtr difference_of(const Node& relation);
+
+// Whether there is a list among the items, and the items with its own in its place.
+bool holds_lists(const std::vector<NodePtr>& items);
+std::vector<NodePtr> without_lists(const std::vector<NodePtr>& items);
+
+// Rational numbers for symbols.
+using RationalPoint = std::map<std::string, mpq_class>;
+
+// The tree with numbers for its symbols.
+NodePtr substituted(const NodePtr& node, const RationalPoint& point);
 
 }  // namespace temper

@@ -39,9 +39,10 @@ constexpr std::string_view kGreek[] = {
     "Theta", "Lambda",  "Xi",     "Pi",    "Sigma",   "Upsilon", "Phi",   "Psi",
     "Omega", "ell",     "hbar",   "angle", "triangle"};
 constexpr std::string_view kFunctions[] = {
-    "sin",    "cos",    "tan",  "cot",  "sec",  "csc",    "arcsin", "arccos", "arctan", "arccot",
-    "arcsec", "arccsc", "sinh", "cosh", "tanh", "coth",   "ln",     "log",    "lg",     "exp",
-    "sqrt",   "min",    "max",  "gcd",  "lcm",  "arsinh", "arcosh", "artanh", "det"};
+    "sin",    "cos",    "tan",    "cot",  "sec",     "csc",     "arcsin", "arccos", "arctan",
+    "arccot", "arcsec", "arccsc", "sinh", "cosh",    "tanh",    "coth",   "ln",     "log",
+    "lg",     "exp",    "sqrt",   "min",  "max",     "gcd",     "lcm",    "arsinh", "arcosh",
+    "artanh", "det",    "floor",  "ceil", "arcsinh", "arccosh", "arctanh"};
 constexpr std::string_view kSkipped[] = {"left",
                                          "right",
                                          "big",
@@ -53,6 +54,8 @@ constexpr std::string_view kSkipped[] = {"left",
                                          "Bigl",
                                          "Bigr",
                                          "middle",
+                                         "mleft",
+                                         "mright",
                                          "limits",
                                          "displaystyle",
                                          "textstyle",
@@ -187,21 +190,30 @@ constexpr auto make_commands() {
 }
 constexpr auto kCommands = make_commands();
 
-constexpr auto kWords = sorted(std::array<Entry, 27>{{
-    {"pi", {constant, "pi"}},         {"inf", {infinity, ""}},
-    {"infinity", {infinity, ""}},     {"oo", {infinity, ""}},
-    {"and", {conjunction, "and"}},    {"or", {conjunction, "or"}},
-    {"abs", {function, "abs"}},       {"sqrt", {function, "sqrt"}},
-    {"cbrt", {function, "cbrt"}},     {"sin", {function, "sin"}},
-    {"cos", {function, "cos"}},       {"tan", {function, "tan"}},
-    {"cot", {function, "cot"}},       {"sec", {function, "sec"}},
-    {"csc", {function, "csc"}},       {"arcsin", {function, "arcsin"}},
-    {"arccos", {function, "arccos"}}, {"arctan", {function, "arctan"}},
-    {"sinh", {function, "sinh"}},     {"cosh", {function, "cosh"}},
-    {"tanh", {function, "tanh"}},     {"ln", {function, "ln"}},
-    {"log", {function, "log"}},       {"exp", {function, "exp"}},
-    {"asin", {function, "arcsin"}},   {"atan", {function, "arctan"}},
-    {"theta", {symbol, "theta"}},
+constexpr auto kWords = sorted(std::array<Entry, 45>{{
+    {"pi", {constant, "pi"}},          {"inf", {infinity, ""}},
+    {"infinity", {infinity, ""}},      {"oo", {infinity, ""}},
+    {"and", {conjunction, "and"}},     {"or", {conjunction, "or"}},
+    {"abs", {function, "abs"}},        {"sqrt", {function, "sqrt"}},
+    {"cbrt", {function, "cbrt"}},      {"sin", {function, "sin"}},
+    {"cos", {function, "cos"}},        {"tan", {function, "tan"}},
+    {"cot", {function, "cot"}},        {"sec", {function, "sec"}},
+    {"csc", {function, "csc"}},        {"arcsin", {function, "arcsin"}},
+    {"arccos", {function, "arccos"}},  {"arctan", {function, "arctan"}},
+    {"sinh", {function, "sinh"}},      {"cosh", {function, "cosh"}},
+    {"tanh", {function, "tanh"}},      {"ln", {function, "ln"}},
+    {"log", {function, "log"}},        {"exp", {function, "exp"}},
+    {"asin", {function, "arcsin"}},    {"atan", {function, "arctan"}},
+    {"theta", {symbol, "theta"}},      {"acos", {function, "arccos"}},
+    {"asinh", {function, "arsinh"}},   {"acosh", {function, "arcosh"}},
+    {"atanh", {function, "artanh"}},   {"arcsinh", {function, "arsinh"}},
+    {"arccosh", {function, "arcosh"}}, {"arctanh", {function, "artanh"}},
+    {"arsinh", {function, "arsinh"}},  {"arcosh", {function, "arcosh"}},
+    {"artanh", {function, "artanh"}},  {"floor", {function, "floor"}},
+    {"ceil", {function, "ceil"}},      {"gcd", {function, "gcd"}},
+    {"lcm", {function, "lcm"}},        {"det", {function, "det"}},
+    {"min", {function, "min"}},        {"max", {function, "max"}},
+    {"lg", {function, "lg"}},
 }});
 
 constexpr Entry kCharacters[] = {
@@ -284,6 +296,12 @@ constexpr Entry kCharacters[] = {
 
 std::optional<Notation> latex_command(std::string_view name) {
   return look_up(kCommands, name);
+}
+
+int unseen_groups(std::string_view name) {
+  constexpr std::string_view kNames[] = {"phantom", "hphantom", "vphantom", "hspace", "vspace",
+                                         "mspace",  "label",    "tag",      "color",  "textcolor"};
+  return std::find(std::begin(kNames), std::end(kNames), name) == std::end(kNames) ? 0 : 1;
 }
 
 std::optional<Notation> plain_word(std::string_view word) {

@@ -18,6 +18,10 @@ struct Notation {
 // or sizes; nullopt for an unknown one.
 std::optional<Notation> latex_command(std::string_view name);
 
+// How many groups in braces follow the command that say nothing: one after \phantom, \hspace or
+// \color; 0 for other commands.
+int unseen_groups(std::string_view name);
+
 // The meaning of a word in plain notation ("sqrt", "pi", "and"); nullopt for any other word.
 std::optional<Notation> plain_word(std::string_view word);
 

@@ -1,6 +1,9 @@
 #include "reward/math/parser.h"
 
+#include <algorithm>
+
 #include "reward/math/budget.h"
+#include "reward/math/matrices.h"
 #include "reward/math/units.h"
 
 namespace temper {
@@ -8,6 +11,11 @@ namespace {
 
 bool is_integer_literal(const Node& node) {
   return node.kind == NodeKind::number && node.decimals < 0 && node.value.get_den() == 1;
+}
+
+NodePtr negated(const NodePtr& node) {
+  if (node->kind == NodeKind::matrix) return matrix_product(make_number(-1), node);
+  return make_node(NodeKind::negate, {node});
 }
 
 bool is_collection(const Node& node) {
@@ -23,6 +31,26 @@ bool is_collection(const Node& node) {
     default:
       return false;
   }
+}
+
+// p = 5, q = 2; p = 7, q = 2: a list of lists. nullptr if the groups are not of one size of several
+// equations.
+NodePtr grouped_equations(const std::vector<NodePtr>& items, std::vector<size_t> groups) {
+  if (groups.empty() || groups.size() + 1 == items.size()) return nullptr;
+  std::vector<NodePtr> lists;
+  groups.push_back(items.size());
+  size_t begin = 0;
+  for (const size_t end : groups) {
+    std::vector<NodePtr> group(items.begin() + static_cast<std::ptrdiff_t>(begin),
+                               items.begin() + static_cast<std::ptrdiff_t>(end));
+    const bool equations = std::all_of(group.begin(), group.end(), [](const NodePtr& item) {
+      return item->kind == NodeKind::relation && item->name == "=";
+    });
+    if (!equations || group.size() != groups.front()) return nullptr;
+    lists.push_back(make_node(NodeKind::list, std::move(group), ","));
+    begin = end;
+  }
+  return make_node(NodeKind::list, std::move(lists), ",");
 }
 
 }  // namespace
@@ -47,14 +75,18 @@ NodePtr MathParser::statements(TokenKind closing) {
   NodePtr first = statement();
   if (first == nullptr) return nullptr;
   std::vector<NodePtr> items = {first};
+  std::vector<size_t> groups;  // where a semicolon begins the next
   std::string separator = ",";
-  while (at_separator(separator)) {
+  for (bool semicolon = at(TokenKind::semicolon); at_separator(separator);
+       semicolon = at(TokenKind::semicolon)) {
+    if (semicolon) groups.push_back(items.size());
     if (at(closing) && closing == TokenKind::end) return nullptr;
     NodePtr next = statement();
     if (next == nullptr || items.size() >= kMaxItems) return nullptr;
     items.push_back(std::move(next));
   }
   if (items.size() == 1) return first;
+  if (NodePtr solutions = grouped_equations(items, groups)) return solutions;
   return make_node(NodeKind::list, std::move(items), separator);
 }
 
@@ -111,7 +143,8 @@ NodePtr MathParser::term() {
   NodePtr value = sum();
   if (value == nullptr) return nullptr;
   if (at(TokenKind::colon) && is_scalar(*value) && open_bars_ == 0) return ratio(std::move(value));
-  return at(TokenKind::word) || at(TokenKind::currency) ? with_unit(std::move(value)) : value;
+  const bool unit = at(TokenKind::word) || at(TokenKind::currency) || at_unit_fraction();
+  return unit ? with_unit(std::move(value)) : value;
 }
 
 NodePtr MathParser::ratio(NodePtr first) {
@@ -128,7 +161,7 @@ NodePtr MathParser::sum() {
   NodePtr left;
   if (take(TokenKind::minus)) {
     left = product();
-    if (left != nullptr) left = make_node(NodeKind::negate, {left});
+    if (left != nullptr) left = negated(left);
   } else if (at(TokenKind::plus_minus) || at(TokenKind::minus_plus)) {
     const int64_t sign = at(TokenKind::plus_minus) ? 1 : -1;
     ++at_;
@@ -138,6 +171,7 @@ NodePtr MathParser::sum() {
     take(TokenKind::plus);
     left = product();
   }
+  if (left != nullptr && left->kind == NodeKind::matrix) return matrix_terms(std::move(left));
   while (left != nullptr && is_scalar(*left)) {
     const TokenKind kind = peek().kind;
     const bool is_sign = kind == TokenKind::plus || kind == TokenKind::minus ||
@@ -158,15 +192,27 @@ NodePtr MathParser::sum() {
   return left;
 }
 
+// What is added to a matrix or taken from it.
+NodePtr MathParser::matrix_terms(NodePtr left) {
+  while (left != nullptr && (at(TokenKind::plus) || at(TokenKind::minus))) {
+    const bool minus = at(TokenKind::minus);
+    ++at_;
+    const NodePtr right = product();
+    if (right == nullptr || right->kind != NodeKind::matrix) return nullptr;
+    left = matrix_sum(left, minus ? negated(right) : right);
+  }
+  return left;
+}
+
 // Whether a factor follows with nothing in between.
 bool MathParser::starts_factor(const NodePtr& left) const {
+  if (at(TokenKind::begin_matrix)) return is_scalar(*left) || left->kind == NodeKind::matrix;
   if (!is_scalar(*left)) return false;
   switch (peek().kind) {
     case TokenKind::symbol:
     case TokenKind::function:
     case TokenKind::constant:
     case TokenKind::infinity:
-    case TokenKind::fraction:
     case TokenKind::binomial:
     case TokenKind::overline:
     case TokenKind::font:
@@ -175,6 +221,8 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::open_floor:
     case TokenKind::open_ceiling:
       return true;
+    case TokenKind::fraction:
+      return !at_unit_fraction();
     case TokenKind::bar:
       return open_bars_ == 0;
     case TokenKind::open_bracket:
@@ -221,25 +269,32 @@ NodePtr MathParser::product() {
   for (;;) {
     NodeKind kind = NodeKind::multiply;
     if (at(TokenKind::times) || at(TokenKind::divide)) {
-      if (!is_scalar(*left)) return nullptr;
       if (at(TokenKind::divide)) kind = NodeKind::divide;
+      if (!is_scalar(*left) && (left->kind != NodeKind::matrix || kind == NodeKind::divide)) {
+        return nullptr;
+      }
       ++at_;
     } else if (!starts_factor(left)) {
       return left;
     }
     NodePtr right = factor();
     if (right == nullptr) return nullptr;
-    if (!is_scalar(*right) && right->kind != NodeKind::matrix) return nullptr;
+    if (left->kind == NodeKind::matrix || right->kind == NodeKind::matrix) {
+      left = kind == NodeKind::divide ? nullptr : matrix_product(left, right);
+      if (left == nullptr) return nullptr;
+      continue;
+    }
+    if (!is_scalar(*right)) return nullptr;
     left = make_node(kind, {left, right});
   }
 }
 
-// One word of a unit with its exponent: "cm", "cm^2", "square cm".
-bool MathParser::read_unit_word(std::string& unit) {
-  std::string power;
+// One word of a unit with its exponent: "cm", "cm^2", "square cm", "s^{-1}".
+bool MathParser::read_unit_word(int sign, std::vector<UnitFactor>& unit) {
+  UnitFactor factor;
   std::string word = peek().text;
   if (word == "square" || word == "sq" || word == "cubic") {
-    power = word == "cubic" ? "^3" : "^2";
+    factor.exponent = word == "cubic" ? 3 : 2;
     ++at_;
     if (!at(TokenKind::word)) return false;
     word = peek().text;
@@ -247,15 +302,40 @@ bool MathParser::read_unit_word(std::string& unit) {
   ++at_;
   if (take(TokenKind::power)) {
     const bool group = take(TokenKind::open_group);
-    if (!at(TokenKind::number)) return false;
-    power = "^" + peek().text;
+    const bool negative = take(TokenKind::minus);
+    if (!at(TokenKind::number) || peek().text.size() > 1) return false;
+    factor.exponent = (negative ? -1 : 1) * std::stoi(peek().text);
     ++at_;
     if (group && !take(TokenKind::close_group)) return false;
   } else if (word == "squared" || word == "cubed") {
     return false;
   }
-  unit += canonical_unit(word) + power;
+  factor.exponent *= sign;
+  factor.measure = is_unit(word);
+  factor.name = canonical_unit(word);
+  unit.push_back(std::move(factor));
   return true;
+}
+
+// Words of a unit up to what is none: "miles per hour", "m s^{-1}", "kg m/s^2".
+bool MathParser::read_unit_words(int sign, std::vector<UnitFactor>& unit) {
+  for (int words = 0; at(TokenKind::word) && words < 4; ++words) {
+    if (breaks_unit_phrase(peek().text) || !read_unit_word(sign, unit)) return false;
+    const bool times = at(TokenKind::times) && peek(1).kind == TokenKind::word;
+    if (times) ++at_;
+    const bool per = at(TokenKind::word) && peek().text == "per";
+    if (!per && !at(TokenKind::divide)) continue;
+    ++at_;
+    if (!at(TokenKind::word) && !at(TokenKind::symbol)) return false;
+    if (!read_unit_word(-sign, unit)) return false;
+  }
+  return !at(TokenKind::word);
+}
+
+// \frac{\text{m}}{\text{s}} behind a value.
+bool MathParser::at_unit_fraction() const {
+  return at(TokenKind::fraction) && peek(1).kind == TokenKind::open_group &&
+         peek(2).kind == TokenKind::word && peek(2).in_text;
 }
 
 // The words after a value: a unit of measure, "percent", "degrees", or a noun.
@@ -271,24 +351,20 @@ NodePtr MathParser::with_unit(NodePtr value) {
     value = make_node(NodeKind::multiply, {value, make_number(scale)});
     if (!at(TokenKind::word)) return value;
   }
-  std::string unit;
-  for (int words = 0; at(TokenKind::word) && words < 4; ++words) {
-    if (breaks_unit_phrase(peek().text)) return nullptr;
-    if (!unit.empty()) unit += ' ';
-    if (!read_unit_word(unit)) return nullptr;
-    const bool per = at(TokenKind::word) && peek().text == "per";
-    if (per || at(TokenKind::divide)) {
-      ++at_;
-      if (!at(TokenKind::word) && !at(TokenKind::symbol)) return nullptr;
-      unit += '/';
-      if (!read_unit_word(unit)) return nullptr;
+  std::vector<UnitFactor> unit;
+  if (take(TokenKind::fraction)) {
+    for (const int sign : {1, -1}) {
+      const bool read = take(TokenKind::open_group) && read_unit_words(sign, unit) &&
+                        take(TokenKind::close_group);
+      if (!read) return nullptr;
     }
+  } else if (!read_unit_words(1, unit)) {
+    return nullptr;
   }
-  if (at(TokenKind::word)) return nullptr;
-  if (unit == "percent") return make_node(NodeKind::percent, {value});
-  if (unit == "degree") return make_node(NodeKind::degree, {value});
-  if (unit == "degree C" || unit == "degree F") unit = "deg" + unit.substr(7);
-  return make_node(NodeKind::quantity, {value}, unit);
+  const std::string name = name_of_unit(unit);
+  if (name == "percent") return make_node(NodeKind::percent, {value});
+  if (name == "degree") return make_node(NodeKind::degree, {value});
+  return make_node(NodeKind::quantity, {value}, name);
 }
 
 }  // namespace temper

@@ -11,6 +11,7 @@
 
 #include "reward/math/node.h"
 #include "reward/math/token.h"
+#include "reward/math/units.h"
 
 namespace temper {
 
@@ -32,15 +33,19 @@ class MathParser {
   NodePtr term();
   NodePtr ratio(NodePtr first);
   NodePtr sum();
+  NodePtr matrix_terms(NodePtr left);
   NodePtr product();
   NodePtr mixed_number(const NodePtr& whole);
   bool starts_factor(const NodePtr& left) const;
   NodePtr with_unit(NodePtr value);
-  bool read_unit_word(std::string& unit);
+  bool read_unit_word(int sign, std::vector<UnitFactor>& unit);
+  bool read_unit_words(int sign, std::vector<UnitFactor>& unit);
+  bool at_unit_fraction() const;
 
   // parser_atoms.cc: factors and what they are made of.
   NodePtr factor();
   NodePtr with_exponent(NodePtr base);
+  NodePtr matrix_power(const Node& base);
   NodePtr with_postfix(NodePtr node);
   NodePtr atom();
   NodePtr decorated_atom();

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "reward/math/budget.h"
+#include "reward/math/matrices.h"
 #include "reward/math/parser.h"
 #include "reward/math/units.h"
 
@@ -74,7 +75,8 @@ NodePtr MathParser::with_exponent(NodePtr base) {
     return make_node(NodeKind::degree, {base});
   }
   if (take(TokenKind::prime)) return make_node(NodeKind::symbol, {}, base->name + "'");
-  if (!is_scalar(*base) && base->kind != NodeKind::matrix) return nullptr;
+  if (base->kind == NodeKind::matrix) return matrix_power(*base);
+  if (!is_scalar(*base)) return nullptr;
   const bool negative = take(TokenKind::minus);
   NodePtr exponent = argument(false);
   if (exponent == nullptr || !is_scalar(*exponent)) return nullptr;
@@ -85,6 +87,12 @@ NodePtr MathParser::with_exponent(NodePtr base) {
   }
   if (negative) exponent = make_node(NodeKind::negate, {exponent});
   return make_node(NodeKind::power, {base, exponent});
+}
+
+// Of a matrix only its transpose is written as a power.
+NodePtr MathParser::matrix_power(const Node& base) {
+  const std::string name = raw_argument();
+  return name == "T" || name == "top" ? transposed(base) : nullptr;
 }
 
 NodePtr MathParser::with_postfix(NodePtr node) {
@@ -125,8 +133,11 @@ NodePtr MathParser::with_postfix(NodePtr node) {
 NodePtr MathParser::subscripted(NodePtr node) {
   const std::string index = raw_argument();
   if (index.empty()) return nullptr;
-  if (node->kind == NodeKind::symbol) {
-    return make_node(NodeKind::symbol, {}, node->name + "_" + index);
+  const bool raised = node->kind == NodeKind::power && node->items[0]->kind == NodeKind::symbol;
+  const NodePtr base = raised ? node->items[0] : node;
+  if (base->kind == NodeKind::symbol) {  // x_1, and x^2_1 for the square of x_1
+    NodePtr symbol = make_node(NodeKind::symbol, {}, base->name + "_" + index);
+    return raised ? make_node(NodeKind::power, {symbol, node->items[1]}) : symbol;
   }
   const bool integer = node->kind == NodeKind::number && node->decimals < 0;
   if (!integer || index.find_first_not_of("0123456789") != std::string::npos || index.size() > 2) {
@@ -266,7 +277,12 @@ NodePtr MathParser::currency_atom() {
   ++at_;
   if (!at(TokenKind::number)) return nullptr;
   NodePtr amount = number_atom();
-  return amount == nullptr ? nullptr : make_node(NodeKind::quantity, {amount}, unit);
+  if (amount == nullptr) return nullptr;
+  if (const long scale = at(TokenKind::word) ? magnitude_of(peek().text) : 0) {  // $1.5 million
+    ++at_;
+    amount = make_node(NodeKind::multiply, {amount, make_number(scale)});
+  }
+  return make_node(NodeKind::quantity, {amount}, unit);
 }
 
 // What a command or ^ applies to: a group in braces, or the next single thing. After \frac a digit

@@ -2,9 +2,22 @@
 #include <utility>
 
 #include "reward/math/budget.h"
+#include "reward/math/matrices.h"
 #include "reward/math/parser.h"
 
 namespace temper {
+namespace {
+
+// The least or greatest of the items, two by two.
+NodePtr extreme(const std::string& name, const std::vector<NodePtr>& items) {
+  NodePtr result = items.front();
+  for (size_t i = 1; i < items.size(); ++i) {
+    result = make_node(NodeKind::function, {result, items[i]}, name);
+  }
+  return result;
+}
+
+}  // namespace
 
 NodePtr MathParser::function_atom() {
   const std::string name = peek().text;
@@ -23,7 +36,8 @@ NodePtr MathParser::function_atom() {
     }
   }
   NodePtr inner = function_argument();
-  if (inner == nullptr || inner->kind == NodeKind::matrix) return nullptr;
+  if (inner == nullptr) return nullptr;
+  if (inner->kind == NodeKind::matrix) return name == "det" ? determinant(*inner) : nullptr;
   if (name == "abs") return make_node(NodeKind::absolute, {inner});
   std::vector<NodePtr> items = {inner};
   if (inner->kind == NodeKind::list || inner->kind == NodeKind::interval ||
@@ -31,6 +45,10 @@ NodePtr MathParser::function_atom() {
     items = inner->items;  // max(1, 2)
   }
   if (base != nullptr) items.push_back(base);
+  if (name == "floor" || name == "ceil") {
+    return make_node(name == "floor" ? NodeKind::floor : NodeKind::ceiling, {inner});
+  }
+  if (name == "min" || name == "max") return extreme(name, items);
   const bool inverse = exponent != nullptr && exponent->kind == NodeKind::negate &&
                        exponent->items[0]->kind == NodeKind::number &&
                        exponent->items[0]->value == 1;
@@ -49,6 +67,7 @@ NodePtr MathParser::function_argument() {
     --depth_;
     return inner;
   }
+  if (at(TokenKind::begin_matrix)) return matrix();
   const bool negative = take(TokenKind::minus);
   NodePtr left = factor();
   while (left != nullptr && starts_factor(left) && !at(TokenKind::function) &&
@@ -215,8 +234,9 @@ NodePtr MathParser::matrix() {
   if (name == "cases") {  // a system of statements; a piecewise function is not read
     return columns == 1 ? make_node(NodeKind::list, std::move(entries), "and") : nullptr;
   }
-  return make_node(NodeKind::matrix, std::move(entries), name == "vmatrix" ? "|" : "",
-                   static_cast<int64_t>(columns));
+  const NodePtr matrix =
+      make_node(NodeKind::matrix, std::move(entries), "", static_cast<int64_t>(columns));
+  return name == "vmatrix" ? determinant(*matrix) : matrix;
 }
 
 }  // namespace temper

@@ -26,6 +26,8 @@ std::string_view without_wrapping(std::string_view text) {
       text = trimmed(text.substr(mark.size(), text.size() - 2 * mark.size()));
     }
   }
+  const bool stray = text.size() > 1 && text.ends_with('\\') && !text.ends_with("\\\\");
+  if (stray) text = trimmed(text.substr(0, text.size() - 1));
   while (text.size() > 1 && !text.ends_with("..") &&
          (text.ends_with('.') || text.ends_with(',') || text.ends_with(';')) &&
          !text.ends_with("\\,") && !text.ends_with("\\;")) {
@@ -79,21 +81,25 @@ std::string without_delimiters(std::string_view text) {
   return out;
 }
 
-// Text that went through one round of escapes too many has "\\frac" for "\frac". Where every
-// command is doubled none of them is a row break, which only stands in an environment.
+// Text that went through one round of escapes too many has "\\\\frac" for "\\frac". Outside of an
+// environment there are no row breaks, so that two backslashes before a letter are one.
 std::string without_double_escapes(std::string_view text) {
+  if (text.find("\\\\begin") == std::string_view::npos &&
+      text.find("\\begin") != std::string_view::npos) {
+    return std::string(text);
+  }
+  bool rows = false;
   std::string out;
-  bool doubled = false;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '\\' && i + 1 < text.size()) {
       const bool pair = text[i + 1] == '\\' && i + 2 < text.size() && is_letter(text[i + 2]);
-      if (!pair && is_letter(text[i + 1])) return std::string(text);
-      doubled = doubled || pair;
+      if (pair && text.substr(i + 2).starts_with("begin")) rows = true;
+      if (rows && !pair && is_letter(text[i + 1])) return std::string(text);
       if (pair) ++i;
     }
     out += text[i];
   }
-  return doubled ? out : std::string(text);
+  return out;
 }
 
 // Boxes side by side are a list.
@@ -107,13 +113,15 @@ std::string with_boxes_apart(std::string text) {
   return text;
 }
 
-// 152A_{11}: digits that may be letters, with a base.
+// 152A_{11} and ff_{16}: digits that may be letters, with a base.
 NodePtr based_number(std::string_view text) {
   size_t at = 0;
-  const auto is_place = [](char c) { return is_digit(c) || c == '.' || (c >= 'A' && c <= 'F'); };
+  const auto is_place = [](char c) {
+    return is_digit(c) || c == '.' || (c >= 'A' && c <= 'F') || (c >= 'a' && c <= 'f');
+  };
   while (at < text.size() && is_place(text[at])) ++at;
   if (at == 0 || at >= text.size() || text[at] != '_') return nullptr;
-  const std::string digits(text.substr(0, at));
+  std::string digits(text.substr(0, at));
   std::string_view index = text.substr(at + 1);
   if (index.size() > 2 && index.front() == '{' && index.back() == '}') {
     index = trimmed(index.substr(1, index.size() - 2));
@@ -122,7 +130,12 @@ NodePtr based_number(std::string_view text) {
     return nullptr;
   }
   if (!is_digit(digits[0]) && digits.size() == 1) return nullptr;  // A_1 is a symbol
-  return make_node(NodeKind::base, {}, digits, std::stol(std::string(index)));
+  const long base = std::stol(std::string(index));
+  const bool small_letters =
+      std::any_of(digits.begin(), digits.end(), [](char c) { return c >= 'a'; });
+  if (small_letters && base != 16 && !is_digit(digits[0])) return nullptr;  // ab_{12} is a product
+  for (char& c : digits) c = c >= 'a' ? static_cast<char>(c - 32) : c;
+  return make_node(NodeKind::base, {}, digits, base);
 }
 
 // Words that say what is measured or counted: "Area = 5", but not "nonsense = 5".

@@ -6,6 +6,7 @@
 
 #include "reward/math/exact.h"
 #include "reward/math/numeric.h"
+#include "reward/math/proof.h"
 
 namespace temper {
 namespace {
@@ -69,9 +70,27 @@ Agreement agree_at(const Node& gold, const Node& answer, const EvaluationPoint& 
   return is_tight(difference, a, b, point.precision) ? Agreement::equal : Agreement::undefined;
 }
 
+// The bits before the point of what the node comes to.
+slong magnitude(const Node& node, MathBudget& budget) {
+  Ball value;
+  if (!evaluate(node, {{}, kFastBits, false}, budget, value)) return 0;
+  mag_t size;
+  mag_init(size);
+  acb_get_mag(size, value.get());
+  const bool large = mag_cmp_2exp_si(size, 0) > 0 && mag_cmp_2exp_si(size, kSureBits * 6) < 0;
+  const slong bits = large ? fmpz_get_si(MAG_EXPREF(size)) : 0;
+  mag_clear(size);
+  return bits;
+}
+
+// Equal only if that is proved; where even many digits do not tell them apart, that is noted.
 bool same_constant(const Node& gold, const Node& answer, MathBudget& budget) {
   if (agree_at(gold, answer, {{}, kFastBits, false}, budget) == Agreement::different) return false;
-  return agree_at(gold, answer, {{}, kSureBits, false}, budget) == Agreement::equal;
+  if (proves_equal(gold, answer, {}, budget)) return true;
+  const slong bits = kSureBits + magnitude(gold, budget);
+  const Agreement closer = agree_at(gold, answer, {{}, bits, false}, budget);
+  if (closer != Agreement::different) budget.leave_undecided();
+  return false;
 }
 
 bool within_decimal(const Node& gold, const Node& literal, const Node& answer, MathBudget& budget) {
@@ -113,7 +132,11 @@ double coordinate(int index, PointSource& source) {
   return (source.next() < 0.5 ? -1.0 : 1.0) * (0.1 + 12.0 * u);
 }
 
-std::vector<EvaluationPoint> points_for(const Node& a, const Node& b, bool real_only) {
+// Where the points lie: as `coordinate` says, or all between -1 and 1, where arcsin x is real.
+enum class Region { wide, unit };
+
+std::vector<EvaluationPoint> points_for(const Node& a, const Node& b, bool real_only,
+                                        Region region = Region::wide) {
   std::vector<std::string> names = symbols_of(a);
   for (std::string& name : symbols_of(b)) names.push_back(std::move(name));
   std::sort(names.begin(), names.end());
@@ -122,7 +145,9 @@ std::vector<EvaluationPoint> points_for(const Node& a, const Node& b, bool real_
   std::vector<EvaluationPoint> points;
   for (int i = 0; i < kPoints; ++i) {
     EvaluationPoint point{{}, kFastBits, real_only};
-    for (const std::string& name : names) point.symbols[name] = coordinate(i, source);
+    for (const std::string& name : names) {
+      point.symbols[name] = region == Region::wide ? coordinate(i, source) : 2 * source.next() - 1;
+    }
     points.push_back(std::move(point));
   }
   return points;
@@ -158,8 +183,6 @@ std::vector<mpq_class> telling_values(const Node& a, const Node& b) {
   return values;
 }
 
-using RationalPoint = std::map<std::string, mpq_class>;
-
 // Points at which functions that agree at the ordinary ones may still differ.
 std::vector<RationalPoint> telling_points(const Node& a, const Node& b) {
   std::vector<std::string> names = symbols_of(a);
@@ -179,18 +202,6 @@ std::vector<RationalPoint> telling_points(const Node& a, const Node& b) {
     }
   }
   return points;
-}
-
-// The tree with numbers for its symbols.
-NodePtr substituted(const NodePtr& node, const RationalPoint& point) {
-  if (node->kind == NodeKind::symbol) {
-    const auto found = point.find(node->name);
-    return found == point.end() ? node : make_number(found->second);
-  }
-  if (node->items.empty()) return node;
-  auto copy = std::make_shared<Node>(*node);
-  for (NodePtr& item : copy->items) item = substituted(item, point);
-  return copy;
 }
 
 // Each expression's value at the point, if both are rational there.
@@ -245,28 +256,44 @@ bool has_imaginary_unit(const Node& node) {
                      [](const NodePtr& item) { return has_imaginary_unit(*item); });
 }
 
-// Agreement at all points; with `real_only`, points where a side is undefined are passed over, so
-// that sqrt(1/n) is 1/sqrt(n); nullopt if too few points are left to say.
+// The first point, one with other signs, and the last: where a proof is asked for.
+template <typename Prove>
+bool proved_at_some(const std::vector<EvaluationPoint>& agreeing, const Prove& prove) {
+  const size_t last = agreeing.size() - 1;
+  for (const size_t i : {size_t{0}, last / 2 + 1, last}) {
+    if (i <= last && !prove(agreeing[i].symbols)) return false;
+  }
+  return true;
+}
+
+// Agreement at all points, and a proof around some; with `real_only`, points where a side is
+// undefined are passed over, so that sqrt(1/n) is 1/sqrt(n); nullopt if too few points are left to
+// say.
 std::optional<bool> same_at_points(const Node& gold, const Node& answer, bool real_only,
-                                   MathBudget& budget) {
-  int agreeing = 0;
-  for (EvaluationPoint& point : points_for(gold, answer, real_only)) {
+                                   MathBudget& budget, Region region = Region::wide) {
+  std::vector<EvaluationPoint> agreeing;
+  for (EvaluationPoint& point : points_for(gold, answer, real_only, region)) {
     Agreement here = agree_at(gold, answer, point, budget);
     if (here == Agreement::undefined) {
       point.precision = 4 * kFastBits;
       here = agree_at(gold, answer, point, budget);
     }
     if (here == Agreement::different) return false;
-    if (here == Agreement::equal) ++agreeing;
+    if (here == Agreement::equal) agreeing.push_back(std::move(point));
   }
-  if (agreeing < 3) return std::nullopt;
-  return true;
+  if (agreeing.size() < 3) return std::nullopt;
+  const bool proved = proved_at_some(
+      agreeing, [&](const auto& symbols) { return proves_equal(gold, answer, symbols, budget); });
+  if (!proved) budget.leave_undecided();
+  return proved;
 }
 
 bool same_function(const Node& gold, const Node& answer, MathBudget& budget) {
   if (!has_imaginary_unit(gold) && !has_imaginary_unit(answer)) {
-    if (const auto same = same_at_points(gold, answer, true, budget)) {
-      return *same && !differ_somewhere(gold, answer, true, budget);
+    for (const Region region : {Region::wide, Region::unit}) {
+      if (const auto same = same_at_points(gold, answer, true, budget, region)) {
+        return *same && !differ_somewhere(gold, answer, true, budget);
+      }
     }
   }
   return same_at_points(gold, answer, false, budget).value_or(false) &&
@@ -275,7 +302,9 @@ bool same_function(const Node& gold, const Node& answer, MathBudget& budget) {
 
 }  // namespace
 
-bool same_value(const Node& gold, const Node& answer, MathBudget& budget) {
+namespace {
+
+bool same_as_read(const Node& gold, const Node& answer, MathBudget& budget) {
   const int gold_infinity = sign_of_infinity(gold);
   if (gold_infinity != 0 || sign_of_infinity(answer) != 0) {
     return gold_infinity == sign_of_infinity(answer);
@@ -290,10 +319,37 @@ bool same_value(const Node& gold, const Node& answer, MathBudget& budget) {
   return same_constant(gold, answer, budget);
 }
 
+bool has_bare_log(const Node& node) {
+  if (node.kind == NodeKind::function && node.name == "log" && node.items.size() == 1) return true;
+  return std::any_of(node.items.begin(), node.items.end(),
+                     [](const NodePtr& item) { return has_bare_log(*item); });
+}
+
+// With base ten for every log without a base.
+NodePtr with_common_logs(const NodePtr& node) {
+  if (!has_bare_log(*node)) return node;
+  auto copy = std::make_shared<Node>(*node);
+  for (NodePtr& item : copy->items) item = with_common_logs(item);
+  if (copy->kind == NodeKind::function && copy->name == "log" && copy->items.size() == 1) {
+    copy->name = "lg";
+  }
+  return copy;
+}
+
+}  // namespace
+
+bool same_value(const Node& gold, const Node& answer, MathBudget& budget) {
+  if (same_as_read(gold, answer, budget)) return true;
+  if (!has_bare_log(gold) && !has_bare_log(answer)) return false;
+  return same_as_read(*with_common_logs(std::make_shared<Node>(gold)),
+                      *with_common_logs(std::make_shared<Node>(answer)), budget);
+}
+
 bool proportional(const Node& gold, const Node& answer, int sign, MathBudget& budget) {
   const bool real_only = !has_imaginary_unit(gold) && !has_imaginary_unit(answer);
   Ball first_gold, first_answer;
-  int agreeing = -1;  // the first point only sets the factor
+  std::optional<EvaluationPoint> first;  // it only sets the factor
+  std::vector<EvaluationPoint> agreeing;
   for (const EvaluationPoint& point : points_for(gold, answer, real_only)) {
     Ball a, b;
     if (!evaluate(gold, point, budget, a) || !evaluate(answer, point, budget, b)) continue;
@@ -301,14 +357,14 @@ bool proportional(const Node& gold, const Node& answer, int sign, MathBudget& bu
       if (acb_contains_zero(a.get()) != acb_contains_zero(b.get())) return false;
       continue;
     }
-    if (agreeing < 0) {
+    if (!first) {
       acb_set(first_gold.get(), a.get());
       acb_set(first_answer.get(), b.get());
       Ball factor;
       acb_div(factor.get(), b.get(), a.get(), kFastBits);
       const bool positive = arb_is_positive(factor.real()) != 0;
       if (sign != 0 && (!factor.is_real() || positive != (sign > 0))) return false;
-      agreeing = 0;
+      first = point;
       continue;
     }
     Ball left, right, difference;
@@ -317,9 +373,19 @@ bool proportional(const Node& gold, const Node& answer, int sign, MathBudget& bu
     acb_sub(difference.get(), left.get(), right.get(), kFastBits);
     if (acb_contains_zero(difference.get()) == 0) return false;
     if (!is_tight(difference, left, right, kFastBits)) continue;
-    ++agreeing;
+    agreeing.push_back(point);
   }
-  return agreeing >= 2 && !no_factor(gold, answer);
+  if (agreeing.size() < 2 || no_factor(gold, answer)) return false;
+  // What is proved: answer(x) gold(p) = gold(x) answer(p) around the points, p the first.
+  RationalPoint p;
+  for (const auto& [name, value] : first->symbols) p[name] = mpq_class(value);
+  const NodePtr g = std::make_shared<Node>(gold), a = std::make_shared<Node>(answer);
+  const NodePtr left = make_node(NodeKind::multiply, {a, substituted(g, p)});
+  const NodePtr right = make_node(NodeKind::multiply, {g, substituted(a, p)});
+  const bool proved = proved_at_some(
+      agreeing, [&](const auto& symbols) { return proves_equal(*left, *right, symbols, budget); });
+  if (!proved) budget.leave_undecided();
+  return proved;
 }
 
 }  // namespace temper

@@ -11,10 +11,13 @@ namespace temper {
 //   rational constants     exactly;
 //   a gold written as a decimal of three digits or more: within half a unit of its last place,
 //                          if that is at most half a percent of it; else exactly;
-//   other constants        their difference's ball holds 0 at 128 and at 3072 bits;
+//   other constants        if that is proved (proof.h);
 //   functions of symbols   they agree wherever both are defined among points that are positive,
-//                          large and negative, and there are enough such points.
-// False also when the budget is spent or a value is undefined.
+//                          large and negative, there are enough such points, and around some of
+//                          them they are proved to be the same.
+// A log without a base is the natural one or that of base ten, the same throughout both values.
+// False also when the budget is spent or a value is undefined; where neither equality nor
+// difference could be shown the budget notes that (MathBudget::undecided).
 bool same_value(const Node& gold, const Node& answer, MathBudget& budget);
 
 // Whether left - right of two equations (or inequalities) are proportional: the same statement.

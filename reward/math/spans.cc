@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "reward/math/exact.h"
 #include "reward/math/numeric.h"
 #include "reward/math/scalar.h"
 
@@ -14,9 +15,23 @@ using Spans = std::optional<std::vector<Span>>;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-bool close(double a, double b) {
-  if (a == b || std::isinf(a) || std::isinf(b)) return a == b;
-  return std::abs(a - b) <= 1e-12 * std::max(std::abs(a), std::abs(b));
+// One end of a span.
+struct End {
+  const NodePtr& node;
+  double value;
+};
+End low_of(const Span& span) {
+  return {span.low, span.low_value};
+}
+End high_of(const Span& span) {
+  return {span.high, span.high_value};
+}
+
+// Whether two ends are the same: what doubles cannot tell apart is compared as it is written.
+bool equal(const End& a, const End& b, MathBudget& budget) {
+  if (std::isinf(a.value) || std::isinf(b.value)) return a.value == b.value;
+  const double size = std::max(std::abs(a.value), std::abs(b.value));
+  return std::abs(a.value - b.value) <= 1e-12 * size && same_value(*a.node, *b.node, budget);
 }
 
 NodePtr infinity_node(bool negative) {
@@ -39,18 +54,20 @@ Spans make_span(Span span, MathBudget& budget) {
   return std::vector<Span>{std::move(span)};
 }
 
-std::vector<Span> merged(std::vector<Span> spans) {
+std::vector<Span> merged(std::vector<Span> spans, MathBudget& budget) {
   std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
-    return close(a.low_value, b.low_value) ? a.low_closed && !b.low_closed
-                                           : a.low_value < b.low_value;
+    return a.low_value == b.low_value ? a.low_closed && !b.low_closed : a.low_value < b.low_value;
   });
   std::vector<Span> result;
   for (Span& span : spans) {
     if (!result.empty()) {
       Span& last = result.back();
-      const bool touches = close(last.high_value, span.low_value);
+      const bool touches = equal(high_of(last), low_of(span), budget);
       if (touches ? (last.high_closed || span.low_closed) : span.low_value < last.high_value) {
-        if (close(last.high_value, span.high_value)) {
+        if (equal(low_of(last), low_of(span), budget)) {
+          last.low_closed = last.low_closed || span.low_closed;
+        }
+        if (equal(high_of(last), high_of(span), budget)) {
           last.high_closed = last.high_closed || span.high_closed;
         } else if (span.high_value > last.high_value) {
           last.high = span.high;
@@ -65,28 +82,29 @@ std::vector<Span> merged(std::vector<Span> spans) {
   return result;
 }
 
-std::vector<Span> intersection(const std::vector<Span>& a, const std::vector<Span>& b) {
+std::vector<Span> intersection(const std::vector<Span>& a, const std::vector<Span>& b,
+                               MathBudget& budget) {
   std::vector<Span> result;
   for (const Span& x : a) {
     for (const Span& y : b) {
       Span span = x;
-      if (close(x.low_value, y.low_value)) {
+      if (equal(low_of(x), low_of(y), budget)) {
         span.low_closed = x.low_closed && y.low_closed;
       } else if (y.low_value > x.low_value) {
         span.low = y.low, span.low_value = y.low_value, span.low_closed = y.low_closed;
       }
-      if (close(x.high_value, y.high_value)) {
+      if (equal(high_of(x), high_of(y), budget)) {
         span.high_closed = x.high_closed && y.high_closed;
       } else if (y.high_value < x.high_value) {
         span.high = y.high, span.high_value = y.high_value, span.high_closed = y.high_closed;
       }
-      const bool point = close(span.low_value, span.high_value);
+      const bool point = equal(low_of(span), high_of(span), budget);
       if (point ? span.low_closed && span.high_closed : span.low_value < span.high_value) {
         result.push_back(std::move(span));
       }
     }
   }
-  return merged(std::move(result));
+  return merged(std::move(result), budget);
 }
 
 std::vector<Span> complement(const std::vector<Span>& spans) {
@@ -116,28 +134,86 @@ bool is_variable(const Node& node) {
          std::string_view("fgh").find(node.items[0]->name) != std::string_view::npos;
 }
 
-// x OP a, or a OP x turned round.
-Spans spans_of_relation(const Node& node, MathBudget& budget) {
-  const bool symbol_left = is_variable(*node.items[0]);
-  const Node& symbol = *node.items[symbol_left ? 0 : 1];
-  const NodePtr& bound = node.items[symbol_left ? 1 : 0];
-  if (!is_variable(symbol) || !symbols_of(*bound).empty() || !is_scalar(*bound)) {
-    return std::nullopt;
+// a x + b, of one symbol.
+struct Linear {
+  mpq_class a, b;
+};
+std::optional<Linear> linear(const Node& node, MathBudget& budget) {
+  if (is_variable(node)) return Linear{1, 0};
+  if (symbols_of(node).empty()) {
+    const auto value = exact_value(node, budget);
+    return value ? std::optional<Linear>({0, *value}) : std::nullopt;
   }
-  std::string op = node.name;
-  if (!symbol_left && op[0] == '<') {
-    op[0] = '>';
-  } else if (!symbol_left && op[0] == '>') {
-    op[0] = '<';
+  if (node.items.empty() || node.items.size() > 2) return std::nullopt;
+  const auto x = linear(*node.items[0], budget), y = linear(*node.items.back(), budget);
+  if (!x || !y) return std::nullopt;
+  switch (node.kind) {
+    case NodeKind::add:
+      return Linear{x->a + y->a, x->b + y->b};
+    case NodeKind::negate:
+      return Linear{-x->a, -x->b};
+    case NodeKind::multiply:
+      if (x->a != 0 && y->a != 0) return std::nullopt;
+      return Linear{x->a * y->b + x->b * y->a, x->b * y->b};
+    case NodeKind::divide:
+      if (y->a != 0 || y->b == 0) return std::nullopt;
+      return Linear{x->a / y->b, x->b / y->b};
+    default:
+      return std::nullopt;
   }
+}
+
+// Where a x + b is the value: (value - b) / a.
+NodePtr solution(const Linear& line, const NodePtr& value) {
+  if (line.a == 1 && line.b == 0) return value;
+  const NodePtr rest = make_node(NodeKind::add, {value, make_number(-line.b)});
+  return make_node(NodeKind::divide, {rest, make_number(line.a)});
+}
+
+// LINE OP bound.
+Spans spans_of_line(const Linear& line, std::string op, const NodePtr& bound, MathBudget& budget) {
+  if (line.a < 0 && op[0] != '=' && op[0] != '!') op[0] = op[0] == '<' ? '>' : '<';
+  const NodePtr end = solution(line, bound);
   const bool closed = op.size() == 2;
   if (op == "=" || op == "!=") {
-    const Spans point = make_span({bound, bound, 0, 0, true, true}, budget);
+    const Spans point = make_span({end, end, 0, 0, true, true}, budget);
     return !point || op == "=" ? point : Spans(complement(*point));
   }
-  if (op[0] == '<') return make_span({infinity_node(true), bound, 0, 0, false, closed}, budget);
-  if (op[0] == '>') return make_span({bound, infinity_node(false), 0, 0, closed, false}, budget);
+  if (op[0] == '<') return make_span({infinity_node(true), end, 0, 0, false, closed}, budget);
+  if (op[0] == '>') return make_span({end, infinity_node(false), 0, 0, closed, false}, budget);
   return std::nullopt;
+}
+
+// |LINE| OP bound, for a bound above 0.
+Spans spans_of_distance(const Linear& line, const std::string& op, const NodePtr& bound,
+                        MathBudget& budget) {
+  double size = 0;
+  if (!approximate(*bound, budget, size) || !(size > 0)) return std::nullopt;
+  const bool inside = op[0] == '<';
+  if (!inside && op[0] != '>') return std::nullopt;
+  const NodePtr other = make_node(NodeKind::negate, {bound});
+  const Spans above = spans_of_line(line, op, bound, budget);
+  const Spans below = spans_of_line(line, (inside ? ">" : "<") + op.substr(1), other, budget);
+  if (!above || !below) return std::nullopt;
+  if (inside) return intersection(*above, *below, budget);
+  std::vector<Span> both = *above;
+  both.insert(both.end(), below->begin(), below->end());
+  return merged(std::move(both), budget);
+}
+
+// x OP a, a x + b OP c and |a x + b| OP c, or turned round.
+Spans spans_of_relation(const Node& node, MathBudget& budget) {
+  const bool left = !symbols_of(*node.items[0]).empty();
+  const Node& side = *node.items[left ? 0 : 1];
+  const NodePtr& bound = node.items[left ? 1 : 0];
+  if (!symbols_of(*bound).empty() || !is_scalar(*bound)) return std::nullopt;
+  std::string op = node.name;
+  if (!left && (op[0] == '<' || op[0] == '>')) op[0] = op[0] == '<' ? '>' : '<';
+  const bool distance = side.kind == NodeKind::absolute;
+  const auto line = linear(distance ? *side.items[0] : side, budget);
+  if (!line || line->a == 0) return std::nullopt;
+  return distance ? spans_of_distance(*line, op, bound, budget)
+                  : spans_of_line(*line, op, bound, budget);
 }
 
 // The parts joined by union or by intersection.
@@ -150,10 +226,10 @@ Spans joined(const std::vector<NodePtr>& items, bool unite, MathBudget& budget) 
     if (unite) {
       for (Span& span : *part) all.push_back(std::move(span));
     } else {
-      all = intersection(all, *part);
+      all = intersection(all, *part, budget);
     }
   }
-  return merged(std::move(all));
+  return merged(std::move(all), budget);
 }
 
 Spans spans_of_points(const std::vector<NodePtr>& items, MathBudget& budget) {
@@ -164,7 +240,7 @@ Spans spans_of_points(const std::vector<NodePtr>& items, MathBudget& budget) {
     if (!point) return std::nullopt;
     all.push_back(std::move(point->front()));
   }
-  return merged(std::move(all));
+  return merged(std::move(all), budget);
 }
 
 // Statements about one symbol only can be solved one by one.
@@ -194,7 +270,7 @@ std::optional<std::vector<Span>> spans_of(const Node& node, MathBudget& budget) 
     case NodeKind::set_minus: {
       const Spans left = spans_of(*node.items[0], budget), right = spans_of(*node.items[1], budget);
       if (!left || !right) return std::nullopt;
-      return intersection(*left, complement(*right));
+      return intersection(*left, complement(*right), budget);
     }
     case NodeKind::element_of:
       if (node.items[0]->kind != NodeKind::symbol) return std::nullopt;

@@ -297,6 +297,11 @@ std::optional<std::string> in_line(std::string_view text, const Scope& scope, co
       is_digit(next) ||
       (is_letter(next) && !words.empty() && words[0].size() == 1 && !is_unit(words[0])) ||
       (next == ',' && box.end + 1 < text.size() && is_digit(text[box.end + 1]));
+  const size_t end = std::min(text.find_first_of(" \n$,.;\\", box.end), text.size());
+  const std::string_view letters = text.substr(box.end, end - box.end);
+  if (lead == Lead::nothing && glued && is_monomial(letters)) {  // \boxed{5}x^2
+    return "{" + std::string(box.content) + "}" + std::string(letters);
+  }
   if (lead == Lead::part || glued) {
     reason = "the box is a part of a formula";
     return std::nullopt;

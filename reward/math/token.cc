@@ -1,5 +1,7 @@
 #include "reward/math/token.h"
 
+#include <gmpxx.h>
+
 #include "reward/math/notation.h"
 
 namespace temper {
@@ -53,7 +55,27 @@ class Tokenizer {
     }
   }
 
+  // 0xFF, 0b101 and 0o17, as programs write them.
+  bool based_literal() {
+    if (peek() != '0' || in_text_) return false;
+    const int base = peek(1) == 'x' ? 16 : peek(1) == 'b' ? 2 : peek(1) == 'o' ? 8 : 0;
+    size_t length = 2;
+    const auto digit = [](char c) {
+      if (is_digit(c)) return c - '0';
+      return c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : 99;
+    };
+    while (base != 0 && digit(peek(length)) < base) ++length;
+    if (length == 2 || length > 250 || is_digit(peek(length)) || is_letter(peek(length))) {
+      return false;
+    }
+    const mpz_class value(std::string(text_.substr(at_ + 2, length - 2)), base);
+    at_ += length;
+    push(TokenKind::number, value.get_str());
+    return true;
+  }
+
   void number() {
+    if (based_literal()) return;
     std::string digits;
     take_digits(digits);
     const size_t whole = digits.size();
@@ -128,6 +150,8 @@ class Tokenizer {
         name == "textrm" || name == "textsf" || name == "mathrm" || name == "operatorname" ||
         name == "hbox" || name == "mathnormal" || name == "textnormal" || name == "rm") {
       text_group(name);
+    } else if (const int groups = unseen_groups(name)) {
+      for (int i = 0; i < groups; ++i) skip_group();
     } else if (name == "begin" || name == "end") {
       environment(name == "begin");
     } else if (const auto meaning = latex_command(name)) {
@@ -145,6 +169,18 @@ class Tokenizer {
     } else {
       push(TokenKind::unknown, name);
     }
+  }
+
+  // Jumps over a group in braces.
+  void skip_group() {
+    while (at_ < stop_ && text_[at_] == ' ') ++at_;
+    if (peek() != '{') return;
+    for (int depth = 0; at_ < stop_; ++at_) {
+      if (text_[at_] == '{') ++depth;
+      if (text_[at_] == '}' && --depth == 0) break;
+    }
+    if (at_ < stop_) ++at_;
+    space_ = true;
   }
 
   // The content of \text{...}; \mathrm{e} and the like keep their meaning.

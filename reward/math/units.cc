@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <iterator>
+#include <map>
 
 namespace temper {
 namespace {
@@ -100,6 +102,36 @@ std::string canonical_unit(std::string_view word) {
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   if (noun.size() > 3 && noun.back() == 's') noun.pop_back();
   return noun;
+}
+
+std::string name_of_unit(std::vector<UnitFactor> factors) {
+  const bool measure = std::all_of(factors.begin(), factors.end(),
+                                   [](const UnitFactor& factor) { return factor.measure; });
+  std::map<std::string, int> exponents;
+  std::string words;
+  for (const UnitFactor& factor : factors) {
+    const auto add = [&](const std::string& name, int by) { exponents[name] += by; };
+    if (factor.name == "mph" || factor.name == "kph") {
+      add(factor.name == "mph" ? "mile" : "km", factor.exponent);
+      add("h", -factor.exponent);
+    } else {
+      add(factor.name, factor.exponent);
+    }
+    if (!words.empty()) words += factor.exponent < 0 ? '/' : ' ';
+    words += factor.name;
+    const int size = std::abs(factor.exponent);
+    if (size > 1) words += "^" + std::to_string(size);
+  }
+  if (words == "degree C" || words == "degree F") return "deg" + words.substr(7);
+  if (!measure) return words;
+  std::string product;
+  for (const auto& [name, exponent] : exponents) {
+    if (exponent == 0) continue;
+    if (!product.empty()) product += ' ';
+    product += name;
+    if (exponent != 1) product += "^" + std::to_string(exponent);
+  }
+  return product;
 }
 
 long magnitude_of(std::string_view word) {

@@ -77,16 +77,28 @@ std::vector<std::string> items_of(const std::string& words) {
   return items;
 }
 
-// A time of day in minutes: "4:30 p.m.", "4:30pm", "9 AM"; -1 if the text is none. `half` is set to
-// 'a' or 'p', or to '\0' where the text does not say.
-int clock_minutes(const std::string& words, char& half) {
+// A time of day. `half` is 'a' or 'p' where the text says so, else '\0'.
+struct ClockTime {
+  int hours = -1, minutes = 0;
+  char half = '\0';
+
+  bool known() const { return hours >= 0; }
+  // Minutes after midnight, if the text leaves no doubt: "4:30 p.m.", "16:30", "0:15".
+  int minute_of_day() const {
+    if (half == '\0') return hours > 12 || hours == 0 ? hours * 60 + minutes : -1;
+    return (hours % 12 + (half == 'p' ? 12 : 0)) * 60 + minutes;
+  }
+};
+
+// "4:30 p.m.", "4:30pm", "9 AM", "16:30".
+ClockTime clock_time(const std::string& words) {
   std::string text;
   for (const char c : lowered(words)) {
     if (c != ' ' && c != '.') text += c;
   }
-  half = '\0';
+  ClockTime time;
   if (text.ends_with("am") || text.ends_with("pm")) {
-    half = text[text.size() - 2];
+    time.half = text[text.size() - 2];
     text.resize(text.size() - 2);
   }
   const size_t colon = text.find(':');
@@ -95,16 +107,23 @@ int clock_minutes(const std::string& words, char& half) {
   const auto is_number = [](const std::string& s) {
     return !s.empty() && s.size() <= 2 && s.find_first_not_of("0123456789") == std::string::npos;
   };
-  if (!is_number(hours) || !is_number(minutes) || minutes.size() != 2) return -1;
-  if (colon == std::string::npos && half == '\0') return -1;
-  return std::stoi(hours) * 60 + std::stoi(minutes);
+  if (!is_number(hours) || !is_number(minutes) || minutes.size() != 2) return {};
+  if (colon == std::string::npos && time.half == '\0') return {};
+  const int hour = std::stoi(hours), minute = std::stoi(minutes);
+  if (hour > 24 || minute > 59) return {};
+  if (time.half != '\0' && (hour > 12 || hour == 0)) return {};
+  time.hours = hour;
+  time.minutes = minute;
+  return time;
 }
 
+// The half of the day may be left out; 17:00 is 5 p.m.
 bool same_time(const std::string& gold, const std::string& answer) {
-  char gold_half = '\0', answer_half = '\0';
-  const int a = clock_minutes(gold, gold_half), b = clock_minutes(answer, answer_half);
-  const bool halves = gold_half == answer_half || gold_half == '\0' || answer_half == '\0';
-  return a >= 0 && a == b && halves;
+  const ClockTime a = clock_time(gold), b = clock_time(answer);
+  if (!a.known() || !b.known()) return false;
+  const int x = a.minute_of_day(), y = b.minute_of_day();
+  if (x >= 0 && y >= 0) return x == y;
+  return a.hours == b.hours && a.minutes == b.minutes;
 }
 
 bool same_text(const std::string& gold, const std::string& answer) {
@@ -116,8 +135,7 @@ bool same_text(const std::string& gold, const std::string& answer) {
 }  // namespace
 
 bool is_time(const std::string& words) {
-  char half = '\0';
-  return clock_minutes(words, half) >= 0;
+  return clock_time(words).known();
 }
 
 char chosen_letter(const std::string& words, bool& alone) {
@@ -150,7 +168,13 @@ bool same_words(const std::string& gold, const std::string& answer) {
   if (same_text(gold, answer) || same_time(gold, answer)) return true;
   bool gold_alone = false, answer_alone = false;
   const char letter = chosen_letter(gold, gold_alone);
-  if (letter != '\0' && gold_alone) return chosen_letter(answer, answer_alone) == letter;
+  if (letter != '\0' && gold_alone) {
+    if (chosen_letter(answer, answer_alone) == letter) return true;
+    // "c" and "(c)" choose C where they stand alone; "a dog" does not choose A.
+    std::string upper = answer;
+    for (char& c : upper) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return chosen_letter(upper, answer_alone) == letter && answer_alone;
+  }
   const std::vector<std::string> items = items_of(gold);
   return items.size() > 1 && items == items_of(answer);
 }

@@ -45,6 +45,11 @@ TEST_CASE("huge and deep answers are no answers, and cost little") {
       "\\boxed{\\frac{1}{10^{-10^{10}}}}",
       "\\boxed{1e999999}",
       "\\boxed{(1+10^{-5000})^{5000}}",
+      "\\boxed{e^{9999}+\\sin(e^9)}",
+      "\\boxed{\\sqrt{2}+" + repeated("\\sin(\\sqrt{7})+", 100) + "1}",
+      "\\boxed{" + repeated("\\sqrt{1+", 50) + "1" + repeated("}", 50) + "}",
+      "\\boxed{" + repeated("\\begin{pmatrix}1&2\\\\3&4\\end{pmatrix}", 40) + "}",
+      "\\boxed{5+\\cos(10^{-600})-\\cos(10^{-601})}",
   };
   for (const std::string& text : cases) {
     INFO(text.substr(0, 60));

@@ -20,9 +20,8 @@ struct Pair {
   bool equal = false;
 };
 
-std::vector<Pair> read_pairs() {
-  std::istringstream file(read_file(test::source_dir() + "/tests/reward/math_pairs.txt"));
-  std::vector<Pair> pairs;
+void read_pairs_of(const std::string& name, std::vector<Pair>& pairs) {
+  std::istringstream file(read_file(test::source_dir() + "/tests/reward/" + name));
   std::string line, form;
   while (std::getline(file, line)) {
     if (line.empty() || line[0] == '#') continue;
@@ -34,6 +33,14 @@ std::vector<Pair> read_pairs() {
     const size_t at = std::min(equal, unequal);
     REQUIRE(at != std::string::npos);
     pairs.push_back({form, line.substr(0, at), line.substr(at + 5), equal != std::string::npos});
+  }
+}
+
+std::vector<Pair> read_pairs() {
+  std::vector<Pair> pairs;
+  for (const char* name :
+       {"math_pairs.txt", "math_pairs_constants.txt", "math_pairs_readings.txt"}) {
+    read_pairs_of(name, pairs);
   }
   return pairs;
 }

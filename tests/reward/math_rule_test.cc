@@ -143,6 +143,37 @@ TEST_CASE("a sentence that is marked as the answer gives its value, or nothing")
   }
 }
 
+TEST_CASE("letters behind a box leave the number in it") {
+  CHECK(judge("-15", "so it is $6x^3-21x^3=\\boxed{-15}x^3$").value == 1.0);
+  CHECK(judge("37", "&\\qquad=\\boxed{37}x^3").value == 1.0);
+  CHECK(judge("37x^3", "it is $\\boxed{37}x^3$").value == 1.0);
+  CHECK(judge("37", "it is $\\boxed{37x^3}$").value == 0.0);
+  CHECK(judge("37", "it is $\\boxed{37}\\pi$").value == 0.0);
+  CHECK(judge("37", "it is $2\\boxed{37}$").value == 0.0);
+  CHECK(judge("37x^2", "it is $\\boxed{37}x^3$").value == 0.0);
+}
+
+TEST_CASE("boxes that are named or counted are one answer") {
+  CHECK(judge("2", "$x=\\boxed{1}$ or $x=\\boxed{2}$").value == 0.0);
+  CHECK(judge("1, 2", "$x=\\boxed{1}$ or $x=\\boxed{2}$").value == 1.0);
+  CHECK(judge("2", "\\boxed{1} apples or \\boxed{2} apples").value == 0.0);
+  CHECK(judge("2", "\\boxed{1} so \\boxed{2}").value == 1.0);
+}
+
+TEST_CASE("a gold that is a solution in words is read by its marks") {
+  CHECK(judge("We add both. The final answer is $28 \\%$.", "\\boxed{28\\%}").value == 1.0);
+  CHECK(judge("We add both. The final answer is $28 \\%$.", "\\boxed{29\\%}").value == 0.0);
+  CHECK(judge("so it is \\boxed{20} percent", "$20 \\%$").value == 1.0);
+  CHECK(judge("so it is \\boxed{20} percent", "$2 \\%$").value == 0.0);
+}
+
+TEST_CASE("what cannot be decided is wrong and says so") {
+  const Verdict verdict = judge("\\pi", "\\boxed{\\pi+10^{-9000}}");
+  CHECK(verdict.status == VerdictStatus::wrong);
+  CHECK(verdict.reason.find("not decided") != std::string::npos);
+  CHECK(judge("\\pi", "\\boxed{3}").reason.find("not decided") == std::string::npos);
+}
+
 TEST_CASE("a gold without an answer is a bad gold") {
   CHECK(judge("", "5").status == VerdictStatus::bad_gold);
   CHECK(judge("\\boxed{}", "5").status == VerdictStatus::bad_gold);
