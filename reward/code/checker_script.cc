@@ -44,7 +44,8 @@ class ConstructorsInComparisons(ast.NodeTransformer):
         if len([side for side in calls if side]) > 1:
             for call in [c for side in calls for c in side if is_class_name(c.func)]:
                 name = ast.Name('kept_by_', ast.Load())
-                call.func = ast.copy_location(ast.Call(name, [call.func], []), call.func)
+                its = [call.func, ast.Constant(call.func.id)]
+                call.func = ast.copy_location(ast.Call(name, its, []), call.func)
         return node
 
 
@@ -97,6 +98,7 @@ def provide(tree, space, reference):
             v = ask("('name','%s')" % name)
         except Exception:
             continue  # the tests that use it fail
+        answers_names.add(name)
         built_in = isinstance(v, type) and not isinstance(v, StandInClass)
         space[name] = alias_of(v) if built_in and issubclass(v, BaseException) else v
 

@@ -154,6 +154,11 @@ def tests_made(v):
     return isinstance(v, Remote) and (stand_in(v).made is not None or stand_in(v).derived)
 
 
+def untouched(remote):
+    """Whether a test made it and the answer has had no hand in it since."""
+    return stand_in(remote).made is not None and not stand_in(remote).passed
+
+
 def new_remote(cls, **what):
     remote = object.__new__(cls)
     object.__setattr__(remote, 'stand_in__', StandIn(**what))
@@ -167,8 +172,7 @@ def remote_of(number, kind):
             cls = Remote
         remotes[number] = new_remote(cls, number=number)
     remote = remotes[number]
-    s = stand_in(remote)
-    if s.made and not s.passed and by_value(type(remote)):
+    if untouched(remote) and by_value(type(remote)):
         raise AnswerError('the answer gave back what it was to be compared with')
     return remote
 
@@ -195,7 +199,8 @@ def place_of(remote, passed=True):
 def call(place, args, names):
     reply = reply_to("('call',%s,%s,%s)" % (place, text_of(args), text_of(names)))
     if type(reply) is list and reply[0] == 'w':
-        take_over(list(args) + list(names.values()), value_of(reply[2]))
+        if reply[1] is None:
+            take_over(list(args) + list(names.values()), value_of(reply[2]))
         reply = reply[1]
     return value_of(reply)
 

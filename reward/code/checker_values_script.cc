@@ -148,7 +148,7 @@ def library_value_of(tag, rest):
             items = dict(zip(rest[1::2], rest[2::2]))
             if rest[0] in ('Counter', 'OrderedDict'):
                 return getattr(collections, rest[0])(items)
-            factory = getattr(builtins, rest[0], None) if rest[0] else None
+            factory = built_in_class(rest[0]) if rest[0] else None
             return collections.defaultdict(factory, items)
         if tag == 'q':
             return __import__('fractions').Fraction(*rest)

@@ -183,6 +183,7 @@ TEST_CASE("code: operators and methods of an answer's own classes can be used by
        "assert len({Vector(1, 1), Vector(1, 1)}) == 1",
        "s = Stack()\ns.push(1)\nassert s == [1] and [1] == s and len(s) == 1 and s[0] == 1",
        "t = Trie()\nt.add('a')\nassert 'a' in t and 'b' not in t",
+       "a = Vector(1, 2)\na.x = 5\nassert a == Vector(5, 2) and a != Vector(1, 2)",
        "n = Node(1)\nn.next = Node(2)\nassert n.next.value == 2 and n == n"});
 }
 
@@ -257,6 +258,20 @@ TEST_CASE("code: no class of an answer's own makes a wrong value equal") {
        "Point()",
        wanted},
       {"def Point(*a): return 5\ndef point(x, y): return 5", wanted},
+      {"Name = bool\ndef f(x): return True", "assert f(1) == Name('x')"},
+      {"Name = type\ndef f(x): return str", "assert f(1) == Name('x')"},
+      // What a test made, but the answer had in hand.
+      {"class Point:\n    def __init__(self, x, y): self.x = x; self.y = y\n"
+       "    def move(self, x, y): pass\n    " +
+           any,
+       "p = Point(1, 2)\np.move(1, 1)\nassert p == Point(2, 3)"},
+      {"class Point:\n    def __init__(self, x, y): self.x = x; self.y = y\n    " + any +
+           "def move(p, x, y): return p",
+       "p = Point(1, 2)\nassert move(p, 1, 1) == Point(2, 3)"},
+      // Arguments changed by what is not None.
+      {"import os\nos.write(4, b'null\\n' + "
+       "b'[\"h\",0,null]\\n[\"w\",[\"l\"],[\"l\",[\"l\"]]]\\n')",
+       "x = [3, 1]\nassert f(x) == sorted(x)"},
       {"class Point(int):\n    def __new__(c, *a): return int.__new__(c, 5)\n"
        "def point(x, y): return 5",
        wanted},
