@@ -1,7 +1,5 @@
 #include "cli/replay_step.h"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <optional>
 
@@ -14,6 +12,7 @@
 #include "cli/stored_options.h"
 #include "core/device.h"
 #include "core/json.h"
+#include "core/temporary_folder.h"
 #include "grpo/stored_step.h"
 #include "grpo/trainer.h"
 #include "model/decoder.h"
@@ -24,13 +23,8 @@ namespace {
 
 // Where the steps are written again; it goes with all it holds.
 struct ScratchFolder {
-  fs::path path;
-  ScratchFolder() {
-    std::string name = (fs::temp_directory_path() / "temper-replay-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr)
-      throw SystemError("cannot make a folder in " + fs::temp_directory_path().string());
-    path = name;
-  }
+  fs::path path = make_temporary_folder("temper-replay");
+  ScratchFolder() = default;
   ~ScratchFolder() {
     std::error_code error;
     fs::remove_all(path, error);

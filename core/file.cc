@@ -77,7 +77,13 @@ void write_file_atomically(const fs::path& to, std::string_view content) {
   }
   const fs::path path = behind_links(to);
   const fs::path temporary = path.string() + ".tmp";
-  write_all(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, content, true);
+  try {
+    write_all(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, content, true);
+  } catch (const SystemError&) {
+    std::error_code ignored;
+    fs::remove(temporary, ignored);  // a full disk has better use for it
+    throw;
+  }
   if (::rename(temporary.c_str(), path.c_str()) != 0)
     throw_errno("cannot rename to " + path.string());
   sync_path(parent_of(path), O_RDONLY | O_DIRECTORY);

@@ -13,6 +13,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/temporary_folder.h"
 #include "reward/code/init_program.h"
 #include "reward/code/spawn.h"
 
@@ -49,12 +50,6 @@ std::unique_ptr<SpawnPlan> make_plan(const SandboxOptions& options, bool step_do
   plan->own_process = Descriptor(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   if (plan->own_process.get() < 0) throw_errno("opening a handle of this process");
   return plan;
-}
-
-std::string make_work_folder() {
-  std::string name = (fs::temp_directory_path() / "temper-code-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) throw_errno("making a folder for a program");
-  return name;
 }
 
 // A program of which this process is the parent.
@@ -135,7 +130,7 @@ ControlGroup Sandbox::make_group(const RunLimits& limits) const {
 RunningProgram Sandbox::start(const SandboxProgram& program, const RunLimits& limits) const {
   const SpawnPlan& plan = *plan_->spawn;
   ControlGroup group = make_group(limits);
-  std::string folder = plan.sealed ? "" : make_work_folder();
+  std::string folder = plan.sealed ? "" : make_temporary_folder("temper-code").string();
   const SpawnCall call{
       plan,   program,         resource_limits(limits, plan.sealed), private_folder_options(limits),
       folder, group.entrance()};

@@ -1,11 +1,14 @@
 #include "core/file.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <future>
 
 #include "core/error.h"
+#include "core/temporary_folder.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_dir.h"
 
@@ -19,6 +22,33 @@ TEST_CASE("files: an atomic write replaces a regular file and leaves nothing bes
   CHECK(read_file(dir / "a") == "two");
   CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
   CHECK_THROWS_AS(write_file_atomically(dir / "absent/a", "x"), SystemError);
+}
+
+TEST_CASE("files: what cannot be written whole leaves the file as it was, and nothing beside it") {
+  const test::TemporaryDir dir;
+  write_file_atomically(dir / "a", "one");
+  rlimit before{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
+  const auto handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{100, before.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  CHECK_THROWS_WITH(write_file_atomically(dir / "a", std::string(1000, 'x')),
+                    Contains("free some space"));
+  setrlimit(RLIMIT_FSIZE, &before);
+  std::signal(SIGXFSZ, handler);
+  CHECK(read_file(dir / "a") == "one");
+  CHECK(std::distance(fs::directory_iterator(dir.path()), {}) == 1);
+}
+
+TEST_CASE(
+    "files: a temporary folder is new, empty and this user's; where none can be made is said") {
+  const fs::path a = make_temporary_folder("temper-test"), b = make_temporary_folder("temper-test");
+  CHECK(a != b);
+  CHECK(fs::is_empty(a));
+  CHECK(fs::status(a).permissions() == fs::perms::owner_all);
+  CHECK(a.filename().string().rfind("temper-test-", 0) == 0);
+  fs::remove(a), fs::remove(b);
+  CHECK_THROWS_WITH(make_temporary_folder("no/such"), Contains("cannot make a folder in"));
 }
 
 TEST_CASE("files: a link stays, and what it names is written") {
