@@ -78,19 +78,25 @@ class Batches {
 };
 
 double run_step(const DistillJob& job, TrainStep& step, std::span<const TrainSequence> batch,
-                double lr, StepReport& report) {
+                double lr, StepReport& report, BatchWork& work) {
+  work = {.samples = static_cast<int64_t>(batch.size()),
+          .targets = count_targets(batch),
+          .micro_batch_tokens = job.micro_batch_tokens};
   const KlParams params{job.direction, job.temperature,
-                        static_cast<double>(std::max<int64_t>(1, count_targets(batch)))};
+                        static_cast<double>(std::max<int64_t>(1, work.targets))};
   step.begin(count_global(batch, static_cast<int64_t>(job.weights.view.mtp.size())));
   double kl = 0.0;
-  for (const auto& part : micro_batches(batch, job.micro_batch_tokens))
+  for (const auto& part : micro_batches(batch, job.micro_batch_tokens)) {
     kl += accumulate_kl(job.ctx, step, job.weights.view, job.teacher, job.teacher_config, part,
                         params);
+    ++work.micro_batches;
+  }
   if (!std::isfinite(kl))
     throw UserError({.what = "the distance to the teacher is not finite; the weights are as before "
                              "this step",
                      .hint = "lower --learning-rate, or give each token some chance: forward KL"});
   report = step.finish(lr);
+  work.tokens = report.tokens;
   return kl;
 }
 
@@ -128,9 +134,10 @@ DistillResult train_distill(const DistillJob& job) {
     const Stopwatch time;
     const int64_t generated = batches.generated();
     StepReport report;
+    BatchWork work;
     saver.attempt(i, [&] {
       batch = batches.take(i);
-      result.kl_last = run_step(job, step, batch, learning_rate(schedule, i), report);
+      result.kl_last = run_step(job, step, batch, learning_rate(schedule, i), report, work);
     });
     StepWriter writer(job.store, {job.run_id, "distill", i + 1}, i);
     if (i == first) result.kl_first = result.kl_last;
@@ -139,10 +146,8 @@ DistillResult train_distill(const DistillJob& job) {
     writer.add_metric("grad_norm", report.grad_norm);
     if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
     writer.add_metric("lr", report.lr);
-    const auto all = static_cast<double>(report.tokens);
-    machine.add_training(writer,
-                         {all, all / (2.0 * static_cast<double>(batch.size())), time.seconds()});
-    machine.add_memory(writer);
+    work.seconds = time.seconds();
+    machine.add_batch(writer, work);
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;

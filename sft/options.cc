@@ -12,7 +12,7 @@ void add_supervised_options(OptionsTable& table, SftOptions& o) {
       .unit("tokens")
       .at_least(2);
   table.add("holdout", &o.holdout, "part of the samples kept for the held-out loss").range(0, 0.5);
-  table.add("eval-every", &o.eval_every, "steps between held-out losses; 0: at start and end")
+  table.add("eval-every", &o.eval_every, "steps between held-out losses; 0: each epoch's end")
       .at_least(0);
   add_training_options(table, o.training);
 

@@ -7,6 +7,7 @@
 #include "model/training/machine_metrics.h"
 #include "model/training/micro_batches.h"
 #include "model/training/step_saver.h"
+#include "sft/file_metrics.h"
 #include "sft/loss.h"
 
 namespace temper {
@@ -45,31 +46,61 @@ class BatchOrder {
   std::vector<int64_t> order_;
 };
 
-// One optimiser step over the batch; returns its loss.
-double run_step(const SftJob& job, TrainStep& step, std::span<const TrainSequence> batch, double lr,
-                StepReport& report) {
-  const double normaliser = static_cast<double>(count_targets(batch));
+// What one step trained on, and what came of it.
+struct SftStep {
+  std::vector<int64_t> samples;  // places in job.train
+  std::vector<SampleLoss> losses = {};
+  int64_t targets = 0, micro_batches = 0;
+  StepReport report = {};
+};
+
+// One optimiser step over the samples.
+SftStep run_step(const SftJob& job, TrainStep& step, std::vector<int64_t> samples, double lr) {
+  SftStep out{.samples = std::move(samples)};
+  std::vector<TrainSequence> batch;
+  for (const int64_t i : out.samples)
+    batch.push_back(to_sequence(job.train[static_cast<size_t>(i)]));
+  out.targets = count_targets(batch);
+  const auto normaliser = static_cast<double>(out.targets);
   step.begin(count_global(batch, static_cast<int64_t>(job.weights.view.mtp.size())));
-  for (const auto& part : micro_batches(batch, job.micro_batch_tokens))
+  std::vector<size_t> order;  // of the samples, as they come
+  for (const std::vector<size_t>& bin : micro_batch_indices(batch, job.micro_batch_tokens)) {
+    std::vector<TrainSequence> part;
+    for (const size_t i : bin) part.push_back(batch[i]);
     step.accumulate_linear(part, sft_gradient(part, normaliser));
-  report = step.finish(lr);
-  return report.loss;
+    order.insert(order.end(), bin.begin(), bin.end());
+    ++out.micro_batches;
+  }
+  out.report = step.finish(lr);
+  out.losses.resize(batch.size());
+  auto term = out.report.token_losses.begin();
+  for (const size_t i : order) {
+    SampleLoss& sample = out.losses[i];
+    sample.targets = count_targets({&batch[i], 1});
+    for (int64_t t = 0; t < sample.targets; ++t) sample.loss += normaliser * *term++;
+  }
+  return out;
 }
 
-void add_step_metrics(StepWriter& writer, double loss, const StepReport& report, bool moe) {
-  writer.add_metric("loss", loss);
+void add_training_metrics(StepWriter& writer, const SftJob& job, TrainStep& step,
+                          const StepReport& report) {
+  writer.add_metric("loss", report.loss);
   writer.add_metric("grad_norm", report.grad_norm);
   writer.add_metric("lr", report.lr);
   if (report.mtp_loss != 0.0) writer.add_metric("mtp_loss", report.mtp_loss);
-  if (!moe) return;
+  if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
+  if (job.config.n_routed_experts == 0) return;
   writer.add_metric("balance_loss", report.balance_loss);
   writer.add_metric("load_max_over_mean", report.load_max_over_mean);
 }
 
-MachineWork work_of(const StepReport& report, std::span<const TrainSequence> batch,
-                    double seconds) {
-  const auto tokens = static_cast<double>(report.tokens);
-  return {tokens, tokens / (2.0 * static_cast<double>(batch.size())), seconds};
+BatchWork work_of(const SftJob& job, const SftStep& made, double seconds) {
+  return {.samples = static_cast<int64_t>(made.samples.size()),
+          .targets = made.targets,
+          .tokens = made.report.tokens,
+          .micro_batches = made.micro_batches,
+          .micro_batch_tokens = job.micro_batch_tokens,
+          .seconds = seconds};
 }
 
 }  // namespace
@@ -90,7 +121,8 @@ double heldout_loss(const SftJob& job, TrainStep& step) {
 SftResult train_sft(const SftJob& job) {
   const SftOptions& o = job.options;
   BatchOrder order(job);
-  const int64_t total = o.max_steps > 0 ? o.max_steps : o.epochs * order.steps_per_epoch();
+  const int64_t epoch = order.steps_per_epoch();
+  const int64_t total = o.max_steps > 0 ? o.max_steps : o.epochs * epoch;
   const Schedule schedule = schedule_of(o.training, total);
   TrainStep step(job.ctx, job.config, job.weights, train_options_of(o.training));
 
@@ -111,33 +143,32 @@ SftResult train_sft(const SftJob& job) {
   if (!job.heldout.empty()) result.heldout_before = heldout_loss(job, step);
   Progress progress(job.log, {.label = "sft", .total = total});
   const MachineMetrics machine(job.ctx, job.config, job.weights.storage.view.dtype);
+  const FileMetrics files(job.parts, job.files);
   const Stopwatch whole;
   int64_t tokens = 0;
   for (int64_t i = result.steps; i < total && !result.interrupted; ++i) {
     const Stopwatch step_time;
-    std::vector<TrainSequence> batch;
-    for (int64_t index : order.batch(i))
-      batch.push_back(to_sequence(job.train[static_cast<size_t>(index)]));
-    StepReport report;
-    saver.attempt(
-        i, [&] { result.loss = run_step(job, step, batch, learning_rate(schedule, i), report); });
+    SftStep made;
+    saver.attempt(i,
+                  [&] { made = run_step(job, step, order.batch(i), learning_rate(schedule, i)); });
+    result.loss = made.report.loss;
+    tokens += made.report.tokens;
     StepWriter writer(job.store, {job.run_id, "sft", i + 1}, i);
-    tokens += report.tokens;
-    add_step_metrics(writer, result.loss, report, job.config.n_routed_experts > 0);
-    if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
-    machine.add_training(writer, work_of(report, batch, step_time.seconds()));
-    machine.add_memory(writer);
+    add_training_metrics(writer, job, step, made.report);
+    machine.add_batch(writer, work_of(job, made, step_time.seconds()));
+    files.add(writer, made.samples, made.losses);
+    writer.add_metric("epoch", static_cast<double>(i + 1) / static_cast<double>(epoch));
 
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;
-    const bool measure = o.eval_every > 0 && (i + 1) % o.eval_every == 0;
+    const bool measure = (i + 1) % (o.eval_every > 0 ? o.eval_every : epoch) == 0;
     if (!job.heldout.empty() && (measure || last)) {
       result.heldout_after = heldout_loss(job, step);
       writer.add_metric("heldout_loss", result.heldout_after);
     }
     if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
-    writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = report.tokens});
+    writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = made.report.tokens});
     saver.check();
     progress.update(i + 1, {{"loss", result.loss}}, tokens);
   }

@@ -34,6 +34,7 @@ struct SftJob {
   const TrainingCheckpoint* resume = nullptr;
   // The files that `train` is made of, with their weights; empty: one file.
   std::span<const MixturePart> parts = {};
+  std::span<const std::string> files = {};  // their names; empty: one file
 };
 
 struct SftResult {
@@ -45,9 +46,9 @@ struct SftResult {
 };
 
 // Trains for options.epochs (or max_steps) over the shuffled samples; each step is one transaction
-// of the store. The final checkpoint is written at the end, also when interrupted.
-// Throws StepError if the loss stops being finite (the step before it is then saved) or an update
-// has broken the model (which is not); what was committed before stays.
+// of the store, with the metrics of docs/database.md. The final checkpoint is written at the end,
+// also when interrupted. Throws StepError if the loss stops being finite (the step before it is
+// then saved) or an update has broken the model (which is not); what was committed before stays.
 SftResult train_sft(const SftJob& job);
 
 // Mean loss of the samples under the current weights, in nats a counted token.

@@ -2,6 +2,8 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
+
 #include "core/device.h"
 #include "model/training/flops.h"
 
@@ -39,6 +41,19 @@ void MachineMetrics::add_training(StepWriter& writer, const MachineWork& work) c
 
 void MachineMetrics::add_rollout(StepWriter& writer, const MachineWork& work) const {
   add(writer, "rollout", work.tokens * forward_flops(config_, work.context), work.seconds);
+}
+
+void MachineMetrics::add_batch(StepWriter& writer, const BatchWork& work) const {
+  const auto tokens = static_cast<double>(work.tokens), n = static_cast<double>(work.samples);
+  const double packed = tokens / static_cast<double>(std::max<int64_t>(1, work.micro_batches));
+  writer.add_metric("batch/samples", n);
+  writer.add_metric("batch/targets", static_cast<double>(work.targets));
+  writer.add_metric("batch/micro_batches", static_cast<double>(work.micro_batches));
+  writer.add_metric("batch/packed_tokens", packed);
+  writer.add_metric("batch/fill", packed / static_cast<double>(work.micro_batch_tokens));
+  writer.add_metric("speed/train", tokens / std::max(1e-9, work.seconds));
+  add_training(writer, {tokens, tokens / (2.0 * std::max(1.0, n)), work.seconds});
+  add_memory(writer);
 }
 
 void MachineMetrics::add_memory(StepWriter& writer) const {

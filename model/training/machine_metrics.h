@@ -13,6 +13,15 @@ struct MachineWork {
   double tokens = 0.0, context = 0.0, seconds = 0.0;
 };
 
+// One step's batch, as a supervised stage trained on it.
+struct BatchWork {
+  int64_t samples = 0;
+  int64_t targets = 0;                                // tokens that carried loss
+  int64_t tokens = 0;                                 // all of them
+  int64_t micro_batches = 0, micro_batch_tokens = 0;  // how many, and what one may hold
+  double seconds = 0.0;
+};
+
 class MachineMetrics {
  public:
   // Of a model that computes in `dtype` on the context's device.
@@ -22,6 +31,8 @@ class MachineMetrics {
   // known speed/train_mfu (speed/rollout_mfu), the share of it.
   void add_training(StepWriter& writer, const MachineWork& work) const;
   void add_rollout(StepWriter& writer, const MachineWork& work) const;
+  // Adds batch/..., speed/train and all of the above and below: what supervised stages have alike.
+  void add_batch(StepWriter& writer, const BatchWork& work) const;
   // Adds memory/host_peak and, on a GPU, memory/device_peak. Units: bytes.
   void add_memory(StepWriter& writer) const;
 

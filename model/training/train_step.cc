@@ -156,7 +156,10 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
 void TrainStep::report_linear_loss() {
   for (const LinearLoss& part : linear_) {
     const std::vector<double> logprob = download_doubles(ctx_, part.logprob);
-    for (size_t r = 0; r < logprob.size(); ++r) report_.loss += part.dlogprob[r] * logprob[r];
+    for (size_t r = 0; r < logprob.size(); ++r) {
+      report_.token_losses.push_back(part.dlogprob[r] * logprob[r]);
+      report_.loss += report_.token_losses.back();
+    }
   }
   if (!std::isfinite(report_.loss))
     throw UserError({.what = "the loss is not finite; the weights are as before this update",

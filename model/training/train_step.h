@@ -68,6 +68,8 @@ struct StepReport {
   double balance_loss = 0.0;        // mean over sequences and layers, before alpha
   double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
   int64_t tokens = 0;
+  // Of accumulate_linear(): each counted token's part of the loss, in the order that they came.
+  std::vector<double> token_losses = {};
   // Of the replayed tokens: how many there are, in how many of them a gate would have chosen
   // otherwise, and how many such experts.
   int64_t replayed_tokens = 0, differing_tokens = 0, differing_experts = 0;

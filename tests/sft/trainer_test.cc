@@ -4,7 +4,9 @@
 #include <cmath>
 #include <memory>
 
+#include "core/file.h"
 #include "tests/support/catch.h"
+#include "tests/support/paths.h"
 #include "tests/support/stage_run.h"
 
 using namespace temper;
@@ -53,7 +55,8 @@ struct SftRun : test::StageRun {
                       interrupt,
                       [&](StepWriter& writer, const OptimizerState&, const StageState& state) {
                         save(writer, state.step);
-                      }});
+                      },
+                      nullptr, parts, files});
   }
   void save(StepWriter& writer, int64_t step) {
     const std::string path = "step-" + std::to_string(step);
@@ -67,6 +70,8 @@ struct SftRun : test::StageRun {
   Context ctx{2};
   OwnedWeights weights;
   std::vector<Sample> train, heldout;
+  std::span<const MixturePart> parts = {};
+  std::span<const std::string> files = {};
   int64_t tokens;
   int64_t interrupt_at = -1;
 };
@@ -208,6 +213,80 @@ TEST_CASE("sft: a step whose loss is not finite leaves the model of the step bef
   REQUIRE(r.checkpoint_steps() == std::vector<int64_t>{5});
   const LoadedModel saved = load_model(r.ctx, r.dir / "step-5", DType::f32);
   CHECK(test::same_weights(saved.weights, r.weights));
+}
+
+TEST_CASE("sft: each of several files has its own loss and counts, whatever the micro-batches") {
+  Options o;
+  o.max_steps = 2;
+  o.batch_size = 20;
+  const std::vector<MixturePart> parts{{30, 0.0}, {0, 0.0}, {18, 0.0}};
+  const std::vector<std::string> files{"a/math.jsonl", "code.jsonl", "b/math.jsonl"};
+  for (const int64_t tokens : {1, 64, 1 << 20}) {
+    SftRun r(toy_config(), o, DType::f64, tokens);
+    r.parts = parts, r.files = files;
+    SftRun start(toy_config(), o, DType::f64, tokens);  // the weights before the first step
+    r.run();
+    // What the first step trained on, one file after the other, by another way.
+    const std::vector<int64_t> order = Mixture(parts, 4).epoch(0);
+    std::vector<double> loss(3), targets(3), samples(3);
+    TrainStep scorer(start.ctx, start.config, start.weights, {});
+    for (int64_t i = 0; i < o.batch_size; ++i) {
+      const auto at = static_cast<size_t>(order[static_cast<size_t>(i)]);
+      const size_t file = at < 30 ? 0 : 2;
+      const TrainSequence s{r.train[at].ids, r.train[at].mask};
+      const TokenLoss scored = scorer.score(start.weights.view, {&s, 1});
+      for (const double logprob : scored.logprob[0]) loss[file] -= logprob;
+      targets[file] += static_cast<double>(r.train[at].targets());
+      ++samples[file];
+    }
+    REQUIRE((samples[0] > 0 && samples[2] > 0));
+    CHECK(r.curve("data/a/math.jsonl/samples").at(0) == samples[0]);
+    CHECK(r.curve("data/b/math.jsonl/samples").at(0) == samples[2]);
+    CHECK(r.curve("data/a/math.jsonl/tokens").at(0) == targets[0]);
+    CHECK(r.curve("data/a/math.jsonl/loss").at(0) == Approx(loss[0] / targets[0]));
+    CHECK(r.curve("data/b/math.jsonl/loss").at(0) == Approx(loss[2] / targets[2]));
+    CHECK(r.curve("data/code/samples") == std::vector<double>{0.0, 0.0});
+    CHECK(r.curve("data/code/loss").empty());
+    CHECK(r.curve("loss").at(0) == Approx((loss[0] + loss[2]) / (targets[0] + targets[2])));
+    CHECK(r.curve("batch/targets").at(0) == targets[0] + targets[2]);
+  }
+  SftRun one(toy_config(), o);
+  one.run();
+  CHECK(one.store.database().value<int>("SELECT count(*) FROM metrics WHERE name LIKE 'data/%'") ==
+        0);
+}
+
+TEST_CASE("sft: the held-out loss is measured at each epoch's end") {
+  Options o;
+  o.max_steps = 0;
+  o.epochs = 2;
+  o.batch_size = 24;  // two steps an epoch
+  SftRun r(toy_config(), o);
+  r.run();
+  std::vector<int64_t> steps;
+  for (const CurvePoint& p : read_curve(r.store.database(), r.id, "sft", "heldout_loss"))
+    steps.push_back(p.step);
+  CHECK(steps == std::vector<int64_t>{2, 4});
+  CHECK(r.curve("epoch") == std::vector<double>{0.5, 1.0, 1.5, 2.0});
+}
+
+TEST_CASE("sft: docs/database.md has every name that a run logs") {
+  Options o;
+  o.max_steps = 1;
+  o.training.mtp_weight = 0.1;
+  SftRun r(toy_config(), o);
+  const std::vector<MixturePart> parts{{40, 0.0}, {8, 0.0}};
+  const std::vector<std::string> files{"a.jsonl", "b.jsonl"};
+  r.parts = parts, r.files = files;
+  r.run();
+  const std::string page = read_file(test::source_dir() + "/docs/database.md");
+  r.store.database().for_each_row("SELECT name FROM metrics", [&](const auto& row) {
+    std::string name = row.template get<std::string>(0);
+    for (const char* file : {"data/a/", "data/b/"})
+      if (name.rfind(file, 0) == 0) name.replace(0, 7, "data/<file>/");
+    INFO(name);
+    CHECK(page.find("`" + name + "`") != std::string::npos);
+  });
 }
 
 TEST_CASE("sft: every sample of an epoch is seen once, in an order by seed") {
