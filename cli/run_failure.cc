@@ -3,9 +3,9 @@
 namespace temper {
 
 void record_failure(Store& store, int64_t run_id, const std::exception& error,
-                    std::optional<int64_t> step) noexcept {
+                    std::optional<int64_t> step, const std::string& data) noexcept {
   try {
-    store.add_event(run_id, EventLevel::error, error.what(), "{}", step);
+    store.add_event(run_id, EventLevel::error, error.what(), data, step);
   } catch (const std::exception&) {  // the database is out of reach
   }
 }

@@ -48,7 +48,8 @@ TrainingRun::TrainingRun(Context& ctx, Invocation& cli, RunFolder& folder,
                                        .data = folder.spec().data,
                                        .seed = spec.seed,
                                        .dtype = model.weights.storage.view.dtype,
-                                       .micro_batch_tokens = spec.micro_batch_tokens}));
+                                       .micro_batch_tokens = spec.micro_batch_tokens,
+                                       .chat_template = spec.chat_template}));
 }
 
 TrainingRun::~TrainingRun() {
@@ -90,14 +91,14 @@ fs::path TrainingRun::tokenizer_folder() {
 }
 
 StepError TrainingRun::with_last_model(const StepError& error) {
-  record_failure(store_, id_, error, error.step);
+  record_failure(store_, id_, error, error.step, error.data);
   Blame blame = error.blame();
   const std::optional<CheckpointRow> last = last_checkpoint(store_.database(), id_);
   if (!blame.hint.empty()) blame.hint += "; ";
   blame.hint += last ? "the model behind step " + std::to_string(last->key.step) + " is in " +
                            (out_ / last->path).string()
                      : "no step before it is saved";
-  return {blame, error.step};
+  return {blame, error.step, error.data};
 }
 
 int64_t TrainingRun::next_step() {

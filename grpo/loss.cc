@@ -66,6 +66,7 @@ void add_kl(double& derivative, GrpoTokenSums& sums, const GrpoSequence& s, size
   derivative += p.kl_coef * kl.dlogprob;
   sums.kl += kl.value;
   sums.k1 += s.logprob[t] - s.reference[t];
+  sums.k3 += kl_term(KlEstimator::k3, s.logprob[t], s.reference[t]).value;
   sums.kl_loss += weight * p.kl_coef * kl.value;
 }
 
@@ -73,7 +74,7 @@ void add_kl(double& derivative, GrpoTokenSums& sums, const GrpoSequence& s, size
 
 GrpoTokenSums& GrpoTokenSums::operator+=(const GrpoTokenSums& o) {
   loss += o.loss, policy_loss += o.policy_loss, kl_loss += o.kl_loss;
-  entropy_bonus += o.entropy_bonus, policy += o.policy, kl += o.kl, k1 += o.k1;
+  entropy_bonus += o.entropy_bonus, policy += o.policy, kl += o.kl, k1 += o.k1, k3 += o.k3;
   entropy += o.entropy, clipped_low += o.clipped_low, clipped_high += o.clipped_high;
   dual_clipped += o.dual_clipped, ratio_sum += o.ratio_sum;
   ratio_max = std::max(ratio_max, o.ratio_max);

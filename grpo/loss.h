@@ -52,7 +52,7 @@ struct GrpoTokenSums {
   double loss = 0.0;  // = policy_loss + kl_loss - entropy_bonus
   double policy_loss = 0.0, kl_loss = 0.0, entropy_bonus = 0.0;  // weighted
   double policy = 0.0;                                           // of the policy terms
-  double kl = 0.0, k1 = 0.0;  // of the chosen estimate, and of k1
+  double kl = 0.0, k1 = 0.0, k3 = 0.0;  // of the chosen estimate, of k1 and of k3
   double entropy = 0.0;
   double clipped_low = 0.0, clipped_high = 0.0, dual_clipped = 0.0;  // tokens so bound
   double ratio_sum = 0.0, ratio_max = 0.0;

@@ -26,16 +26,25 @@ double share(double part, double whole) {
   return whole > 0.0 ? part / whole : 0.0;
 }
 
+// Values of one component beside whether the sample is right.
+struct Drift {
+  std::vector<double> value, right;
+};
+
 void record_rewards(const GrpoJob& job, StepWriter& writer, const std::vector<GrpoGroup>& groups) {
   Spread reward, total, right;
   std::vector<Spread> components(job.reward.size());
+  std::vector<Drift> drift(job.reward.size());
   for (const GrpoGroup& group : groups)
     for (const GrpoSample& s : group.samples) {
       if (s.reward.judged) reward.add(s.reward.value), right.add(is_right(job.reward, s));
       if (s.reward.judged && group.used()) total.add(s.total);
       for (size_t c = 0; c < components.size(); ++c)
-        if (was_judged(s.reward.components[c].verdict.status))
-          components[c].add(s.reward.components[c].verdict.value);
+        if (const Verdict& v = s.reward.components[c].verdict; was_judged(v.status)) {
+          components[c].add(v.value);
+          drift[c].value.push_back(v.value);
+          drift[c].right.push_back(is_right(job.reward, s));
+        }
     }
   add_spread(writer, "reward", reward);
   writer.add_metric("reward/total", total.mean());
@@ -43,6 +52,8 @@ void record_rewards(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
   for (size_t c = 0; c < components.size(); ++c) {
     writer.add_metric("reward/" + job.reward.name(c) + "/mean", components[c].mean());
     writer.add_metric("reward/" + job.reward.name(c) + "/std", components[c].std());
+    writer.add_metric("reward/" + job.reward.name(c) + "/with_right",
+                      correlation(drift[c].value, drift[c].right));
   }
 }
 
@@ -139,6 +150,26 @@ void record_mismatch(StepWriter& writer, const StepBatch& batch, const Mismatch&
                     static_cast<double>(batch.step - 1 - batch.policy_version));
 }
 
+// Against the reference: under the policy in training, or, where the KL is in the reward, under the
+// policy that was scored.
+struct ReferenceKl {
+  double chosen = 0.0, k1 = 0.0, k3 = 0.0;
+};
+ReferenceKl reference_kl(const GrpoOptions& o, const StepOutcome& outcome) {
+  const UpdateReport& u = outcome.update;
+  if (!o.kl_in_reward())
+    return {u.token_mean(u.sums.kl), u.token_mean(u.sums.k1), u.token_mean(u.sums.k3)};
+  Spread chosen, k1, k3;
+  for (const GrpoGroup& group : outcome.batch.groups)
+    for (const GrpoSample& s : group.samples)
+      for (size_t t = 0; t < s.reference.size(); ++t) {
+        chosen.add(kl_term(o.kl_estimator, s.old[t], s.reference[t]).value);
+        k1.add(s.old[t] - s.reference[t]);
+        k3.add(kl_term(KlEstimator::k3, s.old[t], s.reference[t]).value);
+      }
+  return {chosen.mean(), k1.mean(), k3.mean()};
+}
+
 void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
   const UpdateReport& u = outcome.update;
   const GrpoTokenSums& s = u.sums;
@@ -146,8 +177,10 @@ void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& ou
   writer.add_metric("policy/policy_loss", u.update_mean(s.policy_loss));
   writer.add_metric("policy/kl_loss", u.update_mean(s.kl_loss));
   writer.add_metric("policy/entropy_bonus", u.update_mean(s.entropy_bonus));
-  writer.add_metric("policy/kl", u.token_mean(s.kl));
-  writer.add_metric("policy/k1", u.token_mean(s.k1));
+  const ReferenceKl kl = reference_kl(job.options, outcome);
+  writer.add_metric("policy/kl", kl.chosen);
+  writer.add_metric("policy/k1", kl.k1);
+  writer.add_metric("policy/k3", kl.k3);
   writer.add_metric("policy/entropy", u.token_mean(s.entropy));
   writer.add_metric("policy/prob_mean", u.token_mean(u.prob_sum));
   writer.add_metric("policy/kl_old", u.token_mean(s.old_minus_policy));
@@ -218,6 +251,7 @@ void record_speed(const GrpoJob& job, StepWriter& writer, const StepOutcome& out
       writer.add_metric("seconds/reward/" + job.reward.name(c),
                         seconds_after_rollout(job.reward, c, outcome.batch.groups));
   writer.add_metric("seconds/update", outcome.update_seconds);
+  writer.add_metric("seconds/scoring", outcome.scoring_seconds);
   writer.add_metric("seconds/database", outcome.database_seconds);
   writer.add_metric("speed/rollout", share(generated, outcome.batch.seconds));
   writer.add_metric("speed/train",

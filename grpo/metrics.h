@@ -16,6 +16,7 @@ struct StepOutcome {
   StepBatch batch;
   UpdateReport update = {};
   Mismatch mismatch = {};
+  double scoring_seconds = 0.0;  // of the update's: log-probabilities before its first update
   double update_seconds = 0.0;
   double database_seconds = 0.0;     // waited for rows of earlier steps since the step before
   bool reference_refreshed = false;  // behind this step

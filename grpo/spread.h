@@ -21,4 +21,7 @@ class Spread {
   std::vector<double> values_;
 };
 
+// Pearson's, of pairs; 0 where one side does not vary. Shapes: x and y of one length.
+double correlation(const std::vector<double>& x, const std::vector<double>& y);
+
 }  // namespace temper

@@ -5,6 +5,7 @@
 #include "grpo/checkpoint.h"
 #include "grpo/collect.h"
 #include "grpo/early_signs.h"
+#include "grpo/failed_update.h"
 #include "grpo/metrics.h"
 #include "grpo/recorder.h"
 #include "grpo/reference.h"
@@ -105,9 +106,16 @@ std::optional<StepOutcome> make_step(const GrpoJob& job, Rollouts& rollouts, Tra
   // 2. What is compared, and how each sample compares with its group or batch.
   Stopwatch phase;
   set_totals(job, train, groups);
+  outcome.scoring_seconds = phase.seconds();
   compare_groups(job, groups);
   // 3. Update the policy; from time to time it becomes the reference.
-  outcome.update = update_policy(job, train, groups, step);
+  const int64_t updates = train.optimizer().step;
+  try {
+    outcome.update = update_policy(job, train, groups, step);
+  } catch (const UserError& error) {
+    throw failed_update(job, groups, step, train.optimizer().step - updates, error);
+  }
+  outcome.scoring_seconds += outcome.update.scoring_seconds;
   outcome.reference_refreshed = refresh_reference(job, train, step);
   outcome.mismatch = mismatch_of(job, outcome.batch);
   outcome.update_seconds = phase.seconds();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/json.h"
+#include "model/training/step_saver.h"
 #include "reward/tally.h"
 
 namespace temper {
@@ -60,18 +61,16 @@ void check_judged(const GrpoJob& job, const std::vector<GrpoGroup>& groups, int6
     if (i < kShown) list += "\n  " + unjudged[i].text();
     json += (i == 0 ? "" : ",") + unjudged[i].json();
   }
-  const std::string what = "too many samples could not be judged";
-  // The step is not recorded, so an event keeps the samples to look at.
-  job.store.add_event(job.run_id, EventLevel::error, what, "{\"samples\":[" + json + "]}", step);
-  throw UserError({.what = what,
-                   .where = "--reward",
-                   .expected = "at most " + option_text(job.options.max_unjudged) +
-                               " of a step's samples (--max-unjudged)",
-                   .found = std::to_string(tally.unjudged()) + " of " +
-                            std::to_string(tally.samples()) + " in step " + std::to_string(step) +
-                            "; look at" + list + "\n" + tally.report(),
-                   .hint = "mend or remove these rows; the event of this step in run.db has the "
-                           "completions; `temper reward audit` tries a rule on all rows"});
+  throw StepError(
+      {.what = "too many samples could not be judged",
+       .where = "--reward",
+       .expected = "at most " + option_text(job.options.max_unjudged) +
+                   " of a step's samples (--max-unjudged)",
+       .found = std::to_string(tally.unjudged()) + " of " + std::to_string(tally.samples()) +
+                " in step " + std::to_string(step) + "; look at" + list + "\n" + tally.report(),
+       .hint = "mend or remove these rows; the event of this step in run.db has the "
+               "completions; `temper reward audit` tries a rule on all rows"},
+      step, "{\"samples\":[" + json + "]}");
 }
 
 }  // namespace temper

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stopwatch.h"
 #include "data/packing.h"
 #include "grpo/items.h"
 
@@ -120,10 +121,12 @@ UpdateReport update_policy(const GrpoJob& job, TrainStep& step, std::vector<Grpo
   std::vector<TrainItem> trained = items;
   std::erase_if(trained, [&](const TrainItem& i) { return !has_gradient(o, *i.sample); });
   // One update on the whole rollout: its own forward gives the old log-probabilities.
+  const Stopwatch scoring;
   if (planned > 1) score_items(job, step, trained, job.weights.view, &GrpoSample::old);
   if (o.kl_in_loss()) score_items(job, step, trained, job.reference->view, &GrpoSample::reference);
 
   UpdateReport report;
+  report.scoring_seconds = scoring.seconds();
   report.trained_samples = static_cast<int64_t>(trained.size());
   int64_t index = (step_index - 1) * planned;  // of the update in the run
   for (int64_t epoch = 0; epoch < o.inner_epochs; ++epoch)

@@ -25,11 +25,14 @@ struct StepSaverJob {
   bool enabled = true;  // false: nothing is ever saved
 };
 
-// What ended a run in a step.
+// What ended a run in a step. `data`, a JSON object, goes with it among the run's events: what
+// there is to look at of a step that is not recorded.
 class StepError : public UserError {
  public:
-  StepError(Blame blame, int64_t at) : UserError(std::move(blame)), step(at) {}
+  StepError(Blame blame, int64_t at, std::string json = "{}")
+      : UserError(std::move(blame)), step(at), data(std::move(json)) {}
   int64_t step;
+  std::string data;
 };
 
 class StepSaver {
@@ -52,6 +55,9 @@ class StepSaver {
     const int64_t updates = job_.train.optimizer().step;
     try {
       body();
+    } catch (const StepError&) {
+      rescue(last, updates);
+      throw;
     } catch (const UserError& error) {
       rescue(last, updates);
       throw in_step(error.blame(), last + 1);

@@ -54,6 +54,13 @@ TEST_CASE("metrics: mean, spread and quantiles") {
   CHECK(s.quantile(0.95) == Approx(3.85));
 }
 
+TEST_CASE("metrics: correlation of pairs, 0 where one side does not vary") {
+  CHECK(correlation({1.0, 2.0, 3.0}, {5.0, 3.0, 1.0}) == Approx(-1.0));
+  CHECK(correlation({1.0, 2.0, 3.0, 4.0}, {1.0, 3.0, 2.0, 4.0}) == Approx(0.8));
+  CHECK(correlation({1.0, 1.0}, {0.0, 1.0}) == 0.0);
+  CHECK(correlation({}, {}) == 0.0);
+}
+
 TEST_CASE("metrics: repetition counts n-grams seen before; reflective words are whole words") {
   const std::vector<int32_t> twice{1, 2, 3, 1, 2, 3, 1, 2};
   CHECK(repetition_rate(twice, 3) == Approx(0.5));  // 123 231 312 123 231 312

@@ -189,6 +189,18 @@ TEST_CASE("switches: a KL in the reward is subtracted from it, and is no term of
   }
   CHECK(moved > 0.0);
   CHECK(r.curve("policy/kl_loss") == std::vector<double>{0.0, 0.0});
+  // And yet it is measured: k1 of all tokens, and k3 of the same.
+  double k1 = 0.0, k3 = 0.0, tokens = 0.0;
+  for (const SampleRow& row : r.samples(2))
+    for (size_t t = 0; t < row.ids.size(); ++t, ++tokens) {
+      const double gap = double{row.reference_logprobs[t]} - double{row.trainer_logprobs[t]};
+      k1 -= gap, k3 += std::exp(gap) - gap - 1.0;
+    }
+  CHECK(r.curve("policy/k1").at(1) == Approx(k1 / tokens).margin(1e-5));
+  CHECK(r.curve("policy/kl").at(1) == r.curve("policy/k1").at(1));
+  CHECK(r.curve("policy/k3").at(1) == Approx(k3 / tokens).margin(1e-5));
+  CHECK(r.curve("policy/k3").at(1) > 0.0);
+  CHECK(r.curve("seconds/scoring").at(1) > 0.0);
 }
 
 TEST_CASE("switches: a stale rollout is one version behind, and is weighed for it") {

@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include "model/training/step_saver.h"
 #include "tests/grpo/grpo_run.h"
 #include "tests/support/catch.h"
 
@@ -186,11 +187,13 @@ TEST_CASE("grpo: too many samples that cannot be judged stop the run with the re
   o.prompts_per_step = 2;
   o.max_unjudged = 0.2;
   GrpoRun r(o, {"bad", "any"});
-  std::string message;
+  std::string message, data;
   try {
     r.run();
-  } catch (const UserError& error) {
+  } catch (const StepError& error) {
     message = error.what();
+    data = error.data;
+    CHECK(error.step == 1);
   }
   INFO(message);
   CHECK(message.find("could not be judged") != std::string::npos);
@@ -198,9 +201,8 @@ TEST_CASE("grpo: too many samples that cannot be judged stop the run with the re
   CHECK(message.find("4 of 8") != std::string::npos);
   CHECK(message.find("row:1, sample 0: letters bad_gold: the gold is unusable") !=
         std::string::npos);
-  const auto kept = r.store.database().value<std::string>(
-      "SELECT json_extract(data, '$.samples[3].prompt') FROM events WHERE level = 'error'");
-  CHECK(kept == "row:1");
+  CHECK(r.store.database().value<std::string>("SELECT json_extract(?, '$.samples[3].prompt')",
+                                              data) == "row:1");
   CHECK(test::same_weights(r.weights, r.start));
   CHECK(r.committed_steps() == 0);
 }
@@ -254,6 +256,43 @@ TEST_CASE(
     }
     if (staleness == 0) CHECK(test::same_weights(r.weights, straight.weights));
   }
+}
+
+TEST_CASE(
+    "grpo: an update that fails within a step leaves the steps before, and its samples to see") {
+  Options o;
+  o.steps = 2;
+  o.save_every = 1;
+  o.mini_batches = 2;
+  GrpoRun straight(o, kPlain), r(o, kPlain);
+  r.run();
+  straight.options.steps = r.options.steps = 3;
+  straight.run();
+  // In step 3 the first of the two updates goes astray, so that the second has no gradient.
+  r.options.training.learning_rate = 1e25;
+  r.resume_from(r.dir / "step-2");
+  std::string message, data;
+  try {
+    r.run();
+  } catch (const StepError& error) {
+    message = error.what();
+    data = error.data;
+    CHECK(error.step == 3);
+  }
+  INFO(message);
+  CHECK(message.find("not finite") != std::string::npos);
+  CHECK(message.find("1 of the step's updates were made") != std::string::npos);
+  CHECK(r.store.database().value<int>("SELECT json_array_length(?, '$.samples')", data) == 16);
+  // The two steps before are there to the last row, with their checkpoints, and can be gone on
+  // from.
+  CHECK(r.committed_steps() == 2);
+  CHECK(r.checkpoint_steps() == std::vector<int64_t>{1, 2});
+  CHECK((r.samples(1).size() == 16 && r.samples(2).size() == 16));
+  r.options.training.learning_rate = o.training.learning_rate;
+  r.resume_from(r.dir / "step-2");
+  r.run();
+  CHECK(r.committed_steps() == 3);
+  CHECK(test::same_weights(r.weights, straight.weights));
 }
 
 TEST_CASE("grpo: an interrupt keeps the last whole step, with a checkpoint that loads back equal") {
