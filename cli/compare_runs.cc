@@ -17,7 +17,7 @@ constexpr std::array kNotCompared = {
     "started",      "finished",         "committed",    "saved",         "removed",
     "wall_seconds", "command_line",     "config",       "queue_seconds", "microseconds",
     "environment",  "generate_seconds", "trainer_state"};
-// Metrics that are times, or speeds of them, or memory.
+// Metrics that are times, or speeds of them, or memory; an evaluation's stand behind its task.
 constexpr std::array<std::string_view, 3> kTimeMetrics = {"seconds/", "speed/", "memory/"};
 
 std::vector<std::string> texts(Database& db, const std::string& sql) {
@@ -42,8 +42,9 @@ RunDifference only_in(Database& db, const std::string& table, const std::string&
   std::string filter;
   for (const std::string_view prefix : kTimeMetrics)
     if (table == "metrics")
-      filter += (filter.empty() ? " WHERE name NOT LIKE '" : " AND name NOT LIKE '") +
-                std::string(prefix) + "%'";
+      filter +=
+          (filter.empty() ? " WHERE '/' || name NOT LIKE '%/" : " AND '/' || name NOT LIKE '%/") +
+          std::string(prefix) + "%'";
   const auto rows = [&](const std::string& schema) {
     return "SELECT " + columns + " FROM " + schema + "." + table + filter;
   };
@@ -76,8 +77,18 @@ std::set<std::string> files_of(const fs::path& dir) {
   return names;
 }
 
-RunDifference compare_file(const fs::path& a, const fs::path& b, const std::string& name) {
-  RunDifference found{.what = "model/" + name};
+}  // namespace
+
+bool is_time_metric(std::string_view name) {
+  return std::any_of(kTimeMetrics.begin(), kTimeMetrics.end(), [&](std::string_view prefix) {
+    return name.starts_with(prefix) ||
+           name.find("/" + std::string(prefix)) != std::string_view::npos;
+  });
+}
+
+RunDifference compare_file(const fs::path& a, const fs::path& b, const std::string& prefix,
+                           const std::string& name) {
+  RunDifference found{.what = prefix + name, .file = true};
   if (!fs::exists(a / name) || !fs::exists(b / name)) {
     found.differing = 1;
     found.example = "only one run has it";
@@ -94,13 +105,6 @@ RunDifference compare_file(const fs::path& a, const fs::path& b, const std::stri
   return found;
 }
 
-}  // namespace
-
-bool is_time_metric(std::string_view name) {
-  return std::any_of(kTimeMetrics.begin(), kTimeMetrics.end(),
-                     [&](std::string_view prefix) { return name.starts_with(prefix); });
-}
-
 std::vector<RunDifference> compare_runs(const fs::path& a, const fs::path& b) {
   std::vector<RunDifference> found;
   Database db = open_for_reading(a);
@@ -114,7 +118,7 @@ std::vector<RunDifference> compare_runs(const fs::path& a, const fs::path& b) {
   std::set<std::string> names = files_of(a / "model");
   names.merge(files_of(b / "model"));
   for (const std::string& name : names)
-    found.push_back(compare_file(a / "model", b / "model", name));
+    found.push_back(compare_file(a / "model", b / "model", "model/", name));
   return found;
 }
 

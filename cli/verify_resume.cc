@@ -1,9 +1,11 @@
 // temper verify-resume: whether a recipe, killed at random moments and resumed, ends in the bits of
 // the run that nobody disturbed.
+#include <algorithm>
+#include <array>
 #include <filesystem>
 #include <memory>
 
-#include "cli/compare_runs.h"
+#include "cli/compare_folders.h"
 #include "cli/killed_process.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
@@ -28,12 +30,22 @@ Arguments with(Arguments command, const Arguments& more) {
   return command;
 }
 
+constexpr std::array kVerified = {"sft", "grpo", "distill", "r1"};
+
+// The recipe with the folder that it runs in. A chain goes on without being told.
+Arguments in_folder(const Arguments& command, const fs::path& folder) {
+  Arguments more{"--out", folder.string()};
+  if (command[0] != "r1") more.push_back("--resume");
+  return with(command, more);
+}
+
 void check_command(const VerifyOptions& o) {
   const std::string where = "behind --";
-  if (o.command.empty() || (o.command[0] != "sft" && o.command[0] != "grpo"))
+  if (o.command.empty() ||
+      std::find(kVerified.begin(), kVerified.end(), o.command[0]) == kVerified.end())
     throw UserError({.what = "the recipe to verify is missing",
                      .where = where,
-                     .expected = "sft or grpo with its options",
+                     .expected = "sft, grpo, distill or r1 with its options",
                      .found = o.command.empty() ? "nothing" : o.command[0],
                      .hint = "temper verify-resume --out DIR -- grpo --model ... --save-every 5"});
   for (const std::string& word : o.command)
@@ -59,11 +71,12 @@ void check_command(const VerifyOptions& o) {
 // Where a killed run stood, as its folder shows.
 std::string place_of(const fs::path& run) {
   if (!fs::exists(run / kStoreFile)) return "before the database";
-  const fs::path checkpoints = run / "checkpoints";
-  if (!fs::exists(checkpoints)) return "before the first checkpoint";
-  for (const auto& entry : fs::directory_iterator(checkpoints))
+  bool saved = false;
+  for (const auto& entry : fs::recursive_directory_iterator(run)) {  // of a chain: its stages
     if (entry.path().extension() == ".tmp") return "while a checkpoint was written";
-  return "between checkpoints";
+    saved = saved || entry.path().filename() == "checkpoints";
+  }
+  return saved ? "between checkpoints" : "before the first checkpoint";
 }
 
 // One run that is killed until it comes to its end; returns how often.
@@ -71,7 +84,7 @@ int64_t killed_run(const VerifyOptions& o, const ChildEnd& straight, int64_t mos
                    Invocation& cli) {
   const fs::path run = fs::path(o.out) / "killed", log = fs::path(o.out) / "killed.log";
   fs::create_directories(run);
-  const Arguments command = with(o.command, {"--resume", "--out", run.string()});
+  const Arguments command = in_folder(o.command, run);
   for (int64_t kills = 0;;) {
     // By turns at a moment, and at a write: a run spends little time where it can be hurt most.
     KillMoment moment;
@@ -97,16 +110,15 @@ int64_t killed_run(const VerifyOptions& o, const ChildEnd& straight, int64_t mos
 int64_t report(Invocation& cli, const std::vector<RunDifference>& found) {
   int64_t differing = 0;
   for (const RunDifference& d : found) {
-    const bool file = d.what.starts_with("model/");
-    char line[200];
+    char line[300];
     std::snprintf(line, sizeof line, "  %-34s %10lld %-5s  %s\n", d.what.c_str(),
-                  static_cast<long long>(d.rows), file ? "bytes" : "rows",
+                  static_cast<long long>(d.rows), d.file ? "bytes" : "rows",
                   d.differing == 0 ? "equal" : "DIFFERENT: ");
     std::string text = line;
     if (d.differing > 0) {
       ++differing;
       text.pop_back();
-      text += (file ? "" : std::to_string(d.differing) + " rows, such as ") + d.example + "\n";
+      text += (d.file ? "" : std::to_string(d.differing) + " rows, such as ") + d.example + "\n";
     }
     cli.out << text;
   }
@@ -115,11 +127,12 @@ int64_t report(Invocation& cli, const std::vector<RunDifference>& found) {
 
 int verify(const VerifyOptions& o, Invocation& cli) {
   check_command(o);
-  const fs::path out = o.out, straight = out / "straight";
-  fs::create_directories(straight);
-  const ChildEnd whole = run_and_kill(with(o.command, {"--resume", "--out", straight.string()}),
-                                      out / "straight.log", straight, {});
+  // Both runs have one name while they run, for the rows of a chain hold paths.
+  const fs::path out = o.out, straight = out / "straight", run = out / "killed";
+  fs::create_directories(run);
+  const ChildEnd whole = run_and_kill(in_folder(o.command, run), out / "straight.log", run, {});
   if (whole.exit_code != 0) recipe_failed(whole, out / "straight.log");
+  fs::rename(run, straight);
   char line[120];
   std::snprintf(line, sizeof line, "the run without a break: %.1f s, %lld changes of its files",
                 whole.seconds, static_cast<long long>(whole.changes));
@@ -128,10 +141,10 @@ int verify(const VerifyOptions& o, Invocation& cli) {
   Random random(static_cast<uint64_t>(o.seed), RandomStream::data);
   int64_t kills = 0, runs = 0, differing = 0;
   while (kills < o.kills && differing == 0) {
-    fs::remove_all(out / "killed");
+    fs::remove_all(run);
     kills += killed_run(o, whole, o.kills - kills, random, cli);
     ++runs;
-    differing = report(cli, compare_runs(straight, out / "killed"));
+    differing = report(cli, compare_folders(straight, run));
   }
   cli.out << "killed " << kills << " times in " << runs << (runs == 1 ? " run" : " runs") << ": "
           << (differing == 0 ? "every resumed run ended in the same bits\n"
@@ -154,7 +167,8 @@ void add_verify_resume(Subcommands& list) {
   list.add({.name = "verify-resume",
             .about = "kill a recipe at random moments, resume it, and compare with a run unharmed",
             .examples = "  temper verify-resume --out /tmp/check -- grpo --model DIR --data "
-                        "train.jsonl --reward math=1 --steps 12 --save-every 3\n",
+                        "train.jsonl --reward math=1 --steps 12 --save-every 3\n"
+                        "  temper verify-resume --out /tmp/check -- r1 recipe.toml\n",
             .options = table,
             .run = [o](Invocation& cli) { return verify(*o, cli); }});
 }

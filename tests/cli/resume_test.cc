@@ -1,7 +1,7 @@
 // Runs that are killed and gone on with, from the command line, and what is refused on the way.
 #include <filesystem>
 
-#include "cli/compare_runs.h"
+#include "cli/compare_folders.h"
 #include "core/file.h"
 #include "core/file_lock.h"
 #include "data/store_reader.h"
@@ -152,7 +152,7 @@ TEST_CASE("resume: rows behind the checkpoint are done again, and an event says 
   w.ends(0, kMicroGrpo + Arguments{"--steps", "4", "--save-every", "2", "--out", "straight"});
   const std::string event = " FROM events WHERE text LIKE 'resumed behind %'";
   CHECK(has(w.ends(0, {"grpo", "--resume-from", "2", "--out", "r"}),
-            "2 later steps had no checkpoint and are done again"));
+            "the 2 steps behind it are done again"));
   CHECK(count(w.path("r"), "SELECT data ->> 'discarded_steps'" + event) == 2);
   CHECK(count(w.path("r"), "SELECT data ->> 'discarded_samples'" + event) == 16);
   CHECK(has(w.ends(0, {"inspect", "events", "r"}), "resumed behind step 2"));
@@ -240,9 +240,74 @@ TEST_CASE("resume: two chains, or two teachers, in one folder: the second is ref
             {"another temper is at work", "process "});
 }
 
+TEST_CASE(
+    "verify-resume: a chain killed at random moments ends in the same files, stage by stage") {
+  const MicroWorkshop w;
+  w.folder.write("chain.toml", R"(
+[sums]
+run = "data arithmetic"
+out = "sums.jsonl"
+count = 8
+
+[learn]
+run = "sft"
+model = "m"
+data = ["sft.jsonl"]
+batch_size = 4
+max_steps = 4
+save_every = 2
+
+[explore]
+run = "grpo"
+model = "{learn}/model"
+data = ["prompts.jsonl"]
+reward = "regex(match=search;part=all)=1"
+steps = 4
+prompts_per_step = 2
+samples_per_prompt = 4
+max_new_tokens = 6
+save_every = 2
+
+[test]
+run = "eval"
+model = "{explore}/model"
+data = ["{sums}"]
+reward = "math"
+max_new_tokens = 4
+)");
+  const std::string said = w.ends(
+      0, {"verify-resume", "--out", "v", "--kills", "5", "--seed", "4", "--", "r1", "chain.toml"});
+  INFO(said);
+  for (const char* part : {"stages ", "sums.jsonl", "learn/model/model.safetensors",
+                           "explore/samples", "explore/metrics", "test/evals", "curves.svg",
+                           "killed 5 times", "every resumed run ended in the same bits"})
+    CHECK(has(said, part));
+  CHECK_FALSE(w.exists("v"));
+}
+
+TEST_CASE("verify-resume: folders that differ are told apart, file by file") {
+  const MicroWorkshop w;
+  const Arguments recipe = kMicroSft + Arguments{"--max-steps", "1"};
+  w.ends(0, recipe + Arguments{"--out", "a/run"});
+  fs::copy(w.path("a"), w.path("b"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
+  w.folder.write("a/rows.jsonl", "one\n");
+  w.folder.write("b/rows.jsonl", "two\n");
+  std::string names;
+  for (const RunDifference& d : compare_folders(w.path("a"), w.path("b")))
+    if (d.differing > 0) names += d.what + " ";
+  CHECK(names == "rows.jsonl ");
+  flip_byte(w.path("b/run/model/model.safetensors"));
+  fs::remove(w.path("b/rows.jsonl"));
+  names.clear();
+  for (const RunDifference& d : compare_folders(w.path("a"), w.path("b")))
+    if (d.differing > 0) names += d.what + " ";
+  CHECK(names == "rows.jsonl run/model/model.safetensors ");
+}
+
 TEST_CASE("verify-resume: a recipe that fails or is none says so") {
   const MicroWorkshop w;
-  w.refused({"verify-resume", "--out", "v", "--", "eval", "--model", "m"}, {"sft or grpo"});
+  w.refused({"verify-resume", "--out", "v", "--", "eval", "--model", "m"},
+            {"sft, grpo, distill or r1"});
   w.refused({"verify-resume", "--out", "v", "--", "sft", "--out", "x"}, {"--out", "leave it out"});
   w.refused({"verify-resume", "--out", "v", "--", "sft", "--model", "absent", "--data", "x"},
             {"the recipe itself failed", "straight.log"});
