@@ -134,13 +134,8 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
   }
   const MemoryPlan plan = plan_by_logits(ctx, student.config, o, train, folder, longest);
   cli.log.info(plan.text());
-  TrainingRun run(ctx, cli, folder,
-                  {.model = o.student,
-                   .seed = train.training.seed,
-                   .micro_batch_tokens = plan.micro_batch_tokens,
-                   .keep = train.keep,
-                   .save_dtype = train.save_dtype},
-                  student);
+  // `train.model` is the student.
+  TrainingRun run(ctx, cli, folder, spec_of(train, plan.micro_batch_tokens, chat.id()), student);
   const DistillJob job{
       .ctx = ctx,
       .config = student.config,

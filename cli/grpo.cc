@@ -130,7 +130,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
   cli.log.info(plan.text());
   std::optional<OwnedWeights> reference;
   if (o.has_reference()) reference = first_weights(ctx, o, model, folder);
-  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens, chat.id()), model);
   const GrpoJob job{ctx,
                     model.config,
                     model.weights,

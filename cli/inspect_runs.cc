@@ -27,12 +27,14 @@ int show_runs(Invocation& cli, const InspectOptions& options) {
       "SELECT r.id AS run, r.kind, r.status, datetime(r.started, 'unixepoch') AS started_utc,"
       " round(coalesce(r.finished, (SELECT max(committed) FROM steps s WHERE s.run_id = r.id))"
       "       - r.started, 1) AS seconds,"
+      " h.device, round(h.device_hours, 4) AS device_hours,"
       " (SELECT max(step) FROM steps s WHERE s.run_id = r.id) AS last_step,"
       " (SELECT count(*) FROM samples s WHERE s.run_id = r.id) AS samples,"
       " (SELECT count(*) FROM checkpoints c WHERE c.run_id = r.id AND c.removed IS NULL)"
       "   AS checkpoints,"
       " (SELECT count(*) FROM events e WHERE e.run_id = r.id AND e.level <> 'info')"
-      "   AS warnings, r.seed, r.model FROM runs r ORDER BY r.id");
+      "   AS warnings, r.seed, json_extract(r.environment, '$.chat_template') AS template,"
+      " r.model FROM runs r JOIN run_hours h ON h.run_id = r.id ORDER BY r.id");
   write_table(cli, options, table, "no run was recorded yet");
   return 0;
 }

@@ -86,14 +86,15 @@ SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
 }
 
 SamplingRun::SamplingRun(const std::string& out, const std::string& kind,
-                         const PromptSourceOptions& source, const SamplingOptions& sampling,
-                         Invocation& cli)
+                         const PromptedModel& model, const PromptSourceOptions& source,
+                         const SamplingOptions& sampling, Invocation& cli)
     : kind_(kind), store_(out) {
   id_ = store_.begin_run(run_row(cli, {.kind = kind,
                                        .model = source.model,
                                        .data = source.data,
                                        .seed = sampling.seed,
-                                       .dtype = sampling.dtype}));
+                                       .dtype = sampling.dtype,
+                                       .chat_template = model.chat.id()}));
 }
 
 SamplingRun::~SamplingRun() {

@@ -53,8 +53,9 @@ struct PromptedModel {
 // failed.
 class SamplingRun {
  public:
-  SamplingRun(const std::string& out, const std::string& kind, const PromptSourceOptions& source,
-              const SamplingOptions& sampling, Invocation& cli);
+  // Of `model`, whose prompts and options are `source` and `sampling`.
+  SamplingRun(const std::string& out, const std::string& kind, const PromptedModel& model,
+              const PromptSourceOptions& source, const SamplingOptions& sampling, Invocation& cli);
   ~SamplingRun();
   SamplingRun(const SamplingRun&) = delete;
   SamplingRun& operator=(const SamplingRun&) = delete;

@@ -1,6 +1,7 @@
 #include "cli/r1_summary.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <optional>
 
@@ -18,7 +19,7 @@ struct StageFacts {
   std::string name, what;
   std::optional<double> pass_at_1 = {}, standard_error = {}, format_rate = {};
   std::optional<double> tokens_per_second = {};
-  double seconds = 0.0;
+  double seconds = 0.0, device_hours = 0.0;
 };
 
 template <class T>
@@ -55,6 +56,14 @@ std::optional<double> speed_of(const fs::path& run) {
       " nullif(sum(wall_seconds), 0) FROM steps WHERE kind <> 'select'");
 }
 
+// Of all runs of a stage, its teacher's too.
+double hours_of(const fs::path& out) {
+  double hours = 0.0;
+  for (const fs::path& run : {out, out / "teacher"})
+    hours += read_value<double>(run, "SELECT total(device_hours) FROM run_hours").value_or(0.0);
+  return hours;
+}
+
 std::string padded(const std::string& text, size_t width, bool right) {
   const std::string space(text.size() < width ? width - text.size() : 0, ' ');
   return right ? space + text : text + space;
@@ -66,30 +75,32 @@ std::string number(const char* format, double value) {
   return text;
 }
 
-std::string table_of(const Recipe& recipe, const std::vector<StageFacts>& stages, double seconds) {
+// `all` is the whole chain, evaluations too.
+std::string table_of(const Recipe& recipe, const std::vector<StageFacts>& stages,
+                     const StageFacts& all) {
   size_t width = 5, what_width = 0;
   for (const StageFacts& s : stages) {
     width = std::max(width, s.name.size());
     what_width = std::max(what_width, s.what.size());
   }
-  const auto row = [&](const std::string& name, const std::string& what, const std::string& pass,
-                       const std::string& format, const std::string& speed,
-                       const std::string& time) {
-    return "  " + padded(name, width + 2, false) + padded(what, what_width, false) +
-           padded(pass, 18, true) + padded(format, 10, true) + padded(speed, 11, true) +
-           padded(time, 9, true) + "\n";
+  const std::array<size_t, 7> widths{width + 2, what_width, 18, 10, 11, 9, 10};
+  const auto row = [&](const std::array<std::string, 7>& cells) {
+    std::string line = "  ";
+    for (size_t i = 0; i < cells.size(); ++i) line += padded(cells[i], widths[i], i > 1);
+    return line + "\n";
   };
-  std::string text = "\n" + recipe.name + ", " + number("%.1f minutes", seconds / 60) + "\n\n" +
-                     row("stage", "", "held-out pass@1", "format", "tokens/s", "seconds");
-  for (const StageFacts& s : stages) {
-    text += row(s.name, s.what,
-                s.pass_at_1 ? number("%.1f %%", 100 * *s.pass_at_1) + " +- " +
-                                  number("%.1f", 100 * s.standard_error.value_or(0))
-                            : "",
-                s.format_rate ? number("%.1f %%", 100 * *s.format_rate) : "",
-                s.tokens_per_second ? number("%.0f", *s.tokens_per_second) : "",
-                number("%.1f", s.seconds));
-  }
+  std::string text =
+      "\n" + recipe.name + ", " + number("%.1f minutes", all.seconds / 60) +
+      number(", %.3f device hours", all.device_hours) + "\n\n" +
+      row({"stage", "", "held-out pass@1", "format", "tokens/s", "seconds", "device h"});
+  for (const StageFacts& s : stages)
+    text += row({s.name, s.what,
+                 s.pass_at_1 ? number("%.1f %%", 100 * *s.pass_at_1) + " +- " +
+                                   number("%.1f", 100 * s.standard_error.value_or(0))
+                             : "",
+                 s.format_rate ? number("%.1f %%", 100 * *s.format_rate) : "",
+                 s.tokens_per_second ? number("%.0f", *s.tokens_per_second) : "",
+                 number("%.1f", s.seconds), number("%.4f", s.device_hours)});
   return text;
 }
 
@@ -134,20 +145,22 @@ std::string picture_of(const Recipe& recipe, const fs::path& folder,
 ChainSummary summarise_chain(const Recipe& recipe, const fs::path& folder, Database& database,
                              int64_t run_id) {
   std::vector<StageFacts> stages;
-  double seconds = 0.0;
+  StageFacts all;
   for (const RecipeStage& stage : recipe.stages) {
     const auto row = find_stage(database, run_id, stage.name);
     if (!row || row->status != "done") continue;
     StageFacts facts{.name = stage.name, .what = stage.label.empty() ? stage.run : stage.label};
     facts.seconds = row->finished.value_or(row->started) - row->started;
-    seconds += facts.seconds;
     const fs::path out = folder / stage.out;
+    facts.device_hours = hours_of(out);
+    all.seconds += facts.seconds;
+    all.device_hours += facts.device_hours;
     if (stage.run == "eval" || fs::is_regular_file(out)) continue;
     facts.tokens_per_second = speed_of(out);
     read_evaluation(recipe, folder, stage, facts);
     if (facts.pass_at_1 || facts.tokens_per_second) stages.push_back(std::move(facts));
   }
-  return {table_of(recipe, stages, seconds), picture_of(recipe, folder, stages)};
+  return {table_of(recipe, stages, all), picture_of(recipe, folder, stages)};
 }
 
 }  // namespace temper

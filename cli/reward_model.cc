@@ -13,6 +13,7 @@ namespace {
 
 struct Examples {
   std::vector<PreferenceExample> train, heldout;
+  std::string chat_template;  // its id
 };
 
 // The memory plan's unit is a row: its texts go through the model together.
@@ -36,7 +37,7 @@ Examples read_examples(const RewardModelOptions& o, const ModelInUse& model, Log
                          .where = "--loss pairwise",
                          .hint = "--loss binary trains on labels"});
   const int64_t most = std::min(o.max_tokens, model.config.max_position_embeddings);
-  Examples out;
+  Examples out{.train = {}, .heldout = {}, .chat_template = chat.id()};
   for (size_t i : split.train) out.train.push_back(make_example(tokenizer, chat, rows[i], most));
   for (size_t i : split.held_out)
     out.heldout.push_back(make_example(tokenizer, chat, rows[i], most));
@@ -74,7 +75,8 @@ int run_reward_model(const RewardModelOptions& o, Invocation& cli) {
                                          .micro_batch_tokens = o.training.micro_batch_tokens});
   cli.log.info(plan.text());
   RunFolder folder(cli, {.kind = "reward-model", .out = o.out, .data = o.data});
-  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens, examples.chat_template),
+                  model);
   const RewardModelJob job{ctx,
                            model.config,
                            model.weights,

@@ -18,10 +18,11 @@ struct RunFacts {
   int64_t seed = 0;
   DType dtype = DType::f32;
   int64_t micro_batch_tokens = 0;  // of training; else 0
+  std::string chat_template = {};  // its id; "": rows of ids, no text
 };
 
-// The row with the resolved options, the command line, the version and the hash of each data file.
-// Of a training run also the micro-batch and the checksum of each of the model's files.
+// The row with the resolved options, the command line, the version and the hash of each data file;
+// its environment as docs/database.md says.
 NewRun run_row(const Invocation& cli, const RunFacts& facts);
 
 // {"file": "fnv1a:...", ...} of data files, as the row keeps it. Throws UserError.

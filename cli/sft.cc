@@ -63,6 +63,7 @@ SftSamples read_sft_samples(const SftOptions& o, const ModelInUse& model, Logger
   const HeldOutSplit split =
       split_held_out(all.samples.size(), held, static_cast<uint64_t>(o.training.seed));
   SftSamples out;
+  if (chat) out.chat_template = chat->id();
   for (const WeightedFile& file : files) {
     out.files.push_back(file.path);
     out.parts.push_back({0, file.weight});
@@ -135,7 +136,8 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                      .update_tokens = most_tokens(samples.train, o.batch_size)});
   cli.log.info(plan.text());
 
-  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens), model);
+  TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens, samples.chat_template),
+                  model);
   const SftJob job{ctx,
                    model.config,
                    model.weights,
@@ -150,7 +152,8 @@ int run_sft(const SftOptions& o, Invocation& cli) {
                    [&](StepWriter& writer, const OptimizerState& optimizer,
                        const StageState& state) { run.save(writer, optimizer, state); },
                    folder.checkpoint(),
-                   samples.parts};
+                   samples.parts,
+                   samples.files};
   const SftResult result = run.watch([&] { return train_sft(job); });
   run.finish(result.interrupted);
   report(result, o, cli.log);

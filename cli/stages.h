@@ -18,6 +18,7 @@ struct SftSamples {
   std::vector<Sample> train, heldout;
   std::vector<MixturePart> parts;  // what each file gave to `train`, with its weight
   std::vector<std::string> files;  // without weights
+  std::string chat_template;       // its id; "" without a tokenizer
 };
 // Reads options.data with the model's tokenizer and template; says on the log what was read.
 // Throws UserError naming what is wrong with the data.

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/json.h"
 #include "data/migrations.h"
 #include "data/store_reader.h"
@@ -113,6 +114,14 @@ std::string with_changes(const std::string& config, const OptionsTable& options,
     json[key.c_str()] = value;
   }
   return to_text(json);
+}
+
+std::string options_hash(const OptionsTable& options) {
+  std::string text;
+  for (const Option& option : options.entries())
+    if (!is_among(kOfTheCall, option.key()) && option.key() != "data")
+      text += option.key() + "=" + joined(option.values()) + "\n";
+  return fingerprint(text);
 }
 
 }  // namespace temper

@@ -24,4 +24,8 @@ std::vector<std::string> changed_options(const OptionsTable& options, const std:
 std::string with_changes(const std::string& config, const OptionsTable& options,
                          const std::vector<std::string>& keys);
 
+// A hash of all options but those that name the call (files, folders, --resume): the same for two
+// runs of one setting.
+std::string options_hash(const OptionsTable& options);
+
 }  // namespace temper

@@ -22,11 +22,18 @@ namespace {
 
 constexpr const char* kKind = "rejection";  // of the run and of its steps
 
+// What the teacher is asked.
+struct Task {
+  std::vector<std::string> files;
+  std::span<const Prompt> prompts;
+  std::string chat_template;  // the id of that which wrote them
+};
+
 // The run's rows in the database of its folder. A run that ends by an exception is recorded as
 // failed, and can be resumed.
 class TeachStore {
  public:
-  TeachStore(const TeachRun& run, const std::vector<std::string>& data, Invocation& cli)
+  TeachStore(const TeachRun& run, const Task& task, Invocation& cli)
       : lock_(lock_of(run)), store_(run.out) {
     const auto old = store_.database().value<int64_t>(
         "SELECT id FROM runs WHERE kind = ? ORDER BY id DESC LIMIT 1", kKind);
@@ -44,9 +51,10 @@ class TeachStore {
     }
     id_ = store_.begin_run(run_row(cli, {.kind = kKind,
                                          .model = run.options.teacher,
-                                         .data = data,
+                                         .data = task.files,
                                          .seed = run.seed,
-                                         .dtype = run.dtype}));
+                                         .dtype = run.dtype,
+                                         .chat_template = task.chat_template}));
   }
   ~TeachStore() {
     if (finished_) return;
@@ -124,13 +132,12 @@ ServerOptions server_options(const TeachRun& run) {
 }
 
 // Samples what is missing, then filters all; the counts go to stdout.
-std::string collect_and_select(const TeachRun& run, const std::vector<std::string>& data,
-                               Teacher& teacher, std::span<const Prompt> prompts,
+std::string collect_and_select(const TeachRun& run, const Task& task, Teacher& teacher,
                                const CompositeReward& reward, Invocation& cli) {
   const TeachOptions& o = run.options;
-  TeachStore store(run, data, cli);
+  TeachStore store(run, task, cli);
   const CollectJob job{.teacher = teacher,
-                       .prompts = prompts,
+                       .prompts = task.prompts,
                        .reward = reward,
                        .store = store.store(),
                        .run = store.key(),
@@ -153,7 +160,7 @@ std::string collect_and_select(const TeachRun& run, const std::vector<std::strin
   select.teacher_system = o.system;
   const FilterCounts counts = select_samples({.store = store.store(),
                                               .run = store.key(),
-                                              .prompts = prompts,
+                                              .prompts = task.prompts,
                                               .prompts_per_step = o.prompts_per_step,
                                               .filters = o.filters,
                                               .options = select,
@@ -194,7 +201,8 @@ std::string teach_by_checkpoint(const TeachRun& run, const CompositeReward& rewa
                                                           .reward = &reward,
                                                           .options = options,
                                                           .interrupt = &cli.interrupt});
-  return collect_and_select(run, o.data, *teacher, model.data.prompts, reward, cli);
+  return collect_and_select(run, {o.data, model.data.prompts, model.chat.id()}, *teacher, reward,
+                            cli);
 }
 
 std::string teach_by_text(const TeachRun& run, const CompositeReward& reward, Invocation& cli) {
@@ -213,11 +221,12 @@ std::string teach_by_text(const TeachRun& run, const CompositeReward& reward, In
     const PromptData data =
         read_prompts({o.data.begin(), o.data.end()}, &tokenizer, &chat, options);
     const std::unique_ptr<Teacher> teacher = server_teacher(job, server_options(run));
-    return collect_and_select(run, o.data, *teacher, data.prompts, reward, cli);
+    return collect_and_select(run, {o.data, data.prompts, chat.id()}, *teacher, reward, cli);
   }
   Traces traces = read_traces({o.teacher}, tokenizer, chat, options);
   const std::unique_ptr<Teacher> teacher = recorded_teacher(job, std::move(traces.answers));
-  return collect_and_select(run, {o.teacher}, *teacher, traces.data.prompts, reward, cli);
+  return collect_and_select(run, {{o.teacher}, traces.data.prompts, chat.id()}, *teacher, reward,
+                            cli);
 }
 
 }  // namespace

@@ -21,16 +21,19 @@ struct TrainingRunSpec {
   int64_t micro_batch_tokens = 0;
   int64_t keep = 2;
   std::string save_dtype = "f32";  // f32 | bf16
+  std::string chat_template = {};  // its id
 };
 
 // The spec of a stage whose options have these names.
 template <class Options>
-TrainingRunSpec spec_of(const Options& o, int64_t micro_batch_tokens) {
+TrainingRunSpec spec_of(const Options& o, int64_t micro_batch_tokens,
+                        const std::string& chat_template) {
   return {.model = o.model,
           .seed = o.training.seed,
           .micro_batch_tokens = micro_batch_tokens,
           .keep = o.keep,
-          .save_dtype = o.save_dtype};
+          .save_dtype = o.save_dtype,
+          .chat_template = chat_template};
 }
 
 // An open run: its store, its checkpoints. finish() must be called at the end; a run that ends by

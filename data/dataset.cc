@@ -137,7 +137,10 @@ SftData read_sft_data(const std::vector<std::filesystem::path>& files, const Sft
     throw UserError({.what = "the data has no sample to train on",
                      .where = files.empty() ? "" : files[0].string(),
                      .found = std::to_string(counts.rows) + " rows",
-                     .hint = counts.warnings()});
+                     .hint = counts.rows == 0
+                                 ? "give a file with a row a line, such as {\"prompt\":...,"
+                                   "\"completion\":...}"
+                                 : counts.warnings()});
   }
   return data;
 }

@@ -238,6 +238,19 @@ CREATE INDEX samples_at_a_glance ON samples(run_id, kind, step, group_index, sam
 CREATE INDEX events_by_run ON events(run_id, level);
 )sql";
 
+constexpr std::string_view kHours = R"sql(
+-- How long a run has held its devices: its steps, those too that a resume did again. NULL: it has
+-- no steps of its own.
+CREATE VIEW run_hours AS
+SELECT run_id, kind, device, devices, seconds, seconds * devices / 3600 AS device_hours
+FROM (SELECT r.id AS run_id, r.kind, json_extract(r.environment, '$.device') AS device,
+             coalesce(json_extract(r.environment, '$.devices'), 1) AS devices,
+             (SELECT sum(s.wall_seconds) FROM steps s WHERE s.run_id = r.id) +
+             (SELECT total(json_extract(e.data, '$.discarded_seconds')) FROM events e
+              WHERE e.run_id = r.id) AS seconds
+      FROM runs r);
+)sql";
+
 constexpr std::array kMigrations = {
     Migration{1, "tables", kTables},
     Migration{2, "views for reading", kViews},
@@ -246,6 +259,7 @@ constexpr std::array kMigrations = {
     Migration{5, "the experts of the rollout", kExperts},
     Migration{6, "stages of a chain and their lineage", kLineage},
     Migration{7, "what a replay compares, and lists without texts", kReplay},
+    Migration{8, "the hours of a run", kHours},
 };
 
 }  // namespace

@@ -90,7 +90,10 @@ PromptData read_prompts(const std::vector<std::filesystem::path>& files, const T
     throw UserError({.what = "the data has no prompt",
                      .where = files.empty() ? "" : files[0].string(),
                      .found = std::to_string(data.rows) + " rows, " +
-                              std::to_string(data.too_long) + " of them too long"});
+                              std::to_string(data.too_long) + " of them too long",
+                     .hint = data.rows == 0 ? "give a file with a row a line, such as "
+                                              "{\"prompt\":...,\"gold\":...}"
+                                            : "raise --max-prompt-tokens"});
   }
   return data;
 }

@@ -80,6 +80,12 @@ int64_t Store::resume_run(const Resume& resume) {
   const auto count = [&](const char* sql) {
     return database_.value<int64_t>(sql, resume.run_id, resume.step).value_or(0);
   };
+  const double seconds = database_
+                             .value<double>(
+                                 "SELECT total(wall_seconds) FROM steps"
+                                 " WHERE run_id = ? AND step > ?",
+                                 resume.run_id, resume.step)
+                             .value_or(0.0);
   const int64_t steps = count("SELECT count(*) FROM steps WHERE run_id = ? AND step > ?");
   const int64_t samples = count("SELECT count(*) FROM samples WHERE run_id = ? AND step > ?");
   delete_after(resume.run_id, resume.step);
@@ -90,11 +96,11 @@ int64_t Store::resume_run(const Resume& resume) {
   require(database_.changes() == 1, "the run to resume is not in the database");
   std::string text = "resumed behind step " + std::to_string(resume.step);
   if (steps > 0)
-    text += "; " + std::to_string(steps) +
-            " later steps had no checkpoint: their rows are "
-            "removed, and they are done again";
+    text += "; the rows of the " + std::to_string(steps) +
+            " steps behind it are removed, and they are done again";
   const std::string data = "{\"discarded_steps\":" + std::to_string(steps) +
                            ",\"discarded_samples\":" + std::to_string(samples) +
+                           ",\"discarded_seconds\":" + std::to_string(seconds) +
                            ",\"command_line\":" + quote_json(resume.command_line) +
                            ",\"code_version\":" + quote_json(resume.code_version) + "}";
   write_event({resume.run_id, EventLevel::info, text, data, resume.step, unix_seconds()});

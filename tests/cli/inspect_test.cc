@@ -82,6 +82,7 @@ TEST_CASE("inspect lists runs, evals and events") {
     REQUIRE(field(runs[0], "samples") == "12");
     REQUIRE(field(runs[0], "checkpoints") == "1");
     REQUIRE(field(runs[0], "warnings") == "1");
+    REQUIRE(runs[0]["device_hours"].IsNumber());
   }
   REQUIRE(contains(store.text("runs"), "models/tiny"));
   REQUIRE(field(store.json("evals")[0], "pass_at_1") == "0.5");

@@ -92,6 +92,7 @@ TEST_CASE("a chain runs its stages in order and leaves one table, curves and the
   const ProgramResult first = shop.done();
   CHECK_THAT(first.out, Contains("held-out pass@1") && Contains("learn-more") &&
                             Contains("learning on") && !Contains("init"));
+  CHECK_THAT(first.out, Contains(" device hours") && Contains("device h\n"));
   CHECK_THAT(read_file(shop.folder.path() / "chain/curves.svg"), Contains("learn-more: loss"));
   Database db = shop.database();
   CHECK(stages(db, "done") == "sums init learn learn-more test");

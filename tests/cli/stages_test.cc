@@ -101,12 +101,38 @@ TEST_CASE("stages: data, init, sft, eval, grpo, inspect from the command line") 
   for (const CurvePoint& p : read_curve(database, 1, "grpo", "mismatch/max"))
     CHECK(p.value <= 1e-4);
   CHECK(read_checkpoints(database, 1).size() == 1);
+  const auto fact = [&](const std::string& name) {
+    return database
+        .value<std::string>("SELECT json_extract(environment, '$.' || ?) FROM runs", name)
+        .value_or("none");
+  };
+  CHECK(fact("device") == "cpu");
+  CHECK(fact("architecture") == "deepseek_v3");
+  CHECK(fact("chat_template") == "temper");
+  CHECK(fact("tokenizer").rfind("xxh64:", 0) == 0);
+  CHECK(std::stoll(fact("parameters")) > std::stoll(fact("active_parameters")));
+  CHECK(has(w.done({"inspect", "runs", "grpo"}), fact("chat_template")));
   Context ctx(1);
   const LoadedModel model = load_model(ctx, w.folder.path() / "grpo/model", DType::f32);
   CHECK(model.config.num_nextn_predict_layers == 1);
   CHECK(has(w.done({"generate", "--model", "grpo/model", "--ids", "1,2,3", "--temperature", "0",
                     "--max-new-tokens", "3", "--print-ids"}),
             ","));
+}
+
+TEST_CASE("stages: two runs of one setting have one hash of their options") {
+  const Workshop w;
+  const auto hash = [&](const std::string& out, const Arguments& more) {
+    w.done(Arguments{"sft", "--batch-size", "4", "--max-steps", "1", "--out", out} + kModelAndData +
+           more);
+    Database database = open_for_reading(w.folder.path() / out);
+    return database
+        .value<std::string>("SELECT json_extract(environment, '$.options_hash') FROM runs")
+        .value_or("none");
+  };
+  const std::string first = hash("a", {});
+  CHECK(hash("b", {"--max-tokens", "2048"}) == first);  // the default, said
+  CHECK(hash("c", {"--max-tokens", "64"}) != first);
 }
 
 TEST_CASE("stages: the same commands twice give the same bytes") {

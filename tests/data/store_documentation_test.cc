@@ -79,7 +79,7 @@ TEST_CASE("the page on the database names exactly the columns of every table") {
     REQUIRE(documented_names(section_of(table)) == column_names(db, table));
   }
   const std::string page = documentation();
-  for (const char* view : {"sample_text", "sample_groups", "stage_inputs"}) {
+  for (const char* view : {"sample_text", "sample_groups", "stage_inputs", "run_hours"}) {
     REQUIRE(page.find("`" + std::string(view) + "`") != std::string::npos);
   }
   const std::string version = "(now " + std::to_string(schema_version(db)) + ")";

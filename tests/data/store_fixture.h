@@ -23,7 +23,8 @@ inline NewRun small_run() {
           .seed = 0xfedcba9876543210,
           .code_version = "0.1.0",
           .command_line = "temper grpo --out 'a \"b\"'",
-          .config = grpo_config()};
+          .config = grpo_config(),
+          .environment = R"({"device":"cpu"})"};
 }
 
 struct SmallSample {

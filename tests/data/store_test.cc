@@ -164,10 +164,9 @@ TEST_CASE("the store discards what came after the checkpoint, and only that") {
   REQUIRE(db.value<int>("SELECT count(*) FROM metrics") == 4);
   REQUIRE(db.value<int>("SELECT count(*) FROM prompts") == 3);
   REQUIRE(db.value<int>("SELECT count(*) FROM events") == 2);  // what was, and the resume
-  REQUIRE(
-      db.value<std::string>("SELECT text FROM events ORDER BY id DESC LIMIT 1") ==
-      "resumed behind step 2; 2 later steps had no checkpoint: their rows are removed, and they "
-      "are done again");
+  REQUIRE(db.value<std::string>("SELECT text FROM events ORDER BY id DESC LIMIT 1") ==
+          "resumed behind step 2; the rows of the 2 steps behind it are removed, and they are done "
+          "again");
   REQUIRE(db.value<int>(
               "SELECT data ->> 'discarded_samples' FROM events ORDER BY id DESC LIMIT 1") == 8);
   REQUIRE(read_run(db, run)->config == "{\"steps\":4}");
@@ -266,4 +265,24 @@ TEST_CASE("lists of samples and groups read an index, not the rows with their bl
   }
   CHECK(plan("SELECT count(*) FROM samples WHERE run_id = 1").find("COVERING INDEX") !=
         std::string::npos);
+}
+
+TEST_CASE(
+    "the store knows how long a run held its devices, with the steps that a resume did again") {
+  const TemporaryFolder folder;
+  Store store(folder.path());
+  NewRun row = small_run();
+  row.environment = R"({"device":"cuda","devices":4})";
+  const int64_t run = store.begin_run(row);
+  Database& db = store.database();
+  REQUIRE(db.value<int>("SELECT device_hours IS NULL FROM run_hours") == 1);
+  for (int64_t step = 1; step <= 4; ++step) {
+    write_small_step(store, run, step, step == 2);
+    db.execute("UPDATE steps SET wall_seconds = 900 WHERE step = ?", step);
+  }
+  REQUIRE(db.value<double>("SELECT device_hours FROM run_hours") == 4.0);
+  store.resume_run({.run_id = run, .step = 2, .command_line = "", .code_version = ""});
+  REQUIRE(db.value<double>("SELECT seconds FROM run_hours") == 3600.0);  // two of them discarded
+  REQUIRE(db.value<double>("SELECT device_hours FROM run_hours") == 4.0);
+  REQUIRE(db.value<std::string>("SELECT device FROM run_hours") == "cuda");
 }
