@@ -77,7 +77,7 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
   rules.use_context(model.ctx);
   rules.use_policy(model.model, model.chat);
   std::optional<SamplingRun> run;
-  if (!o.out.empty()) run.emplace(o.out, "eval", o.source, o.sampling, cli);
+  if (!o.out.empty()) run.emplace(o.out, "eval", model, o.source, o.sampling, cli);
   const std::string task =
       o.task.empty() ? std::filesystem::path(o.source.data[0]).stem().string() : o.task;
   SampleJob job{.ctx = model.ctx,
@@ -95,6 +95,7 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
   const auto judged = [&] { return evaluate(job); };
   const EvalReport report = run ? run->watch(judged) : judged();
   progress.finish();
+  cli.out << eval_table(task, job.options, report) << std::flush;  // also where it cannot be stored
   if (run) {
     record_reward_messages(run->store(), run->step(0), reward);
     StepWriter writer(run->store(), run->step(0), 0);
@@ -105,7 +106,6 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
                    .generated_tokens = report.stats.generated_tokens});
     run->finish(cli.interrupt.requested());
   }
-  cli.out << eval_table(task, job.options, report);
   report_unjudged(task, reward, report, cli.log);
   return 0;
 }

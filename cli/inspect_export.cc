@@ -107,7 +107,7 @@ void write_file(const fs::path& path, const std::function<void(std::ostream&)>& 
   std::ofstream file(path, std::ios::binary);
   write(file);
   file.flush();
-  if (!file) throw SystemError("cannot write " + path.string());
+  if (!file) throw_errno("cannot write " + path.string());
 }
 
 void export_jsonl(Database& db, const RunRow& run, const fs::path& out) {

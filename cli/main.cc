@@ -3,9 +3,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
+#include <filesystem>
 #include <iostream>
 
 #include "cli/command_line.h"
@@ -86,6 +88,17 @@ int report(const char* kind, const std::exception& error, int code) {
   return code;
 }
 
+// A refusal of the file system that no part of the program has put in words, with its mend.
+int report_refusal(const std::filesystem::filesystem_error& error) {
+  if (error.path1().empty()) return report("error: ", error, kSystemExit);
+  try {
+    errno = error.code().value();
+    throw_errno("cannot make or change " + error.path1().string());
+  } catch (const SystemError& with_hint) {
+    return report("error: ", with_hint, kSystemExit);
+  }
+}
+
 }  // namespace
 }  // namespace temper
 
@@ -102,6 +115,8 @@ int main(int argc, char** argv) {
     std::cerr << "what a run had committed is whole: with --resume it goes on from its last "
                  "checkpoint\n";
     return code;
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report_refusal(error);
   } catch (const std::bad_alloc&) {
     std::cerr << "error: out of memory (see ulimit -v and the container's memory limit)\n";
     return kSystemExit;

@@ -66,14 +66,14 @@ std::string sample_json(const Prompt& prompt, size_t index, const JudgedSample& 
 // Where the samples of a run go.
 class Sink {
  public:
-  Sink(const RolloutCommand& o, Invocation& cli) {
+  Sink(const RolloutCommand& o, const PromptedModel& model, Invocation& cli) {
     if (o.out.empty() && o.jsonl.empty()) {
       throw UserError({.what = "nowhere to put the samples", .expected = "--out, --jsonl or both"});
     }
-    if (!o.out.empty()) run_.emplace(o.out, "rollout", o.source, o.sampling, cli);
+    if (!o.out.empty()) run_.emplace(o.out, "rollout", model, o.source, o.sampling, cli);
     if (o.jsonl.empty()) return;
     file_.open(o.jsonl);
-    if (!file_) throw SystemError("cannot write " + o.jsonl);
+    if (!file_) throw_errno("cannot write " + o.jsonl);
   }
   void add(const SampleJob& job, const JudgedSamples& samples, int64_t step) {
     if (run_) {
@@ -95,7 +95,7 @@ class Sink {
         file_ << sample_json(job.prompts[g], s, sample, job.reward);
       }
     }
-    if (!file_.flush()) throw SystemError("cannot write the samples: is the disk full?");
+    if (!file_.flush()) throw_errno("cannot write the samples");
   }
   template <class Body>
   auto watch(Body&& body) {
@@ -117,7 +117,7 @@ int run_rollout(const RolloutCommand& o, Invocation& cli) {
   PromptedModel model(o.source, o.sampling, cli);
   rules.use_context(model.ctx);
   rules.use_policy(model.model, model.chat);
-  Sink sink(o, cli);
+  Sink sink(o, model, cli);
   const std::span<const Prompt> all = model.data.prompts;
   const auto total = static_cast<int64_t>(all.size()) * o.samples;
   Progress progress(cli.log, {.label = "rollout", .total = total, .unit = "sample"});

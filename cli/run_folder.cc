@@ -181,8 +181,7 @@ void RunFolder::record_resume() {
   const int64_t dropped = store_->resume_run(resume);
   std::string text =
       "resuming run " + std::to_string(run_->id) + " behind step " + std::to_string(step);
-  if (dropped > 0)
-    text += "; " + std::to_string(dropped) + " later steps had no checkpoint and are done again";
+  if (dropped > 0) text += "; the " + std::to_string(dropped) + " steps behind it are done again";
   cli_.log.info(text);
   // What the run left behind without a row that counts: half-written or outdated folders.
   std::vector<fs::path> keep;

@@ -96,6 +96,15 @@ TEST_CASE("trust: a folder that cannot be written to is said before the first st
     CHECK(result.err.find("folder that can be written to") != std::string::npos);
     CHECK(result.err.find("sft: ") == std::string::npos);
   }
+  w.folder.write("chain.toml", "[m]\nrun = \"model init\"\npreset = \"tiny-dense\"\n");
+  const Arguments teach{"--teacher", "m", "--data", "prompts.jsonl", "--reward", "regex=1"};
+  for (const Arguments& command :
+       {Arguments{"rejection", "--out", "disk/d"} + teach,
+        Arguments{"r1", "chain.toml", "--out", "disk/d"},
+        Arguments{"quickstart", "--out", "disk/d"},
+        Arguments{"model", "init", "--preset", "tiny-dense", "--out", "disk/d"},
+        Arguments{"rollout", "--model", "m", "--data", "prompts.jsonl", "--jsonl", "disk/d"}})
+    w.refused(command, {"disk/d", "Read-only file system", "folder that can be written to"}, 1);
 }
 
 TEST_CASE("trust: another program's database and a newer one are left as they are") {
@@ -134,9 +143,10 @@ TEST_CASE("trust: what cannot be learned from is refused before the first step")
   const Arguments grpo{"grpo",     "--model",  "m",     "--data", "prompts.jsonl",
                        "--reward", "format=1", "--out", "r"};
   w.folder.write("none.jsonl", "\n");
-  w.refused({"sft", "--model", "m", "--data", "none.jsonl", "--out", "r"}, {"none.jsonl"});
+  w.refused({"sft", "--model", "m", "--data", "none.jsonl", "--out", "r"},
+            {"none.jsonl", "0 rows", "completion"});
   w.refused({"grpo", "--model", "m", "--data", "none.jsonl", "--reward", "format=1", "--out", "r"},
-            {"none.jsonl"});
+            {"none.jsonl", "0 rows", "gold"});
   w.refused(grpo + Arguments{"--samples-per-prompt", "1"},
             {"group of one sample", "sample 2 or more"});
   std::string words;
