@@ -305,9 +305,9 @@ class Comparison {
       if (same_name && same(gold.items[1], answer->items[1])) return true;
       const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]) &&
                            is_scalar(*answer->items[0]) && is_scalar(*answer->items[1]);
-      return scalars && proportional(*difference_of(gold), *difference_of(*answer), 0, budget_);
+      return scalars && same_up_to_factor(gold, *answer, 0);
     }
-    if (answer->kind == NodeKind::list) return solves(gold, *answer);
+    if (answer->kind == NodeKind::list && solves(gold, *answer)) return true;
     const bool value_alone = is_quantity_name(*gold.items[0]) && symbols_of(*gold.items[1]).empty();
     return (named || value_alone) && answer->kind != NodeKind::chain && same(gold.items[1], answer);
   }
@@ -330,17 +330,21 @@ class Comparison {
     return scalars && proportional(*difference_of(gold), *product, 0, budget_);
   }
 
+  bool same_up_to_factor(const Node& gold, const Node& answer, int sign) {
+    return proportional(*with_function_values(difference_of(gold)),
+                        *with_function_values(difference_of(answer)), sign, budget_);
+  }
+
   bool same_inequality(const Node& gold, const Node& answer) {
     for (const Node* side : {&gold, &answer}) {
       if (!is_scalar(*side->items[0]) || !is_scalar(*side->items[1])) return false;
     }
     if (gold.name == "!=" || answer.name == "!=") {
-      return gold.name == answer.name &&
-             proportional(*difference_of(gold), *difference_of(answer), 0, budget_);
+      return gold.name == answer.name && same_up_to_factor(gold, answer, 0);
     }
     if (gold.name.size() != answer.name.size()) return false;
     const int sign = gold.name[0] == answer.name[0] ? 1 : -1;
-    return proportional(*difference_of(gold), *difference_of(answer), sign, budget_);
+    return same_up_to_factor(gold, answer, sign);
   }
 
   bool chain(const Node& gold, const Node& answer) {

@@ -84,6 +84,24 @@ bool is_name(const Node& node) {
   return first.kind == NodeKind::symbol && is_function_letter(first.name) && value;
 }
 
+NodePtr with_function_values(const NodePtr& node) {
+  if (node->items.empty()) return node;
+  const bool call = node->kind == NodeKind::multiply && node->items[0]->kind == NodeKind::symbol &&
+                    std::string_view("fghFG").find(node->items[0]->name) != std::string_view::npos;
+  if (call) {
+    const Node& argument = *node->items[1];
+    const bool negative = argument.kind == NodeKind::negate;
+    const Node& size = negative ? *argument.items[0] : argument;
+    if (size.kind == NodeKind::number) {
+      const std::string value = (negative ? "-" : "") + size.value.get_str();
+      return make_node(NodeKind::symbol, {}, node->items[0]->name + "(" + value + ")");
+    }
+  }
+  auto copy = std::make_shared<Node>(*node);
+  for (NodePtr& item : copy->items) item = with_function_values(item);
+  return copy;
+}
+
 bool is_quantity_name(const Node& node) {
   if (is_name(node)) return true;
   const bool parts = node.kind == NodeKind::divide || node.kind == NodeKind::absolute ||

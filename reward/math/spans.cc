@@ -243,6 +243,11 @@ Spans spans_of_points(const std::vector<NodePtr>& items, MathBudget& budget) {
   return merged(std::move(all), budget);
 }
 
+bool is_infinite(const Node& node) {
+  if (node.kind == NodeKind::negate) return is_infinite(*node.items[0]);
+  return node.kind == NodeKind::infinity;
+}
+
 // Statements about one symbol only can be solved one by one.
 bool about_one_symbol(const Node& node) {
   const size_t symbols = symbols_of(node).size();
@@ -255,6 +260,8 @@ bool about_one_symbol(const Node& node) {
 std::optional<std::vector<Span>> spans_of(const Node& node, MathBudget& budget) {
   switch (node.kind) {
     case NodeKind::interval:
+      if (node.left_closed && is_infinite(*node.items[0])) return std::nullopt;
+      if (node.right_closed && is_infinite(*node.items[1])) return std::nullopt;
       return make_span({node.items[0], node.items[1], 0, 0, node.left_closed, node.right_closed},
                        budget);
     case NodeKind::set:

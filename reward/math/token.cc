@@ -83,7 +83,8 @@ class Tokenizer {
       while (take_group(digits, digits.size() == whole)) {
       }
     }
-    const bool decimal_comma = commas_ == CommaMode::decimal && peek() == ',' && is_digit(peek(1));
+    const bool alone = commas_ == CommaMode::decimal && depth_ == 0 && groups_ == 0;
+    const bool decimal_comma = alone && peek() == ',' && is_digit(peek(1));
     if (decimal_comma || (peek() == '.' && peek(1) != '.')) {
       ++at_;
       digits += '.';
@@ -290,9 +291,9 @@ class Tokenizer {
       case '|':
         return push(TokenKind::bar);
       case '{':
-        return push(TokenKind::open_group);
+        return ++groups_, push(TokenKind::open_group);
       case '}':
-        return push(TokenKind::close_group);
+        return --groups_, push(TokenKind::close_group);
       case '(':
         return ++depth_, push(TokenKind::open_paren);
       case ')':
@@ -329,7 +330,8 @@ class Tokenizer {
   size_t limit_;
   size_t at_ = 0, stop_ = 0;
   bool in_text_ = false, space_ = false;
-  int depth_ = 0;  // of brackets that can hold a list
+  int depth_ = 0;   // of brackets that can hold a list
+  int groups_ = 0;  // of braces
   std::string_view separator_;
   std::vector<Token> tokens_;
 };

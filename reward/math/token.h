@@ -79,7 +79,7 @@ struct Token {
 enum class CommaMode : uint8_t {
   grouping,    // 1,234 is a number outside brackets; elsewhere commas separate
   separating,  // commas always separate
-  decimal,     // 3,14 is 3.14
+  decimal,     // 3,14 is 3.14 outside brackets
 };
 
 // The tokens of `text`, ended by one of kind `end`; nullopt if there are more than `limit`.
