@@ -64,10 +64,10 @@ std::string_view name_of(Device device) {
 void check_arithmetic(Device device, DType dtype) {
   const bool wide = dtype == DType::f32;
   if (device == Device::cpu && (wide || dtype == DType::f64)) return;
-  if (device == Device::cuda && (wide || dtype == DType::bf16)) return;
+  if (device == Device::cuda && (wide || dtype == DType::bf16 || dtype == DType::f16)) return;
   throw UserError({.what = "the " + std::string(name_of(device)) + " backend does not compute in " +
                            std::string(name_of(dtype)),
-                   .expected = device == Device::cpu ? "f32 or f64" : "f32 or bf16",
+                   .expected = device == Device::cpu ? "f32 or f64" : "f32, bf16 or f16",
                    .hint = "change --dtype or --device"});
 }
 

@@ -43,8 +43,8 @@ constexpr DType stat_dtype(DType dtype) {
   return dtype == DType::bf16 || dtype == DType::f16 ? DType::f32 : dtype;
 }
 
-// Throws UserError if the device does not compute in `dtype`: f32 or f64 on the CPU, f32 or bf16
-// on the GPU.
+// Throws UserError if the device does not compute in `dtype`: f32 or f64 on the CPU, f32, bf16
+// or f16 on the GPU.
 void check_arithmetic(Device device, DType dtype);
 
 // Memory that can still be taken, in bytes: what the machine and the limits on this process leave,

@@ -2,13 +2,13 @@
 
 #include "model/ops/cuda/adamw.h"
 #include "model/ops/cuda/float_halves.h"
-#include "model/ops/cuda/kernel.h"
+#include "model/ops/cuda/narrow.h"
 #include "model/ops/cuda/pack.h"
 
 namespace temper::cuda {
 namespace {
 
-constexpr int kThreads = 256, kEach = 8;  // 16 bytes of a bf16 tensor, 32 of an f32 one, a thread
+constexpr int kThreads = 256, kEach = 8;  // 16 bytes of a narrow tensor, 32 of an f32 one, a thread
 
 struct Factors {
   float lr, beta1, beta2, eps, weight_decay, grad_scale, inverse_bias1, inverse_bias2;
@@ -30,7 +30,7 @@ __device__ float updated(float w, float& mean, float& square, float grad, const 
   return w - f.lr * (step + f.weight_decay * w);
 }
 
-// Where weights are f32, or the two halves of an f32.
+// Where weights are f32, or the two halves of one.
 struct Whole {
   float* w;
 
@@ -43,8 +43,9 @@ struct Whole {
     store_pack<kCount>(w + at, values);
   }
 };
+template <class T>
 struct Halves {
-  bf16* high;
+  T* high;
   uint16_t* low;
 
   template <int kCount>
@@ -58,7 +59,7 @@ struct Halves {
   }
   template <int kCount>
   __device__ void store(int64_t at, const Pack<float, kCount>& values) const {
-    Pack<bf16, kCount> h;
+    Pack<T, kCount> h;
     Pack<uint16_t, kCount> l;
 #pragma unroll
     for (int i = 0; i < kCount; ++i) split_float(values.at[i], h.at[i], l.at[i]);
@@ -107,7 +108,7 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
                   narrow(1.0 / (1.0 - std::pow(params.beta1, step))),
                   narrow(1.0 / (1.0 - std::pow(params.beta2, step)))};
   const int64_t n = tensors.weights.numel();
-  dispatch(tensors.m.dtype, [&]<class M>() {
+  const auto with_moments = [&]<class M>() {
     const auto launch = [&](auto weights) {
       adamw_kernel<<<blocks_for(n, kThreads * kEach), kThreads, 0, stream_of(ctx)>>>(
           weights, data_of<M>(tensors.m), data_of<M>(tensors.v), data_of<float>(tensors.grad), n,
@@ -115,8 +116,12 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
       check_launch();
     };
     if (tensors.low.data == nullptr) return launch(Whole{data_of<float>(tensors.weights)});
-    launch(Halves{data_of<bf16>(tensors.weights), static_cast<uint16_t*>(tensors.low.data)});
-  });
+    dispatch_narrow(tensors.weights.dtype, [&]<class T>() {
+      launch(Halves<T>{data_of<T>(tensors.weights), static_cast<uint16_t*>(tensors.low.data)});
+    });
+  };
+  if (tensors.m.dtype == DType::bf16) return with_moments.template operator()<bf16>();
+  with_moments.template operator()<float>();
 }
 
 }  // namespace temper::cuda

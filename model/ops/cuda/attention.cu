@@ -3,6 +3,7 @@
 #include <type_traits>
 
 #include "model/ops/cuda/attention_kernels.h"
+#include "model/ops/cuda/narrow.h"
 #include "model/ops/cuda/pack.h"
 
 namespace temper::cuda {
@@ -82,7 +83,7 @@ void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
           dots_of[0], dots_of[1], delta);
     });
     check_launch();
-    if constexpr (std::is_same_v<T, bf16>)
+    if constexpr (kIsNarrow<T>)
       if (launch_backward_hopper(ctx, args, shape.sequences)) return;
     for (const Grad& grad : {grads.dq, grads.dk, grads.dv}) to_add(ctx, grad);
     launch_backward(ctx, args, shape.sequences);

@@ -3,6 +3,7 @@
 // memory; then blocks that own queries take dq from that (attention_query_gradient_hopper.cu).
 #include "model/ops/cuda/attention_pieces.h"
 #include "model/ops/cuda/bulk_copy.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/wgmma.h"
 
 namespace temper::cuda {
@@ -11,7 +12,7 @@ namespace {
 using namespace attention_hopper;
 
 struct Arguments {
-  Heads<bf16> dk, dv;
+  Heads<Narrow> dk, dv;
   int group;  // heads that share a key
   const float* lse;
   int64_t lse_stride;
@@ -85,7 +86,8 @@ __device__ void queue_rows(float (&d)[kCount], unsigned group, const unsigned ch
   begin_products();
 #pragma unroll
   for (int i = 0; i < kCols / 16; ++i)
-    multiply_64<false, false>(d, left + Boxes<kTileRows>::inner(i), right + Other::inner(i), i > 0);
+    multiply_64<Narrow, false, false>(d, left + Boxes<kTileRows>::inner(i), right + Other::inner(i),
+                                      i > 0);
   end_products();
 }
 // Queue d += weights of passing rows times those rows; weights are in registers or, of this
@@ -98,7 +100,7 @@ __device__ void queue_sums(float (&d)[kCount], const FragmentA (&weights)[kSteps
   begin_products();
 #pragma unroll
   for (int i = 0; i < kSteps; ++i)
-    multiply_64<true>(d, weights[i], right + Other::inner_across(i), 1);
+    multiply_64<Narrow, true>(d, weights[i], right + Other::inner_across(i), 1);
   end_products();
 }
 template <int kQueries, int kCount>
@@ -109,8 +111,8 @@ __device__ void queue_sums(float (&d)[kCount], unsigned group, const unsigned ch
   begin_products();
 #pragma unroll
   for (int i = 0; i < kQueries / 16; ++i)
-    multiply_64<false, true>(d, left + Boxes<kTileRows>::inner(i), right + Other::inner_across(i),
-                             1);
+    multiply_64<Narrow, false, true>(d, left + Boxes<kTileRows>::inner(i),
+                                     right + Other::inner_across(i), 1);
   end_products();
 }
 
@@ -210,8 +212,9 @@ __device__ void to_weights(FragmentA (&p)[kSteps], const float (&s)[8 * kSteps],
     const float2 l = *reinterpret_cast<const float2*>(lse + 8 * j + 2 * c);
 #pragma unroll
     for (int e = 0; e < 2; ++e)
-      p[j / 2].at[j % 2 * 2 + e] = pack_pair(exp2_fast(fmaf(scale, s[4 * j + 2 * e], -l.x)),
-                                             exp2_fast(fmaf(scale, s[4 * j + 2 * e + 1], -l.y)));
+      p[j / 2].at[j % 2 * 2 + e] =
+          pack_pair<Narrow>(exp2_fast(fmaf(scale, s[4 * j + 2 * e], -l.x)),
+                            exp2_fast(fmaf(scale, s[4 * j + 2 * e + 1], -l.y)));
   }
   const int from = ahead - 2 * c;  // columns before this one do not see the first key
   if (from + 8 <= 0) return;
@@ -234,8 +237,9 @@ __device__ void to_gradients(FragmentA (&ds)[kSteps], const float (&dp)[8 * kSte
 #pragma unroll
     for (int e = 0; e < 4; ++e) {
       const float2 d = *reinterpret_cast<const float2*>(delta + 16 * i + e / 2 * 8 + 2 * c);
-      const float2 w = unpack(p[i].at[e]);
-      ds[i].at[e] = pack_pair(w.x * (dp[8 * i + 2 * e] - d.x), w.y * (dp[8 * i + 2 * e + 1] - d.y));
+      const float2 w = unpack<Narrow>(p[i].at[e]);
+      ds[i].at[e] =
+          pack_pair<Narrow>(w.x * (dp[8 * i + 2 * e] - d.x), w.y * (dp[8 * i + 2 * e + 1] - d.y));
     }
 }
 
@@ -268,11 +272,11 @@ __device__ void send_pieces(Shared<Shape<kQk, kV>>& shared, const Memory<Shape<k
     wait(&shared.own_full, n & 1);
     const TileAt t = shared.tiles[n % 2];
     if (t.head < 0) return;
-    bf16* first = a.pieces.at + shared.pieces[n % 2] * kPieceNumbers + group * kOwnKeys * kLine;
+    uint16_t* first = a.pieces.at + shared.pieces[n % 2] * kPieceNumbers + group * kOwnKeys * kLine;
     arrive(&shared.own_empty);  // reads no more of the tile than that
     const Steps<S> steps(t, group);
     for (int head = 0; head < a.group; ++head) {
-      bf16* piece = first + steps.first * (S::kQueries / kPieceQueries) * kPieceNumbers;
+      uint16_t* piece = first + steps.first * (S::kQueries / kPieceQueries) * kPieceNumbers;
       for (int begin = t.begin + steps.first * S::kQueries; begin < t.length;
            begin += S::kQueries, parity ^= 1) {
         wait(&shared.ds_full[group], parity);
@@ -291,7 +295,7 @@ __device__ void send_pieces(Shared<Shape<kQk, kV>>& shared, const Memory<Shape<k
 }
 
 template <int kCount>
-__device__ void put_gradient(bool fresh, const ResultRows& to, const float (&d)[kCount],
+__device__ void put_gradient(bool fresh, const ResultRows<Narrow>& to, const float (&d)[kCount],
                              float factor) {
   if (fresh) return put_rows<false>(to, d, {factor, factor});
   put_rows<true>(to, d, {factor, factor});
@@ -410,7 +414,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 #endif
 }
 
-void launch_keys(Context& ctx, const AttentionBackward<bf16>& args, const Pieces& pieces,
+void launch_keys(Context& ctx, const AttentionBackward<Narrow>& args, const Pieces& pieces,
                  const TileOrder& order, int64_t tokens) {
   const int64_t group = args.q.heads / args.k.heads;
   const Arguments a{args.dk,      args.dv,         static_cast<int>(group),
@@ -435,13 +439,13 @@ struct Part {
   int64_t first, heads;
   int from, upto;
 };
-void launch_part(Context& ctx, const AttentionBackward<bf16>& args, const Sequences& sequences,
+void launch_part(Context& ctx, const AttentionBackward<Narrow>& args, const Sequences& sequences,
                  const Part& part, int64_t numbers) {
   const ArenaScope scope(ctx.scratch);
   const int64_t group = args.q.heads / args.k.heads, tokens = sequences.cu_seqlens.back();
-  const Tensor ds = ctx.scratch.tensor("attention.ds", DType::bf16, {numbers});
+  const Tensor ds = ctx.scratch.tensor("attention.ds", kNarrow, {numbers});
   unsigned* const taken = zero_counters<2>(ctx);
-  const Pieces pieces{static_cast<bf16*>(ds.data), static_cast<int>(part.heads * group),
+  const Pieces pieces{static_cast<uint16_t*>(ds.data), static_cast<int>(part.heads * group),
                       static_cast<int>(part.first * group), part.from, part.upto};
   // What all tiles of a head read: queries and their do, or keys.
   TileOrder order = order_of(sequences, part.heads, group * 2 * (args.q.dim + args.v.dim), taken);
@@ -460,10 +464,10 @@ constexpr int kKeysTogether = 8192;
 
 }  // namespace
 
-bool launch_backward_hopper(Context& ctx, const AttentionBackward<bf16>& args,
+bool launch_backward_hopper(Context& ctx, const AttentionBackward<Narrow>& args,
                             const Sequences& sequences) {
-  if (!fits(ctx, args.q.dim, args.v.dim,
-            {&args.dq, &args.dk, &args.dv, &args.d_o, &args.q, &args.k, &args.v}))
+  if (!fits<Narrow>(ctx, args.q.dim, args.v.dim,
+                    {&args.dq, &args.dk, &args.dv, &args.d_o, &args.q, &args.k, &args.v}))
     return false;
   const auto& cu = sequences.cu_seqlens;
   for (int from = 0; from < sequences.longest(); from += kKeysTogether) {

@@ -3,6 +3,7 @@
 // values, and what the other warpgroup has ready. Keys come from the diagonal backwards, so that
 // only the first tile hides any.
 #include "model/ops/cuda/attention_hopper.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/wgmma.h"
 
 namespace temper::cuda {
@@ -13,7 +14,7 @@ using namespace attention_hopper;
 constexpr int kKeys = kTileRows;  // the diagonal is one tile
 
 struct Arguments {
-  Heads<bf16> o;
+  Heads<Narrow> o;
   int group;  // heads that share a key
   float* lse;
   int64_t lse_stride;
@@ -96,7 +97,7 @@ struct Block {
     begin_products();
 #pragma unroll
     for (int i = 0; i < kQk / 16; ++i)
-      multiply_64<false, false>(s, left + Box::inner(i), right + Box::inner(i), i > 0);
+      multiply_64<Narrow, false, false>(s, left + Box::inner(i), right + Box::inner(i), i > 0);
     end_products();
   }
   // Queues o += p v.
@@ -107,7 +108,7 @@ struct Block {
     begin_products();
 #pragma unroll
     for (int i = 0; i < kKeys / 16; ++i)
-      multiply_64<true>(o, p[i], right + Box::inner_across(i), 1);
+      multiply_64<Narrow, true>(o, p[i], right + Box::inner_across(i), 1);
     end_products();
   }
 };
@@ -157,7 +158,7 @@ __device__ inline void hide_later(float (&s)[kKeys / 2], int row) {
 
 __device__ inline void to_weights(FragmentA (&p)[kKeys / 16], const float (&s)[kKeys / 2]) {
 #pragma unroll
-  for (int i = 0; i < kKeys / 16; ++i) p[i] = left_of(s, i);
+  for (int i = 0; i < kKeys / 16; ++i) p[i] = left_of<Narrow>(s, i);
 }
 
 template <int kQk, int kV>
@@ -242,9 +243,10 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 }  // namespace
 
-bool launch_forward_hopper(Context& ctx, const AttentionForward<bf16>& args,
+bool launch_forward_hopper(Context& ctx, const AttentionForward<Narrow>& args,
                            const Sequences& sequences) {
-  if (!fits(ctx, args.q.dim, args.v.dim, {&args.o, &args.q, &args.k, &args.v})) return false;
+  if (!fits<Narrow>(ctx, args.q.dim, args.v.dim, {&args.o, &args.q, &args.k, &args.v}))
+    return false;
   const ArenaScope scope(ctx.scratch);
   const int64_t tokens = sequences.cu_seqlens.back();
   const int64_t group = args.q.heads / args.k.heads;

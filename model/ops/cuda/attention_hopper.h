@@ -1,5 +1,5 @@
 // What the attention kernels for Hopper share: their shape, tensor maps of heads, and the rows that
-// results go to. Bf16, heads of up to 192 (q, k) and 128 (v) numbers.
+// results go to. Numbers of 16 bits, heads of up to 192 (q, k) and 128 (v) numbers.
 //
 // A block is one warp that keeps the copy engine busy and two warpgroups that multiply, each with
 // 64 rows of the block's tile. As many blocks as the card has multiprocessors take tiles in turn,
@@ -12,6 +12,7 @@
 #include "model/ops/cuda/attention_kernels.h"
 #include "model/ops/cuda/attention_order.h"
 #include "model/ops/cuda/hopper.h"
+#include "model/ops/cuda/narrow.h"
 #include "model/ops/cuda/tensor_map.h"
 
 namespace temper::cuda::attention_hopper {
@@ -30,9 +31,9 @@ unsigned* zero_counters(Context& ctx) {
 
 // Whether the kernels can read and write all of these heads: rows aligned to 16 bytes, and at most
 // 192 numbers of q and k, 128 of v.
-inline bool fits(const Context& ctx, int dim_qk, int dim_v,
-                 std::initializer_list<const Heads<bf16>*> all) {
-  const auto aligned = [](const Heads<bf16>* h) {
+template <class T>
+bool fits(const Context& ctx, int dim_qk, int dim_v, std::initializer_list<const Heads<T>*> all) {
+  const auto aligned = [](const Heads<T>* h) {
     return reinterpret_cast<uint64_t>(h->data) % 16 == 0 && h->stride % 8 == 0 && h->dim % 8 == 0;
   };
   return ctx.cuda->properties.major == 9 && dim_qk <= 192 && dim_v <= 128 &&
@@ -48,8 +49,9 @@ void dispatch_dims(int dim_qk, int dim_v, Body&& body) {
 }
 
 // Boxes of `rows` tokens of one head, 64 numbers each. Coordinates: number, head, token.
-inline CUtensorMap map_of(const Heads<bf16>& h, int64_t tokens, int rows) {
-  return tensor_map(h.data, DType::bf16, {h.dim, h.heads, tokens},
+template <class T>
+CUtensorMap map_of(const Heads<T>& h, int64_t tokens, int rows) {
+  return tensor_map(h.data, kDTypeOf<T>, {h.dim, h.heads, tokens},
                     {h.stride * 2, h.token_stride() * 2}, {kLine, 1, rows}, true);
 }
 
@@ -95,12 +97,13 @@ __device__ void prefetch_rows(const CUtensorMap& map, int head, int token) {
 }
 
 // A thread's rows g and g + 8 of 16 in device memory, 16 bytes of each in 32 columns.
+template <class T>
 struct ResultRows {
-  bf16* at;        // row g, column 8 c
+  T* at;           // row g, column 8 c
   int64_t stride;  // from row to row
   int rows, cols;  // that there are from here
 
-  __device__ ResultRows(const Heads<bf16>& to, int token, int head, int count) {
+  __device__ ResultRows(const Heads<T>& to, int token, int head, int count) {
     const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
     at = to.at(token + g, head) + 8 * c;
     stride = to.token_stride();
@@ -110,8 +113,9 @@ struct ResultRows {
 };
 
 // Rows of d times `factor` of their half: stored, or added to what is there.
-template <bool kAdd, int kCount>
-__device__ void put_rows(const ResultRows& to, const float (&d)[kCount], const float (&factor)[2]) {
+template <bool kAdd, class T, int kCount>
+__device__ void put_rows(const ResultRows<T>& to, const float (&d)[kCount],
+                         const float (&factor)[2]) {
 #pragma unroll
   for (int block = 0; block < kCount / 16; ++block)
 #pragma unroll
@@ -126,9 +130,9 @@ __device__ void put_rows(const ResultRows& to, const float (&d)[kCount], const f
       }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const float2 was = kAdd ? unpack(old[i]) : make_float2(0.0F, 0.0F);
+        const float2 was = kAdd ? unpack<T>(old[i]) : make_float2(0.0F, 0.0F);
         const float* pair = &d[16 * block + 4 * i + 2 * half];
-        p[i] = pack_pair(fmaf(pair[0], factor[half], was.x), fmaf(pair[1], factor[half], was.y));
+        p[i] = pack_pair<T>(fmaf(pair[0], factor[half], was.x), fmaf(pair[1], factor[half], was.y));
       }
       transpose_four(p);
       if (valid) *at = make_uint4(p[0], p[1], p[2], p[3]);

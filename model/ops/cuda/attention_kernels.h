@@ -54,15 +54,21 @@ struct AttentionBackward {
 // Queue the kernels. `sequences` is the host's view of the same numbers.
 void launch_forward(Context& ctx, const AttentionForward<float>& args, const Sequences& sequences);
 void launch_forward(Context& ctx, const AttentionForward<bf16>& args, const Sequences& sequences);
+void launch_forward(Context& ctx, const AttentionForward<f16>& args, const Sequences& sequences);
 void launch_backward(Context& ctx, const AttentionBackward<float>& args,
                      const Sequences& sequences);
 void launch_backward(Context& ctx, const AttentionBackward<bf16>& args, const Sequences& sequences);
+void launch_backward(Context& ctx, const AttentionBackward<f16>& args, const Sequences& sequences);
 // The same on Hopper's wgmma, where fresh gradients are written; false, with nothing done, where
 // they cannot run: another card, rows that are not aligned to 16 bytes, or wider heads than 192 and
 // 128.
 bool launch_forward_hopper(Context& ctx, const AttentionForward<bf16>& args,
                            const Sequences& sequences);
+bool launch_forward_hopper(Context& ctx, const AttentionForward<f16>& args,
+                           const Sequences& sequences);
 bool launch_backward_hopper(Context& ctx, const AttentionBackward<bf16>& args,
+                            const Sequences& sequences);
+bool launch_backward_hopper(Context& ctx, const AttentionBackward<f16>& args,
                             const Sequences& sequences);
 
 // How many tiles of `rows` rows cover the sequences, none reaching over the end of one.

@@ -1,9 +1,9 @@
 // dS between the two kernels of attention's backward on Hopper: the one that owns keys leaves it in
 // device memory, the one that owns queries multiplies it by the keys.
 //
-// A piece is dS^T of 128 keys and 64 queries in bf16: a line of 64 queries a key, swizzled as wgmma
-// reads it. There are pieces only where a query sees a key: of each block of keys those from the
-// block's first query on, block after block, head after head, sequence after sequence.
+// A piece is dS^T of 128 keys and 64 queries in 16 bits: a line of 64 queries a key, swizzled as
+// wgmma reads it. There are pieces only where a query sees a key: of each block of keys those from
+// the block's first query on, block after block, head after head, sequence after sequence.
 #pragma once
 
 #include "model/ops/cuda/attention_hopper.h"
@@ -24,12 +24,15 @@ __host__ __device__ inline int pieces_of(int length, int from, int upto) {
 
 // The pieces of a launch: of `heads` heads of queries from `first_head` on and keys from .. upto.
 struct Pieces {
-  bf16* at = nullptr;
+  uint16_t* at = nullptr;
   int heads = 0, first_head = 0, from = 0, upto = 0;
 };
 
 // Queues dq of those heads of queries, from the pieces and the keys.
 void launch_query_gradient_hopper(Context& ctx, const AttentionBackward<bf16>& args,
+                                  const Pieces& pieces, TileOrder order,
+                                  const Sequences& sequences);
+void launch_query_gradient_hopper(Context& ctx, const AttentionBackward<f16>& args,
                                   const Pieces& pieces, TileOrder order,
                                   const Sequences& sequences);
 

@@ -2,6 +2,7 @@
 // any other, whose tiles of 256 queries go from a sequence's first key to the diagonal.
 #include "model/ops/cuda/attention_pieces.h"
 #include "model/ops/cuda/bulk_copy.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/wgmma.h"
 
 namespace temper::cuda::attention_hopper {
@@ -13,7 +14,7 @@ constexpr int kTileQueries = kColumns * kPieceQueries;
 constexpr int kHalfBytes = kKeys * kPieceQueries * 2;
 
 struct Arguments {
-  Heads<bf16> dq;
+  Heads<Narrow> dq;
   int group;
   SequenceTable sequences;
   TileOrder order;
@@ -106,7 +107,8 @@ struct Block {
     const uint64_t left = Box::across(column(stage, i)), right = Box::across(keys(stage));
 #pragma unroll
     for (int j = 0; j < kKeys / 16; ++j)
-      multiply_64<true, true>(dq, left + Box::inner_across(j), right + Box::inner_across(j), 1);
+      multiply_64<Narrow, true, true>(dq, left + Box::inner_across(j), right + Box::inner_across(j),
+                                      1);
   }
   __device__ void put(const TileAt& t, int column, const float (&dq)[kQk / 2]) const {
     const int row = t.begin + column * kPieceQueries + threadIdx.x % 128 / 32 * 16;
@@ -189,7 +191,7 @@ void launch(Context& ctx, const CUtensorMap& k, const Arguments& a) {
 
 }  // namespace
 
-void launch_query_gradient_hopper(Context& ctx, const AttentionBackward<bf16>& args,
+void launch_query_gradient_hopper(Context& ctx, const AttentionBackward<Narrow>& args,
                                   const Pieces& pieces, TileOrder order,
                                   const Sequences& sequences) {
   const auto& cu = sequences.cu_seqlens;

@@ -1,6 +1,6 @@
 #include "model/ops/cuda/decode_attention.h"
 
-#include "model/ops/cuda/gqa_decode_bf16.h"
+#include "model/ops/cuda/gqa_decode_mma.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/mla_decode_hopper.h"
 #include "model/ops/cuda/pack.h"
@@ -250,7 +250,7 @@ void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor
 void gqa_decode_attention(Context& ctx, Tensor o, Tensor q, Tensor cache, const PagedRows& rows,
                           double scale) {
   if (q.rows() == 0) return;
-  if (gqa_decode_bf16(ctx, o, q, cache, rows, scale)) return;
+  if (gqa_decode_mma(ctx, o, q, cache, rows, scale)) return;
   const int heads = static_cast<int>(q.dim(1)), dim = static_cast<int>(q.cols());
   const int kv_heads = static_cast<int>(cache.cols()) / (2 * dim);
   dispatch(o.dtype, [&]<class T>() {

@@ -9,8 +9,9 @@ namespace {
 constexpr int kThreads = 128;
 
 // A warp a row and head.
+template <class T>
 __global__ void __launch_bounds__(kThreads)
-    merge_rows(Rows<bf16> o, Parts parts, const int32_t* lengths, int heads, Split split) {
+    merge_rows(Rows<T> o, Parts parts, const int32_t* lengths, int heads, Split split) {
   follow();
   const int64_t i = int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32;
   if (i >= o.rows) return;
@@ -31,8 +32,8 @@ __global__ void __launch_bounds__(kThreads)
       mean.x += weight * part.x, mean.y += weight * part.y;
       mean.z += weight * part.z, mean.w += weight * part.w;
     }
-    *reinterpret_cast<uint2*>(o.row(i) + j) =
-        make_uint2(pack_pair(mean.x / sum, mean.y / sum), pack_pair(mean.z / sum, mean.w / sum));
+    *reinterpret_cast<uint2*>(o.row(i) + j) = make_uint2(pack_pair<T>(mean.x / sum, mean.y / sum),
+                                                         pack_pair<T>(mean.z / sum, mean.w / sum));
   }
 }
 
@@ -40,9 +41,11 @@ __global__ void __launch_bounds__(kThreads)
 
 void merge_parts(Context& ctx, const Tensor& o, const Parts& parts, const PagedRows& rows,
                  const Split& split) {
-  const Rows<bf16> to = rows_of<bf16>(o);
-  launch_following(ctx, merge_rows, {blocks_for(to.rows, kThreads / 32), kThreads}, to, parts,
-                   data_of<int32_t>(rows.context_length), static_cast<int>(o.dim(1)), split);
+  const LaunchShape shape{blocks_for(o.rows(), kThreads / 32), kThreads};
+  dispatch_narrow(o.dtype, [&]<class T>() {
+    launch_following(ctx, merge_rows<T>, shape, rows_of<T>(o), parts,
+                     data_of<int32_t>(rows.context_length), static_cast<int>(o.dim(1)), split);
+  });
 }
 
 }  // namespace temper::cuda

@@ -36,7 +36,7 @@ struct Parts {
 
 // o = the mean of the parts' o weighted by 2^lse, in the order of the chunks, for each row that
 // has several; other rows stay. D is a multiple of 4 and o's rows are aligned to 8 bytes.
-// Shapes: o [N, H, D] bf16.
+// Shapes: o [N, H, D] of 16 bits.
 void merge_parts(Context& ctx, const Tensor& o, const Parts& parts, const PagedRows& rows,
                  const Split& split);
 

@@ -119,6 +119,8 @@ void copy(Context& ctx, Tensor y, Tensor x) {
     return;
   }
   if (y.dtype == DType::bf16) return convert_copy<bf16, float>(ctx, y, x);
+  if (y.dtype == DType::f16) return convert_copy<f16, float>(ctx, y, x);
+  if (x.dtype == DType::f16) return convert_copy<float, f16>(ctx, y, x);
   convert_copy<float, bf16>(ctx, y, x);
 }
 

@@ -15,8 +15,10 @@ cudaDataType_t type_of(DType dtype) {
       return CUDA_R_32F;
     case DType::bf16:
       return CUDA_R_16BF;
+    case DType::f16:
+      return CUDA_R_16F;
     default:
-      require(false, "gemm: an operand is neither f32 nor bf16");
+      require(false, "gemm: an operand is not f32, bf16 or f16");
       return CUDA_R_32F;
   }
 }

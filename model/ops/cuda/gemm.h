@@ -19,7 +19,7 @@ struct Operand {
 // All of a tensor as a matrix of rows() x cols().
 Operand operand(const Tensor& t, bool transposed = false);
 
-// C = A B + `from` for each of `batch` matrices; A and B are f32 or bf16 alike, C that or f32;
+// C = A B + `from` for each of `batch` matrices; A and B are f32, bf16 or f16 alike, C that or f32;
 // `from` is of C's shape and dtype, C itself perhaps, or nothing. f32 products are full f32 (no
 // TF32). Sums are f32. Deterministic: one algorithm a shape.
 void gemm(Context& ctx, const Operand& c, const Operand& a, const Operand& b,

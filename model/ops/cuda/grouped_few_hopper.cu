@@ -6,6 +6,7 @@
 #include "model/ops/cuda/grouped_few_hopper.h"
 
 #include "model/ops/cuda/bulk_copy.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/sigmoid.h"
@@ -30,7 +31,7 @@ struct Sizes {
 };
 
 struct Few {
-  Rows<bf16> y;
+  Rows<Narrow> y;
   const int32_t* offsets;
   int groups, steps;
   int tiles;   // of an expert
@@ -121,14 +122,15 @@ __device__ void store_gated(const Few& f, const Tile& t, int pass, const float (
   const int thread = threadIdx.x % 128;
   if (threadIdx.x >= 128)
 #pragma unroll
-    for (int i = 0; i < kRows / 4; ++i) up[i * 128 + thread] = pack_pair(d[2 * i], d[2 * i + 1]);
+    for (int i = 0; i < kRows / 4; ++i)
+      up[i * 128 + thread] = pack_pair<Narrow>(d[2 * i], d[2 * i + 1]);
   asm volatile("bar.sync 1, %0;\n" ::"n"(kConsumers) : "memory");
   if (threadIdx.x >= 128) return;
   store<kRows>(f, t, pass, t.row, [&](int i) {
-    const unsigned both = up[i / 2 * 128 + thread];
-    const float u = __uint_as_float(i % 2 == 0 ? both << 16 : both & 0xFFFF0000U);
-    const float g = to_float(from_float<bf16>(d[i]));
-    return from_float<bf16>(g * sigmoid(g) * u);
+    const float2 both = unpack<Narrow>(up[i / 2 * 128 + thread]);
+    const float u = i % 2 == 0 ? both.x : both.y;
+    const float g = to_float(from_float<Narrow>(d[i]));
+    return from_float<Narrow>(g * sigmoid(g) * u);
   });
 }
 
@@ -156,8 +158,8 @@ __device__ void consume(Shared<kRows>& shared, unsigned char* memory, const Few&
         begin_products();
 #pragma unroll
         for (int k = 0; k < kStep / 16; ++k)
-          multiply_64<false, false>(d, a + k * kNext16<false>, b + k * kNext16<false>,
-                                    step + k > 0);
+          multiply_64<Narrow, false, false>(d, a + k * kNext16<false>, b + k * kNext16<false>,
+                                            step + k > 0);
         end_products();
         if (step > 0) {
           wait_products<1>();
@@ -172,7 +174,8 @@ __device__ void consume(Shared<kRows>& shared, unsigned char* memory, const Few&
         store_gated<kRows>(f, t, pass, d, up + turn * (Size::kUpBytes / 4));
         turn ^= 1;
       } else {
-        store<kRows>(f, t, pass, t.row + group * 64, [&](int j) { return from_float<bf16>(d[j]); });
+        store<kRows>(f, t, pass, t.row + group * 64,
+                     [&](int j) { return from_float<Narrow>(d[j]); });
       }
     }
   }
@@ -230,10 +233,10 @@ bool multiply(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
               const Tensor& offsets) {
   const int64_t groups = w.dim(0), n = y.cols(), each = x.rows() / groups;
   if (!grouped::fits_tiles(ctx, {x, w, y}, groups) || groups > kGroups || each > kMostRows ||
-      y.dtype != DType::bf16 || w.row_stride != w.dim(2) || groups * n > int64_t{1} << 30)
+      y.dtype != kNarrow || w.row_stride != w.dim(2) || groups * n > int64_t{1} << 30)
     return false;
   const int width = kGated ? kLine : 2 * kLine;
-  const Few f{.y = rows_of<bf16>(y),
+  const Few f{.y = rows_of<Narrow>(y),
               .offsets = data_of<int32_t>(offsets),
               .groups = static_cast<int>(groups),
               .steps = static_cast<int>(blocks_for(x.cols(), kStep)),
@@ -247,13 +250,15 @@ bool multiply(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
 
 }  // namespace
 
-bool grouped_few_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
-                        const Tensor& offsets) {
+template <>
+bool grouped_few_hopper_of<kNarrow>(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
+                                    const Tensor& offsets) {
   return multiply<false>(ctx, y, x, w, offsets);
 }
 
-bool gated_few_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
-                      const Tensor& offsets) {
+template <>
+bool gated_few_hopper_of<kNarrow>(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
+                                  const Tensor& offsets) {
   return multiply<true>(ctx, y, x, w, offsets);
 }
 

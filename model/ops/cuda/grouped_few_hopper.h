@@ -8,15 +8,21 @@
 namespace temper::cuda {
 
 // grouped_forward of grouped_gemm.h. Returns false, with nothing done, where it does not pay (more
-// than 48 rows an expert on average) or cannot run (another card, other numbers than bf16, rows
-// that are not aligned to 16 bytes). A row's sums do not hang on the rows beside it.
+// than 48 rows an expert on average) or cannot run (another card, other numbers than bf16 or f16,
+// rows that are not aligned to 16 bytes). A row's sums do not hang on the rows beside it.
 bool grouped_few_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
                         const Tensor& offsets);
+template <DType kNarrow>  // where the numbers are of that type
+bool grouped_few_hopper_of(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
+                           const Tensor& offsets);
 
 // The same for experts whose weights are a gate above as many rows "up": y = silu(gate) * up, with
-// gate and up rounded to bf16 as if they were stored.
+// gate and up rounded as if they were stored.
 // Shapes: y [R, N], x [R, K], w [E, 2N, K], offsets [E+1].
 bool gated_few_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
                       const Tensor& offsets);
+template <DType kNarrow>  // where the numbers are of that type
+bool gated_few_hopper_of(Context& ctx, const Tensor& y, const Tensor& x, const Tensor& w,
+                         const Tensor& offsets);
 
 }  // namespace temper::cuda

@@ -86,25 +86,27 @@ __device__ void multiply(const Product<C>& p, const Factor<float>& a, const Fact
         put(p.c[(row + ty * 4 + i) * p.stride + col + tx * 4 + j], sum[i][j], p.add);
 }
 
-// ---- bf16: 4 warps, 128 x 128 tiles, 64 x 64 a warp on the tensor cores
+// ---- 16 bits: 4 warps, 128 x 128 tiles, 64 x 64 a warp on the tensor cores
 // ---------------------------
 constexpr int kWide = 128, kStep = 64, kStages = 3, kWideThreads = 128;
 
 // A factor's tile as it lies in memory, rows of its contiguous dimension: the inner one, or, for
 // `along` factors, that of the result.
-template <bool kAlong>
-using FactorTile = std::conditional_t<kAlong, SharedTile<kStep, kWide>, SharedTile<kWide, kStep>>;
-constexpr int kTileSize = FactorTile<false>::kSize > FactorTile<true>::kSize
-                              ? FactorTile<false>::kSize
-                              : FactorTile<true>::kSize;
+template <class T, bool kAlong>
+using FactorTile =
+    std::conditional_t<kAlong, SharedTile<T, kStep, kWide>, SharedTile<T, kWide, kStep>>;
+constexpr int kTileSize = FactorTile<bf16, false>::kSize > FactorTile<bf16, true>::kSize
+                              ? FactorTile<bf16, false>::kSize
+                              : FactorTile<bf16, true>::kSize;
 constexpr int kWideBytes = kStages * 2 * kTileSize * static_cast<int>(sizeof(bf16));
 
 // Rows of a matrix in device memory, and whether 16 bytes can be taken at a time.
+template <class T>
 struct Lines {
-  const bf16* data;
+  const T* data;
   int64_t stride, rows, cols;
   bool wide;
-  __device__ Lines(const bf16* d, int64_t s, int64_t r, int64_t c)
+  __device__ Lines(const T* d, int64_t s, int64_t r, int64_t c)
       : data(d),
         stride(s),
         rows(r),
@@ -113,23 +115,23 @@ struct Lines {
 };
 
 // Begins to fill a tile with rows from `row`, columns from `col`; what lies beyond becomes 0.
-template <int kRows, int kCols>
-__device__ void fill(const SharedTile<kRows, kCols>& tile, const Lines& from, int64_t row,
+template <class T, int kRows, int kCols>
+__device__ void fill(const SharedTile<T, kRows, kCols>& tile, const Lines<T>& from, int64_t row,
                      int64_t col) {
-  using Tile = SharedTile<kRows, kCols>;
+  using Tile = SharedTile<T, kRows, kCols>;
   if (!from.wide) {
     for (int e = threadIdx.x; e < kRows * kCols; e += kWideThreads) {
       const int r = e / kCols, c = e % kCols;
       const bool valid = row + r < from.rows && col + c < from.cols;
       tile.data[r * Tile::kPitch + c] =
-          valid ? from.data[(row + r) * from.stride + col + c] : __float2bfloat16_rn(0.0F);
+          valid ? from.data[(row + r) * from.stride + col + c] : from_float<T>(0.0F);
     }
     return;
   }
   constexpr int kPacks = kCols / 8, kRowsAtOnce = kWideThreads / kPacks;
   const int first = threadIdx.x / kPacks, c = threadIdx.x % kPacks * 8;
   const bool inside = col + c < from.cols;
-  const bf16* source = from.data + (row + first) * from.stride + col + c;
+  const T* source = from.data + (row + first) * from.stride + col + c;
 #pragma unroll
   for (int r = 0; r < kRows; r += kRowsAtOnce) {
     const bool valid = inside && row + first + r < from.rows;
@@ -148,11 +150,12 @@ __device__ inline void put_pair(float* to, float a, float b, bool add, bool both
   put(to[0], a, add);
   if (both) put(to[1], b, add);
 }
-__device__ inline void put_pair(bf16* to, float a, float b, bool add, bool both) {
+template <class T>
+__device__ void put_pair(T* to, float a, float b, bool add, bool both) {
   if (both && reinterpret_cast<uintptr_t>(to) % 4 == 0) {
-    auto* pair = reinterpret_cast<__nv_bfloat162*>(to);
-    const float2 before = add ? __bfloat1622float2(*pair) : make_float2(0.0F, 0.0F);
-    *pair = __floats2bfloat162_rn(before.x + a, before.y + b);
+    auto* pair = reinterpret_cast<PairOf<T>*>(to);
+    const float2 before = add ? widen_pair(*pair) : make_float2(0.0F, 0.0F);
+    *pair = round_pair<T>(before.x + a, before.y + b);
     return;
   }
   put(to[0], a, add);
@@ -183,16 +186,16 @@ __device__ void put_tile(const Product<C>& p, const FragmentC (&sum)[4][8], int6
 
 // kAAlong: A's lines run along the result's rows; else along the inner dimension. kBAlong likewise
 // with the result's columns.
-template <bool kAAlong, bool kBAlong, class C>
-__device__ void multiply_wide(const Product<C>& p, const Factor<bf16>& a, const Factor<bf16>& b,
+template <bool kAAlong, bool kBAlong, class T, class C>
+__device__ void multiply_wide(const Product<C>& p, const Factor<T>& a, const Factor<T>& b,
                               int64_t row, int64_t col) {
   extern __shared__ uint4 shared[];  // uint4: aligned to 16 bytes
-  auto* memory = reinterpret_cast<bf16*>(shared);
+  auto* memory = reinterpret_cast<T*>(shared);
   const auto tile_a = [&](int64_t i) {
-    return FactorTile<kAAlong>{memory + i % kStages * (2 * kTileSize)};
+    return FactorTile<T, kAAlong>{memory + i % kStages * (2 * kTileSize)};
   };
   const auto tile_b = [&](int64_t i) {
-    return FactorTile<kBAlong>{memory + i % kStages * (2 * kTileSize) + kTileSize};
+    return FactorTile<T, kBAlong>{memory + i % kStages * (2 * kTileSize) + kTileSize};
   };
   const Lines from_a = kAAlong ? Lines(a.data, a.col, p.k, p.m) : Lines(a.data, a.row, p.m, p.k);
   const Lines from_b = kBAlong ? Lines(b.data, b.row, p.k, p.n) : Lines(b.data, b.col, p.n, p.k);
@@ -233,7 +236,7 @@ __device__ void multiply_wide(const Product<C>& p, const Factor<bf16>& a, const 
           right = y.right_transposed(wn + n * 16, k);
         }
 #pragma unroll
-        for (int m = 0; m < 4; ++m) multiply(sum[m][2 * n], sum[m][2 * n + 1], left[m], right);
+        for (int m = 0; m < 4; ++m) multiply<T>(sum[m][2 * n], sum[m][2 * n + 1], left[m], right);
       }
     }
   }

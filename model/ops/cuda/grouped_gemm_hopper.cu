@@ -9,6 +9,7 @@
 // weights' gradient) do the rows behind its end count: they are zeroed in shared memory.
 #include "model/ops/cuda/grouped_gemm_hopper.h"
 
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/grouped_mainloop.h"
 #include "model/ops/cuda/grouped_store.h"
@@ -70,11 +71,11 @@ __global__ void __launch_bounds__(kThreads, 1)
     grouped_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                    const Problem p, const __grid_constant__ CUtensorMap c) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<kKind, kPick>(p, a, b, [&](unsigned char* memory) {
+  run_tiles<Narrow, kKind, kPick>(p, a, b, [&](unsigned char* memory) {
     if constexpr (kKind == Kind::weight_grad) {
       return WeightsEpilogue<kAdd>{p, c, memory + threadIdx.x / 32 * kBufferBytes};
     } else {
-      return RowsEpilogue<kAdd>{p};
+      return RowsEpilogue<Narrow, kAdd>{p};
     }
   });
 #endif
@@ -82,7 +83,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 Picking picking_of(const PickedRows& rows) {
   if (!rows.picked()) return {};
-  return {.from = data_of<bf16>(rows.from),
+  return {.from = reinterpret_cast<const uint16_t*>(data_of<Narrow>(rows.from)),
           .index = data_of<int32_t>(rows.index),
           .stride = static_cast<unsigned>(rows.from.row_stride / 8),
           .rows = static_cast<int>(rows.rows()),
@@ -94,7 +95,7 @@ bool multiply_rows(Context& ctx, const Tensor& c, bool add, const PickedRows& a,
                    const Tensor& offsets) {
   const int64_t groups = w.dim(0);
   const bool fits = fits_tiles(ctx, {a.from, w, c}, groups);
-  if (!fits || c.dtype != DType::bf16 || w.row_stride != w.dim(2)) return false;
+  if (!fits || c.dtype != kNarrow || w.row_stride != w.dim(2)) return false;
   const Problem p{.c = c.data,
                   .stride = c.row_stride,
                   .cols = static_cast<int>(c.cols()),
@@ -115,18 +116,21 @@ bool multiply_rows(Context& ctx, const Tensor& c, bool add, const PickedRows& a,
 
 }  // namespace
 
-bool grouped_forward_hopper(Context& ctx, const Tensor& y, const PickedRows& x, const Tensor& w,
-                            const Tensor& offsets) {
+template <>
+bool grouped_forward_hopper_of<kNarrow>(Context& ctx, const Tensor& y, const PickedRows& x,
+                                        const Tensor& w, const Tensor& offsets) {
   return multiply_rows<Kind::forward>(ctx, y, false, x, w, offsets);
 }
 
-bool grouped_input_grad_hopper(Context& ctx, const Grad& dx, const PickedRows& dy, const Tensor& w,
-                               const Tensor& offsets) {
+template <>
+bool grouped_input_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dx, const PickedRows& dy,
+                                           const Tensor& w, const Tensor& offsets) {
   return multiply_rows<Kind::input_grad>(ctx, dx, !dx.fresh, dy, w, offsets);
 }
 
-bool grouped_weight_grad_hopper(Context& ctx, const Grad& dw, const PickedRows& dy,
-                                const PickedRows& x, const Tensor& offsets) {
+template <>
+bool grouped_weight_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dw, const PickedRows& dy,
+                                            const PickedRows& x, const Tensor& offsets) {
   const int64_t groups = dw.dim(0), n = dw.dim(1), k = dw.dim(2);
   const bool fits = fits_tiles(ctx, {dy.from, x.from, dw}, groups);
   if (!fits || dw.dtype != DType::f32 || dw.row_stride != k) return false;

@@ -14,10 +14,11 @@ bool aligned(const Tensor& t) {
 }  // namespace
 
 bool fits_tiles(const Context& ctx, std::initializer_list<Tensor> tensors, int64_t groups) {
-  bool fits = ctx.cuda->properties.major == 9 && groups <= kMaxGroups;
+  const DType dtype = tensors.begin()->dtype;
+  bool fits = ctx.cuda->properties.major == 9 && groups <= kMaxGroups &&
+              (dtype == DType::bf16 || dtype == DType::f16);
   int index = 0;
-  for (const Tensor& t : tensors)
-    fits = fits && aligned(t) && (index++ > 1 || t.dtype == DType::bf16);
+  for (const Tensor& t : tensors) fits = fits && aligned(t) && (index++ > 1 || t.dtype == dtype);
   return fits;
 }
 

@@ -19,7 +19,7 @@ inline CUtensorMap weights_map(const Tensor& w, Kind kind) {
                   kind == Kind::forward ? kTileCols / 2 : kLine, true);
 }
 
-// Whether the card and the tensors (bf16 factors first, then the result) allow it.
+// Whether the card and the tensors (factors alike of 16 bits first, then the result) allow it.
 bool fits_tiles(const Context& ctx, std::initializer_list<Tensor> tensors, int64_t groups = 1);
 
 // Starts a kernel (a, b, p, extra) whose body is run_tiles<kKind>.

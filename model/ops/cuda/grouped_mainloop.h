@@ -3,13 +3,13 @@
 //
 // An epilogue is a struct with
 //   prepare(tile)     called before the tile's last product is done: for what it reads from memory
-//   finish(d, tile)   d: the thread's numbers (multiply_64_256 says which)
+//   finish(d, tile)   d: the thread's numbers (wgmma.h says which)
 // of which every consumer thread has one.
 #pragma once
 
 #include "model/ops/cuda/grouped_produce.h"
 #include "model/ops/cuda/grouped_tiles.h"
-#include "model/ops/cuda/hopper.h"
+#include "model/ops/cuda/wgmma.h"
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
@@ -29,7 +29,7 @@ __device__ inline void zero_rows(unsigned char* stage, int valid) {
 }
 
 // Multiplies tile after tile and hands each to the epilogue.
-template <Kind kKind, Pick kPick, class Epilogue>
+template <class T, Kind kKind, Pick kPick, class Epilogue>
 __device__ void consume(Shared& shared, unsigned char* memory, Epilogue&& epilogue) {
   constexpr bool kAAcross = !is_rows(kKind), kBAcross = kKind != Kind::forward;
   constexpr int kPair = pair_size(kKind);
@@ -56,8 +56,8 @@ __device__ void consume(Shared& shared, unsigned char* memory, Epilogue&& epilog
       begin_products();
 #pragma unroll
       for (int i = 0; i < kStep / 16; ++i)
-        multiply_64_256<kAAcross, kBAcross>(d, a + i * kNext16<kAAcross>, b + i * kNext16<kBAcross>,
-                                            step + i > 0);
+        multiply_64<T, kAAcross, kBAcross>(d, a + i * kNext16<kAAcross>, b + i * kNext16<kBAcross>,
+                                           step + i > 0);
       end_products();
       if (step > 0) {
         wait_products<1>();
@@ -78,7 +78,7 @@ __device__ void consume(Shared& shared, unsigned char* memory, Epilogue&& epilog
 // The body of a kernel of kThreads threads with kSharedBytes of shared memory.
 // make_epilogue(memory) is called by each consumer; `memory` has kBufferBytes for each of their
 // warps.
-template <Kind kKind, Pick kPick = Pick::none, class MakeEpilogue>
+template <class T, Kind kKind, Pick kPick = Pick::none, class MakeEpilogue>
 __device__ void run_tiles(const Problem& p, const CUtensorMap& a, const CUtensorMap& b,
                           MakeEpilogue&& make_epilogue) {
   extern __shared__ unsigned char raw[];
@@ -109,7 +109,7 @@ __device__ void run_tiles(const Problem& p, const CUtensorMap& a, const CUtensor
   } else {
     take_registers<232>();
     auto epilogue = make_epilogue(memory + kStages * kStageBytes);
-    consume<kKind, kPick>(shared, memory, epilogue);
+    consume<T, kKind, kPick>(shared, memory, epilogue);
   }
   // No block leaves while its partner may still write or arrive here.
   if constexpr (kPair > 1) {

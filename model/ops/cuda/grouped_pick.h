@@ -42,8 +42,8 @@ class Picker {
   int pack_, line_;
 };
 
-__device__ inline void bring(unsigned char* to, const bf16* base, unsigned begin, bool valid) {
-  copy_later(reinterpret_cast<bf16*>(to), base + uint64_t{begin} * 8, valid);
+__device__ inline void bring(unsigned char* to, const uint16_t* base, unsigned begin, bool valid) {
+  copy_later(reinterpret_cast<uint16_t*>(to), base + uint64_t{begin} * 8, valid);
 }
 
 // A tile's rows are the result's: the same for all its steps.

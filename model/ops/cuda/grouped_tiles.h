@@ -29,7 +29,7 @@ constexpr int pair_size(Kind kind) {
 }
 
 struct Picking {
-  const __nv_bfloat16* from = nullptr;
+  const uint16_t* from = nullptr;
   const int32_t* index = nullptr;
   unsigned stride = 0;     // from row to row of `from`, in units of 16 bytes
   int rows = 0, cols = 0;  // of the index, of `from`

@@ -1,8 +1,9 @@
 // The head's product with what is done to its logits, tile by tile while they are in registers: a
-// tile's share of a row's softmax, or the gradient of the logits in bf16. Tiles, order and pipeline
-// are those of the experts' products (grouped_mainloop.h), with one group of all rows.
+// tile's share of a row's softmax, or the gradient of the logits in 16 bits. Tiles, order and
+// pipeline are those of the experts' products (grouped_mainloop.h), with one group of all rows.
 #include "model/ops/cuda/head_gemm_hopper.h"
 
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/grouped_mainloop.h"
 #include "model/ops/cuda/grouped_store.h"
@@ -104,7 +105,7 @@ struct StatsEpilogue {
 
 struct GradientEpilogue {
   const Backward& b;
-  RowsEpilogue<false> rows;
+  RowsEpilogue<Narrow, false> rows;
   // Of the thread's two rows: dlogit = p (factor + slope log p) + [column == target] gain.
   float lse[2] = {}, factor[2] = {}, slope[2] = {}, gain[2] = {};
   int target[2] = {};
@@ -146,7 +147,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     stats_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                  const Problem p, const Forward f) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Kind::forward>(p, a, b, [&](unsigned char*) { return StatsEpilogue{p, f}; });
+  run_tiles<Narrow, Kind::forward>(p, a, b, [&](unsigned char*) { return StatsEpilogue{p, f}; });
 #endif
 }
 
@@ -154,7 +155,9 @@ __global__ void __launch_bounds__(kThreads, 1)
     gradient_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                     const Problem p, const Backward g) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Kind::forward>(p, a, b, [&](unsigned char*) { return GradientEpilogue{g, {p}}; });
+  run_tiles<Narrow, Kind::forward>(p, a, b, [&](unsigned char*) {
+    return GradientEpilogue{g, {p}};
+  });
 #endif
 }
 
@@ -200,13 +203,10 @@ Problem problem_of(void* c, int64_t stride, const Tensor& hidden, const Tensor& 
 
 }  // namespace
 
-bool head_fits_hopper(const Context& ctx, const Tensor& hidden, const Tensor& lm_head) {
-  return fits_tiles(ctx, {hidden, lm_head}) && lm_head.rows() % 8 == 0 &&
-         lm_head.row_stride == lm_head.cols();
-}
-
-void head_log_prob_forward_hopper(Context& ctx, const LogProbOutputs& out, const Tensor& hidden,
-                                  const Tensor& lm_head, const HeadTargets& targets) {
+template <>
+void head_log_prob_forward_hopper_of<kNarrow>(Context& ctx, const LogProbOutputs& out,
+                                              const Tensor& hidden, const Tensor& lm_head,
+                                              const HeadTargets& targets) {
   ArenaScope scope(ctx.scratch);
   const int64_t rows = hidden.rows(), vocab = lm_head.rows();
   const int64_t tiles = (vocab + kTileCols - 1) / kTileCols;
@@ -224,9 +224,10 @@ void head_log_prob_forward_hopper(Context& ctx, const LogProbOutputs& out, const
   check_launch();
 }
 
-void head_log_prob_backward_hopper(Context& ctx, const Tensor& dlogits,
-                                   const HeadGradients& gradients, const Tensor& hidden,
-                                   const Tensor& lm_head, const HeadTargets& targets) {
+template <>
+void head_log_prob_backward_hopper_of<kNarrow>(Context& ctx, const Tensor& dlogits,
+                                               const HeadGradients& gradients, const Tensor& hidden,
+                                               const Tensor& lm_head, const HeadTargets& targets) {
   const Backward b{
       data_of<int32_t>(targets.targets),   data_of<float>(gradients.dlogprob),
       data_of<float>(gradients.dentropy),  data_of<float>(gradients.saved.entropy),

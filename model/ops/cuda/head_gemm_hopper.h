@@ -6,17 +6,24 @@
 
 namespace temper::cuda {
 
-// Whether the functions below can run: a card of compute capability 9, bf16, rows aligned to 16
-// bytes.
+// Whether the functions below can run: a card of compute capability 9, bf16 or f16, rows aligned to
+// 16 bytes.
 bool head_fits_hopper(const Context& ctx, const Tensor& hidden, const Tensor& lm_head);
 
 // head_log_prob_forward without a set to keep; no logits are in memory.
 void head_log_prob_forward_hopper(Context& ctx, const LogProbOutputs& out, const Tensor& hidden,
                                   const Tensor& lm_head, const HeadTargets& targets);
+template <DType kNarrow>  // where the numbers are of that type
+void head_log_prob_forward_hopper_of(Context& ctx, const LogProbOutputs& out, const Tensor& hidden,
+                                     const Tensor& lm_head, const HeadTargets& targets);
 
-// dlogits [T, V] bf16: the logits' gradient, rounded once.
+// dlogits [T, V] in the dtype of hidden: the logits' gradient, rounded once.
 void head_log_prob_backward_hopper(Context& ctx, const Tensor& dlogits,
                                    const HeadGradients& gradients, const Tensor& hidden,
                                    const Tensor& lm_head, const HeadTargets& targets);
+template <DType kNarrow>  // where the numbers are of that type
+void head_log_prob_backward_hopper_of(Context& ctx, const Tensor& dlogits,
+                                      const HeadGradients& gradients, const Tensor& hidden,
+                                      const Tensor& lm_head, const HeadTargets& targets);
 
 }  // namespace temper::cuda

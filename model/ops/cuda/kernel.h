@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cuda_bf16.h>
+#include <cuda_fp16.h>
 
 #include <cstdint>
 
@@ -14,6 +15,7 @@
 namespace temper::cuda {
 
 using bf16 = __nv_bfloat16;
+using f16 = __half;
 
 // Rows of a tensor as a kernel sees them: element j of row i is data[i * stride + j].
 template <class T>
@@ -34,6 +36,10 @@ constexpr bool kIs<float>(DType dtype) {
 template <>
 constexpr bool kIs<bf16>(DType dtype) {
   return dtype == DType::bf16;
+}
+template <>
+constexpr bool kIs<f16>(DType dtype) {
+  return dtype == DType::f16;
 }
 template <>
 constexpr bool kIs<int32_t>(DType dtype) {
@@ -57,12 +63,13 @@ T* data_of(const Tensor& t) {
   return rows_of<T>(t).data;
 }
 
-// Calls body.template operator()<float>() or <bf16>(): the GPU's two kinds of activations.
+// Calls body.template operator()<float>(), <bf16>() or <f16>(): the GPU's kinds of activations.
 template <class Body>
 decltype(auto) dispatch(DType dtype, Body&& body) {
   if (dtype == DType::f32) return body.template operator()<float>();
-  require(dtype == DType::bf16, "the CUDA backend computes in f32 or bf16");
-  return body.template operator()<bf16>();
+  if (dtype == DType::bf16) return body.template operator()<bf16>();
+  require(dtype == DType::f16, "the CUDA backend computes in f32, bf16 or f16");
+  return body.template operator()<f16>();
 }
 
 // Calls body.template operator()<Narrow, Wide>() for a narrow tensor beside one of the same dtype
@@ -70,6 +77,7 @@ decltype(auto) dispatch(DType dtype, Body&& body) {
 template <class Body>
 decltype(auto) dispatch_widening(DType narrow, DType wide, Body&& body) {
   if (narrow == DType::bf16 && wide == DType::f32) return body.template operator()<bf16, float>();
+  if (narrow == DType::f16 && wide == DType::f32) return body.template operator()<f16, float>();
   require(narrow == wide, "a CUDA op got a narrow residual stream beside wide activations");
   dispatch(narrow, [&]<class T>() { body.template operator()<T, T>(); });
 }
@@ -90,6 +98,9 @@ __device__ inline float to_float(float x) {
 __device__ inline float to_float(bf16 x) {
   return __bfloat162float(x);
 }
+__device__ inline float to_float(f16 x) {
+  return __half2float(x);
+}
 template <class T>
 __device__ T from_float(float x);
 template <>
@@ -99,6 +110,10 @@ __device__ inline float from_float<float>(float x) {
 template <>
 __device__ inline bf16 from_float<bf16>(float x) {
   return __float2bfloat16_rn(x);
+}
+template <>
+__device__ inline f16 from_float<f16>(float x) {
+  return __float2half_rn(x);
 }
 
 // Sum or maximum over the 32 threads of a warp, in a fixed order; every thread gets it.

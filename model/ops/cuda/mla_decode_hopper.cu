@@ -10,6 +10,7 @@
 
 #include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/decode_split.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/quad.h"
 #include "model/ops/cuda/tensor_map.h"
@@ -28,7 +29,7 @@ constexpr int kSharedBytes =
 constexpr int kThreads = 512;
 
 struct Problem {
-  Rows<bf16> o;  // [N * H, 512]
+  Rows<Narrow> o;  // [N * H, 512]
   Rows<int32_t> table;
   const int32_t *sequence, *length;
   int block_size;
@@ -249,9 +250,10 @@ __device__ void store_weights(unsigned char* to, const float (&s)[32]) {
   const int lane = threadIdx.x % 32, row = threadIdx.x / 32 * 16 + lane % 16;
 #pragma unroll
   for (int j = 0; j < 8; j += 2) {
-    const unsigned p[4] = {pack_pair(s[4 * j], s[4 * j + 1]), pack_pair(s[4 * j + 2], s[4 * j + 3]),
-                           pack_pair(s[4 * j + 4], s[4 * j + 5]),
-                           pack_pair(s[4 * j + 6], s[4 * j + 7])};
+    const unsigned p[4] = {pack_pair<Narrow>(s[4 * j], s[4 * j + 1]),
+                           pack_pair<Narrow>(s[4 * j + 2], s[4 * j + 3]),
+                           pack_pair<Narrow>(s[4 * j + 4], s[4 * j + 5]),
+                           pack_pair<Narrow>(s[4 * j + 6], s[4 * j + 7])};
     store_matrices(to + row * kLine * 2 + (((j + lane / 16) ^ (row % 8)) * 16), p);
   }
 }
@@ -279,7 +281,7 @@ __device__ void begin_scores(Shared& shared, float (&s)[32], uint64_t q, uint64_
       begin_products();
     }
     const uint64_t at = i / 4 * (kBoxBytes / 16) + i % 4 * kNext16<false>;
-    multiply_64<false, false>(s, q + at, k + at, i > 0);
+    multiply_64<Narrow, false, false>(s, q + at, k + at, i > 0);
   }
   end_products();
 }
@@ -347,14 +349,14 @@ struct Result {
   }
   __device__ void store_rounded(const float (&d)[128], int h) const {
     const bool valid = head(h) < p.heads;
-    bf16* to = p.o.row(int64_t{item.row} * p.heads + (valid ? head(h) : 0)) + col;
+    Narrow* to = p.o.row(int64_t{item.row} * p.heads + (valid ? head(h) : 0)) + col;
 #pragma unroll
     for (int block = 0; block < 8; ++block) {
       unsigned four[4];
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int at = block * 16 + i * 4 + h * 2;
-        four[i] = pack_pair(d[at] * inverse[h], d[at + 1] * inverse[h]);
+        four[i] = pack_pair<Narrow>(d[at] * inverse[h], d[at + 1] * inverse[h]);
       }
       transpose_four(four);
       if (valid)
@@ -402,8 +404,9 @@ __device__ void weigh(Shared& shared, const Memory& memory, const Problem& p) {
 #pragma unroll
       for (int i = 0; i < kTokens / 16; ++i) {
         const uint64_t left = weights + i * kNext16<false>, right = v + i * kNext16<true>;
-        multiply_64<false, true>(half_of(d, 0), left, right, first + i > 0);
-        multiply_64<false, true>(half_of(d, 1), left, right + 2 * kBoxBytes / 16, first + i > 0);
+        multiply_64<Narrow, false, true>(half_of(d, 0), left, right, first + i > 0);
+        multiply_64<Narrow, false, true>(half_of(d, 1), left, right + 2 * kBoxBytes / 16,
+                                         first + i > 0);
       }
       end_products();
       wait_products<0>();
@@ -489,14 +492,14 @@ void launch(Context& ctx, const CUtensorMap& latent, const CUtensorMap& rope,
 
 }  // namespace
 
-bool mla_decode_hopper(Context& ctx, const Tensor& o_latent, const Tensor& q_latent,
-                       const Tensor& q_rope, const Tensor& cache, const PagedRows& rows,
-                       double scale) {
+template <>
+bool mla_decode_hopper_of<kNarrow>(Context& ctx, const Tensor& o_latent, const Tensor& q_latent,
+                                   const Tensor& q_rope, const Tensor& cache, const PagedRows& rows,
+                                   double scale) {
   const int64_t n = q_latent.dim(0), heads = q_latent.dim(1), block_size = cache.dim(1);
-  if (ctx.cuda->properties.major != 9 || o_latent.dtype != DType::bf16 ||
-      q_latent.cols() != kLatent || q_rope.cols() != kRope || block_size % kPage != 0 ||
-      cache.rows() >= int64_t{1} << 31 || !aligned(o_latent) || !aligned(q_latent) ||
-      !aligned(q_rope) || !aligned(cache))
+  if (ctx.cuda->properties.major != 9 || o_latent.dtype != kNarrow || q_latent.cols() != kLatent ||
+      q_rope.cols() != kRope || block_size % kPage != 0 || cache.rows() >= int64_t{1} << 31 ||
+      !aligned(o_latent) || !aligned(q_latent) || !aligned(q_rope) || !aligned(cache))
     return false;
   const int64_t blocks = (heads + kHeads - 1) / kHeads, pair = blocks % 2 == 0 ? 2 : 1;
   const int64_t most_tokens = rows.block_table.cols() * block_size;
@@ -509,7 +512,7 @@ bool mla_decode_hopper(Context& ctx, const Tensor& o_latent, const Tensor& q_lat
     const Tensor lse = ctx.scratch.tensor("mla_decode.lse", DType::f32, {n, split.most, heads});
     parts = {data_of<float>(o), data_of<float>(lse)};
   }
-  const Problem p{.o = rows_of<bf16>(o_latent),
+  const Problem p{.o = rows_of<Narrow>(o_latent),
                   .table = rows_of<int32_t>(rows.block_table),
                   .sequence = data_of<int32_t>(rows.row_sequence),
                   .length = data_of<int32_t>(rows.context_length),

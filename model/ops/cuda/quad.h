@@ -1,4 +1,5 @@
-// Pairs of bf16 among four neighbouring threads, which share the rows of tensor-core results.
+// Pairs of 16-bit floats among four neighbouring threads, which share the rows of tensor-core
+// results.
 #pragma once
 
 #include "model/ops/cuda/mma.h"
@@ -28,10 +29,6 @@ __device__ inline void transpose_four(unsigned (&p)[4]) {
       p[i + 2] = got;
     }
   }
-}
-
-__device__ inline float2 unpack(unsigned pair) {
-  return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(&pair));
 }
 
 }  // namespace temper::cuda

@@ -23,6 +23,11 @@ Encode encoder() {
   return reinterpret_cast<Encode>(found);
 }
 
+CUtensorMapDataType type_of(DType dtype) {
+  if (dtype == DType::f32) return CU_TENSOR_MAP_DATA_TYPE_FLOAT32;
+  return dtype == DType::f16 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+}
+
 }  // namespace
 
 CUtensorMap tensor_map(void* data, DType dtype, std::initializer_list<int64_t> dims,
@@ -37,13 +42,11 @@ CUtensorMap tensor_map(void* data, DType dtype, std::initializer_list<int64_t> d
   std::copy(strides.begin(), strides.end(), steps);
   std::copy(box.begin(), box.end(), boxes);
   CUtensorMap map;
-  const CUresult status = encode(
-      &map,
-      dtype == DType::f32 ? CU_TENSOR_MAP_DATA_TYPE_FLOAT32 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16,
-      static_cast<cuuint32_t>(dims.size()), data, sizes, steps, boxes, ones,
-      CU_TENSOR_MAP_INTERLEAVE_NONE,
-      swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
-      CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult status =
+      encode(&map, type_of(dtype), static_cast<cuuint32_t>(dims.size()), data, sizes, steps, boxes,
+             ones, CU_TENSOR_MAP_INTERLEAVE_NONE,
+             swizzled ? CU_TENSOR_MAP_SWIZZLE_128B : CU_TENSOR_MAP_SWIZZLE_NONE,
+             CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   require(status == CUDA_SUCCESS, "the driver refused a tensor map");
   return map;
 }

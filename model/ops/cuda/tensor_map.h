@@ -13,7 +13,7 @@ namespace temper::cuda {
 // A map of boxes of a tensor of up to five dimensions, the innermost first. What a box holds beyond
 // the tensor reads as 0 and is not written.
 // Shapes: dims and box have one entry a dimension, strides one fewer (the innermost is dense).
-// Types: f32 or bf16. Units: strides in bytes, multiples of 16; data aligned to 16 bytes.
+// Types: f32, bf16 or f16. Units: strides in bytes, multiples of 16; data aligned to 16 bytes.
 // With `swizzled`, lines of 128 bytes in shared memory are swizzled as wgmma reads them.
 // Throws SystemError where the driver has no tensor maps, ContractError if it refuses this one.
 CUtensorMap tensor_map(void* data, DType dtype, std::initializer_list<int64_t> dims,

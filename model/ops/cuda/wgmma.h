@@ -1,4 +1,4 @@
-// Products of a warpgroup on Hopper (wgmma): 64 x 16 by 16 x N in bf16, sums in f32 registers.
+// Products of a warpgroup on Hopper (wgmma): 64 x 16 by 16 x N in bf16 or f16, sums in f32.
 // Source: NVIDIA, PTX ISA 8.x, "wgmma.mma_async".
 //
 // With g = lane / 4 and c = lane % 4, thread `lane` of warp w holds of row 16 w + g + 8 h of the
@@ -25,31 +25,56 @@ namespace temper::cuda {
   "%72, %73, %74, %75, %76, %77, %78, %79"
 #define TEMPER_TEXT_80 "%80, %81, %82, %83, %84, %85, %86, %87, " \
   "%88, %89, %90, %91, %92, %93, %94, %95"
+#define TEMPER_TEXT_96 "%96, %97, %98, %99, %100, %101, %102, %103, " \
+  "%104, %105, %106, %107, %108, %109, %110, %111"
+#define TEMPER_TEXT_112 "%112, %113, %114, %115, %116, %117, %118, %119, " \
+  "%120, %121, %122, %123, %124, %125, %126, %127"
 #define TEMPER_FOUR(i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define TEMPER_SIXTEEN(i) \
   TEMPER_FOUR(i), TEMPER_FOUR(i + 4), TEMPER_FOUR(i + 8), TEMPER_FOUR(i + 12)
 
-// Defines multiply_64 for results of N columns: both operands in shared memory, or the left one in
-// registers. The numbers that follow are those of the asm operands behind the results.
-#define TEMPER_PRODUCT(N, kCount, TEXT, LIST, P0, P1, P2, P3, P4, P5, P6)                      \
-  template <bool kAAcross, bool kBAcross>                                                      \
-  __device__ __forceinline__ void multiply_64(float (&d)[kCount], uint64_t a, uint64_t b,      \
-                                              int add) {                                       \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #P2 ", 0;\n"                         \
-                 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" TEXT "}, %" #P0  \
-                 ", %" #P1 ", add, 1, 1, %" #P3 ", %" #P4 ";\n}\n"                             \
-                 : LIST                                                                        \
-                 : "l"(a), "l"(b), "r"(add), "n"(kAAcross), "n"(kBAcross));                    \
-  }                                                                                            \
-  template <bool kBAcross>                                                                     \
-  __device__ __forceinline__ void multiply_64(float (&d)[kCount], const FragmentA& a,          \
-                                              uint64_t b, int add) {                           \
-    asm volatile("{\n.reg .pred add;\nsetp.ne.b32 add, %" #P5 ", 0;\n"                         \
-                 "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32.bf16.bf16 {" TEXT "}, {%" #P0 \
-                 ", %" #P1 ", %" #P2 ", %" #P3 "}, %" #P4 ", add, 1, 1, %" #P6 ";\n}\n"        \
-                 : LIST                                                                        \
-                 : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "l"(b), "r"(add),   \
-                   "n"(kBAcross));                                                             \
+#define TEMPER_FROM_SHARED(TYPES, N, TEXT, P0, P1, P2, P3, P4)                              \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, %" #P2 ", 0;\n"                                     \
+  "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPES " {" TEXT "}, %" #P0 ", %" #P1    \
+  ", add, 1, 1, %" #P3 ", %" #P4 ";\n}\n"
+#define TEMPER_FROM_REGISTERS(TYPES, N, TEXT, P0, P1, P2, P3, P4, P5, P6)                   \
+  "{\n.reg .pred add;\nsetp.ne.b32 add, %" #P5 ", 0;\n"                                     \
+  "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPES " {" TEXT "}, {%" #P0 ", %" #P1   \
+  ", %" #P2 ", %" #P3 "}, %" #P4 ", add, 1, 1, %" #P6 ";\n}\n"
+
+// Defines multiply_64 for results of N columns: d = a b (add = 0) or d += a b, with both operands
+// in shared memory, or the left one in registers. The numbers that follow are those of the asm
+// operands behind the results.
+#define TEMPER_PRODUCT(N, kCount, TEXT, LIST, P0, P1, P2, P3, P4, P5, P6)                     \
+  template <class T, bool kAAcross, bool kBAcross>                                            \
+  __device__ __forceinline__ void multiply_64(float (&d)[kCount], uint64_t a, uint64_t b,     \
+                                              int add) {                                      \
+    static_assert(kIsNarrow<T>);                                                              \
+    if constexpr (std::is_same_v<T, bf16>) {                                                  \
+      asm volatile(TEMPER_FROM_SHARED("bf16.bf16", N, TEXT, P0, P1, P2, P3, P4)               \
+                   : LIST                                                                     \
+                   : "l"(a), "l"(b), "r"(add), "n"(kAAcross), "n"(kBAcross));                 \
+    } else {                                                                                  \
+      asm volatile(TEMPER_FROM_SHARED("f16.f16", N, TEXT, P0, P1, P2, P3, P4)                 \
+                   : LIST                                                                     \
+                   : "l"(a), "l"(b), "r"(add), "n"(kAAcross), "n"(kBAcross));                 \
+    }                                                                                         \
+  }                                                                                           \
+  template <class T, bool kBAcross>                                                           \
+  __device__ __forceinline__ void multiply_64(float (&d)[kCount], const FragmentA& a,         \
+                                              uint64_t b, int add) {                          \
+    static_assert(kIsNarrow<T>);                                                              \
+    if constexpr (std::is_same_v<T, bf16>) {                                                  \
+      asm volatile(TEMPER_FROM_REGISTERS("bf16.bf16", N, TEXT, P0, P1, P2, P3, P4, P5, P6)    \
+                   : LIST                                                                     \
+                   : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "l"(b), "r"(add), \
+                     "n"(kBAcross));                                                          \
+    } else {                                                                                  \
+      asm volatile(TEMPER_FROM_REGISTERS("f16.f16", N, TEXT, P0, P1, P2, P3, P4, P5, P6)      \
+                   : LIST                                                                     \
+                   : "r"(a.at[0]), "r"(a.at[1]), "r"(a.at[2]), "r"(a.at[3]), "l"(b), "r"(add), \
+                     "n"(kBAcross));                                                          \
+    }                                                                                         \
   }
 
 #define TEMPER_RESULTS_32 TEMPER_SIXTEEN(0)
@@ -67,11 +92,19 @@ TEMPER_PRODUCT(128, 64, TEMPER_TEXT_0 ", " TEMPER_TEXT_16 ", " TEMPER_TEXT_32 ",
 TEMPER_PRODUCT(192, 96, TEMPER_TEXT_0 ", " TEMPER_TEXT_16 ", " TEMPER_TEXT_32 ", "
                TEMPER_TEXT_48 ", " TEMPER_TEXT_64 ", " TEMPER_TEXT_80,
                TEMPER_RESULTS_192, 96, 97, 98, 99, 100, 101, 102)
+#define TEMPER_RESULTS_256 TEMPER_RESULTS_192, TEMPER_SIXTEEN(96), TEMPER_SIXTEEN(112)
+TEMPER_PRODUCT(256, 128, TEMPER_TEXT_0 ", " TEMPER_TEXT_16 ", " TEMPER_TEXT_32 ", "
+               TEMPER_TEXT_48 ", " TEMPER_TEXT_64 ", " TEMPER_TEXT_80 ", " TEMPER_TEXT_96 ", "
+               TEMPER_TEXT_112,
+               TEMPER_RESULTS_256, 128, 129, 130, 131, 132, 133, 134)
 
 #undef TEMPER_RESULTS_32
 #undef TEMPER_RESULTS_64
 #undef TEMPER_RESULTS_128
 #undef TEMPER_RESULTS_192
+#undef TEMPER_RESULTS_256
+#undef TEMPER_FROM_SHARED
+#undef TEMPER_FROM_REGISTERS
 #undef TEMPER_PRODUCT
 #undef TEMPER_SIXTEEN
 #undef TEMPER_FOUR
@@ -81,10 +114,12 @@ TEMPER_PRODUCT(192, 96, TEMPER_TEXT_0 ", " TEMPER_TEXT_16 ", " TEMPER_TEXT_32 ",
 #undef TEMPER_TEXT_48
 #undef TEMPER_TEXT_64
 #undef TEMPER_TEXT_80
+#undef TEMPER_TEXT_96
+#undef TEMPER_TEXT_112
 // clang-format on
 
-// Four 8 x 8 matrices of bf16 to shared memory: lane 8 i + r gives the address of row r of matrix
-// i, whose numbers 2 c and 2 c + 1 of row g thread 4 g + c holds in p[i].
+// Four 8 x 8 matrices of 16-bit numbers to shared memory: lane 8 i + r gives the address of row r
+// of matrix i, whose numbers 2 c and 2 c + 1 of row g thread 4 g + c holds in p[i].
 __device__ inline void store_matrices(void* to, const unsigned (&p)[4]) {
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};\n" ::"r"(
                    shared_address(to)),
@@ -99,12 +134,12 @@ __device__ __forceinline__ float (&half_of(float (&d)[128], int half))[64] {
   return *reinterpret_cast<float(*)[64]>(&d[64 * half]);
 }
 
-// Columns 16 k .. 16 k + 15 of a result [64, N], rounded to bf16, as a left operand.
-template <int kCount>
+// Columns 16 k .. 16 k + 15 of a result [64, N], rounded to T, as a left operand.
+template <class T, int kCount>
 __device__ __forceinline__ FragmentA left_of(const float (&d)[kCount], int k) {
   FragmentA a;
 #pragma unroll
-  for (int i = 0; i < 4; ++i) a.at[i] = pack_pair(d[8 * k + 2 * i], d[8 * k + 2 * i + 1]);
+  for (int i = 0; i < 4; ++i) a.at[i] = pack_pair<T>(d[8 * k + 2 * i], d[8 * k + 2 * i + 1]);
   return a;
 }
 

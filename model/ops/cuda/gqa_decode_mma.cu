@@ -1,11 +1,12 @@
 // A block takes up to 16 heads of a row that share keys and values, over a chunk of the row's past.
 // Its one to four warps take pages of 16 tokens in turn and know nothing of each other until the
 // end: a warp has a ring of pages of its own, on which the next ones arrive while it works.
-#include "model/ops/cuda/gqa_decode_bf16.h"
+#include "model/ops/cuda/gqa_decode_mma.h"
 
 #include <algorithm>
 
 #include "model/ops/cuda/decode_split.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/mma.h"
 
@@ -16,8 +17,8 @@ constexpr int kPage = 16;       // tokens that surely lie next to each other
 constexpr int kMostHeads = 16;  // that one block takes
 
 struct Problem {
-  Rows<bf16> o, q;  // [N * H, D]
-  const bf16* cache;
+  Rows<Narrow> o, q;  // [N * H, D]
+  const Narrow* cache;
   int64_t stride;  // of a token's entry
   int value_at;    // where an entry's values begin
   Rows<int32_t> table;
@@ -35,8 +36,8 @@ template <int kDim>
 struct Page {
   static constexpr int kPacks = kDim / 8, kNumbers = 2 * kPage * kDim;
   static constexpr int kStages = kDim == 64 ? 3 : 2;
-  bf16* data;
-  __device__ bf16* at(int part, int token, int pack) const {
+  Narrow* data;
+  __device__ Narrow* at(int part, int token, int pack) const {
     return data + (part * kPage + token) * kDim + (pack ^ (token & 7)) * 8;
   }
 };
@@ -55,7 +56,7 @@ constexpr int kSharedBytes = std::max(Page<kDim>::kStages* Page<kDim>::kNumbers 
 
 // The block's part of the past.
 struct Past {
-  const bf16* entries;  // of the block's key head
+  const Narrow* entries;  // of the block's key head
   const int32_t* blocks;
   int first, tokens;
 };
@@ -67,7 +68,7 @@ __device__ void load_page(const Problem& p, const Past& past, int page, Page<kDi
   const int lane = threadIdx.x % 32, pack = lane % kPacks;
   if (page * kPage < past.tokens) {
     const int token = past.first + page * kPage;
-    const bf16* entry =
+    const Narrow* entry =
         past.entries +
         (int64_t{past.blocks[token / p.block_size]} * p.block_size + token % p.block_size) *
             p.stride +
@@ -75,7 +76,7 @@ __device__ void load_page(const Problem& p, const Past& past, int page, Page<kDi
 #pragma unroll
     for (int i = lane / kPacks; i < kPage; i += kRows) {
       const bool valid = page * kPage + i < past.tokens;
-      const bf16* from = entry + (valid ? i : 0) * p.stride;
+      const Narrow* from = entry + (valid ? i : 0) * p.stride;
       copy_later(to.at(0, i, pack), from, valid);
       copy_later(to.at(1, i, pack), from + p.value_at, valid);
     }
@@ -97,7 +98,7 @@ struct Heads {
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         const int row = g + j % 2 * 8;
-        const bf16* from = p.q.row(first + row) + i * 16 + j / 2 * 8 + c * 2;
+        const Narrow* from = p.q.row(first + row) + i * 16 + j / 2 * 8 + c * 2;
         q[i].at[j] = row < count ? *reinterpret_cast<const unsigned*>(from) : 0;
       }
     }
@@ -110,7 +111,7 @@ struct Heads {
     for (int i = 0; i < kDim / 16; ++i) {
       FragmentB k;
       load_matrices(k.at, page.at(0, lane / 16 * 8 + lane % 8, i * 2 + lane / 8 % 2));
-      multiply(left, right, q[i], k);
+      multiply<Narrow>(left, right, q[i], k);
     }
   }
 
@@ -142,12 +143,12 @@ struct Heads {
 
   __device__ void weigh(Page<kDim> page, const FragmentC& left, const FragmentC& right) {
     const int lane = threadIdx.x % 32;
-    const FragmentA weights = as_left(left, right);
+    const FragmentA weights = as_left<Narrow>(left, right);
 #pragma unroll
     for (int i = 0; i < kDim / 16; ++i) {
       FragmentB v;
       load_matrices_transposed(v.at, page.at(1, lane % 16, i * 2 + lane / 16));
-      multiply(o[i * 2], o[i * 2 + 1], weights, v);
+      multiply<Narrow>(o[i * 2], o[i * 2 + 1], weights, v);
     }
   }
 
@@ -185,7 +186,7 @@ __device__ void merge_warps(const Problem& p, const Left<kDim>* left, int64_t fi
     }
     mean.x /= sum, mean.y /= sum;
     if (part < 0) {
-      *reinterpret_cast<unsigned*>(p.o.row(first + row) + j) = pack_pair(mean.x, mean.y);
+      *reinterpret_cast<unsigned*>(p.o.row(first + row) + j) = pack_pair<Narrow>(mean.x, mean.y);
     } else {
       const int64_t at = part * p.heads + head + row;
       *reinterpret_cast<float2*>(p.parts.o + at * kDim + j) = mean;
@@ -213,7 +214,7 @@ __global__ void __launch_bounds__(kWarps * 32) gqa_decode(Problem p) {
                   min(p.split.chunk, length - first)};
   const int pages = (past.tokens + kPage - 1) / kPage;
   const auto page_at = [&](int stage) {
-    return Pages{reinterpret_cast<bf16*>(memory) + (warp * kStages + stage) * Pages::kNumbers};
+    return Pages{reinterpret_cast<Narrow*>(memory) + (warp * kStages + stage) * Pages::kNumbers};
   };
 #pragma unroll
   for (int i = 0; i < kStages - 1; ++i) load_page(p, past, warp + i * kWarps, page_at(i));
@@ -281,10 +282,11 @@ void launch(Context& ctx, const Problem& p, int64_t units) {
 
 }  // namespace
 
-bool gqa_decode_bf16(Context& ctx, const Tensor& o, const Tensor& q, const Tensor& cache,
-                     const PagedRows& rows, double scale) {
+template <>
+bool gqa_decode_mma_of<kNarrow>(Context& ctx, const Tensor& o, const Tensor& q, const Tensor& cache,
+                                const PagedRows& rows, double scale) {
   const int64_t n = q.dim(0), heads = q.dim(1), dim = q.cols(), block_size = cache.dim(1);
-  if (ctx.cuda->properties.major < 8 || o.dtype != DType::bf16 || (dim != 64 && dim != 128) ||
+  if (ctx.cuda->properties.major < 8 || o.dtype != kNarrow || (dim != 64 && dim != 128) ||
       block_size % kPage != 0 || !aligned(o) || !aligned(q) || !aligned(cache))
     return false;
   const int64_t sharers = cache.cols() / (2 * dim), share = heads / sharers;
@@ -299,9 +301,9 @@ bool gqa_decode_bf16(Context& ctx, const Tensor& o, const Tensor& q, const Tenso
     const Tensor lse = ctx.scratch.tensor("gqa_decode.lse", DType::f32, {n, split.most, heads});
     parts = {data_of<float>(mean), data_of<float>(lse)};
   }
-  const Problem p{.o = rows_of<bf16>(o),
-                  .q = rows_of<bf16>(q),
-                  .cache = data_of<bf16>(cache),
+  const Problem p{.o = rows_of<Narrow>(o),
+                  .q = rows_of<Narrow>(q),
+                  .cache = data_of<Narrow>(cache),
                   .stride = cache.row_stride,
                   .value_at = static_cast<int>(sharers * dim),
                   .table = rows_of<int32_t>(rows.block_table),

@@ -1,8 +1,9 @@
-// Causal attention backward in BF16 on tensor cores. Two kernels instead of atomics, so that sums
-// have one order: blocks that own keys take dk and dv from the queries that see them, blocks that
-// own queries take dq. P and dS are recomputed in either and never leave registers; rows of the
-// other side come in tiles of 32, the next arriving while this one is computed.
+// Causal attention backward in 16 bits on tensor cores. Two kernels instead of atomics, so that
+// sums have one order: blocks that own keys take dk and dv from the queries that see them, blocks
+// that own queries take dq. P and dS are recomputed in either and never leave registers; rows of
+// the other side come in tiles of 32, the next arriving while this one is computed.
 #include "model/ops/cuda/attention_tiles.h"
+#include "model/ops/cuda/each_narrow.h"
 
 namespace temper::cuda {
 namespace {
@@ -13,7 +14,7 @@ constexpr int kStages = 2;
 constexpr float kLog2E = 1.4426950408889634F;
 
 struct Arguments {
-  HeadRows dq, dk, dv, d_o, q, k, v;
+  HeadRows<Narrow> dq, dk, dv, d_o, q, k, v;
   const float* lse;
   int64_t lse_stride;
   const float* delta;
@@ -25,14 +26,14 @@ struct Arguments {
 // (q or k) and [.., kV] (do or v); then lse and delta of the stages' rows.
 template <int kQk, int kV>
 struct Tiles {
-  using OwnQk = SharedTile<kOwned, kQk>;
-  using OwnV = SharedTile<kOwned, kV>;
-  using Qk = SharedTile<kPassing, kQk>;
-  using V = SharedTile<kPassing, kV>;
+  using OwnQk = SharedTile<Narrow, kOwned, kQk>;
+  using OwnV = SharedTile<Narrow, kOwned, kV>;
+  using Qk = SharedTile<Narrow, kPassing, kQk>;
+  using V = SharedTile<Narrow, kPassing, kV>;
   static constexpr size_t kBytes =
-      sizeof(bf16) * (OwnQk::kSize + OwnV::kSize + kStages * (Qk::kSize + V::kSize)) +
+      sizeof(Narrow) * (OwnQk::kSize + OwnV::kSize + kStages * (Qk::kSize + V::kSize)) +
       sizeof(float) * 2 * kStages * kPassing;
-  bf16* memory;
+  Narrow* memory;
 
   __device__ OwnQk own_qk() const { return {memory}; }
   __device__ OwnV own_v() const { return {memory + OwnQk::kSize}; }
@@ -96,7 +97,7 @@ __device__ void weights_of(FragmentC (&scores)[kPassing / 8], const float* lse, 
 
 template <int kQk, int kV, bool kWantDk, bool kWantDv>
 __global__ void __launch_bounds__(kThreads) backward_keys(Arguments a) {
-  extern __shared__ __align__(16) bf16 memory[];
+  extern __shared__ __align__(16) Narrow memory[];
   const Tiles<kQk, kV> tiles{memory};
   const TilePlace place = place_tile(a.sequences, kOwned, blockIdx.y);
   const QueryTiles queries(a, place);
@@ -130,7 +131,7 @@ __global__ void __launch_bounds__(kThreads) backward_keys(Arguments a) {
     __syncthreads();  // the stage may be filled again
   }
   const int64_t token = place.first + place.begin + warp_row;
-  const auto add = [&](const HeadRows& to, float2 pair, int row, int j) {
+  const auto add = [&](const HeadRows<Narrow>& to, float2 pair, int row, int j) {
     if (warp_row + row < rows) put_pair<true>(to, to.at(token + row, queries.kv), j, pair);
   };
   if constexpr (kWantDk)
@@ -182,7 +183,7 @@ struct QueryRows {
 
 template <int kQk, int kV>
 __global__ void __launch_bounds__(kThreads) backward_queries(Arguments a) {
-  extern __shared__ __align__(16) bf16 memory[];
+  extern __shared__ __align__(16) Narrow memory[];
   const Tiles<kQk, kV> tiles{memory};
   const TilePlace place = place_tile(a.sequences, kOwned, gridDim.y - 1 - blockIdx.y);
   const int64_t head = blockIdx.x, kv = head / (a.q.heads / a.k.heads);
@@ -226,7 +227,7 @@ void launch(Context& ctx, Kernel* kernel, const Arguments& a, int64_t heads, uns
 
 }  // namespace
 
-void launch_backward(Context& ctx, const AttentionBackward<bf16>& args,
+void launch_backward(Context& ctx, const AttentionBackward<Narrow>& args,
                      const Sequences& sequences) {
   const Arguments a{HeadRows(args.dq), HeadRows(args.dk), HeadRows(args.dv), HeadRows(args.d_o),
                     HeadRows(args.q),  HeadRows(args.k),  HeadRows(args.v),  args.lse,

@@ -1,7 +1,8 @@
-// Causal attention forward in BF16 on tensor cores, after FlashAttention-2 (Dao 2023): a block
+// Causal attention forward in 16 bits on tensor cores, after FlashAttention-2 (Dao 2023): a block
 // holds 64 queries of a head and goes through the keys that they see, a warp owns 16 of them, and
 // neither scores nor weights leave registers. The next tile arrives while this one is computed.
 #include "model/ops/cuda/attention_tiles.h"
+#include "model/ops/cuda/each_narrow.h"
 
 namespace temper::cuda {
 namespace {
@@ -10,7 +11,7 @@ constexpr int kWarps = 4, kThreads = 32 * kWarps;
 constexpr int kQueries = 16 * kWarps, kKeys = 64;  // rows of a tile
 
 struct Arguments {
-  HeadRows o, q, k, v;
+  HeadRows<Narrow> o, q, k, v;
   float* lse;
   int64_t lse_stride;
   SequenceTable sequences;
@@ -19,14 +20,14 @@ struct Arguments {
 
 template <int kQk, int kV>
 struct Tiles {
-  SharedTile<kQueries, kQk> q;
-  SharedTile<kKeys, kQk> k;
-  SharedTile<kKeys, kV> v;
+  SharedTile<Narrow, kQueries, kQk> q;
+  SharedTile<Narrow, kKeys, kQk> k;
+  SharedTile<Narrow, kKeys, kV> v;
 
-  static constexpr size_t kBytes =
-      sizeof(bf16) * (SharedTile<kQueries, kQk>::kSize + SharedTile<kKeys, kQk>::kSize +
-                      SharedTile<kKeys, kV>::kSize);
-  __device__ explicit Tiles(bf16* memory) {
+  static constexpr size_t kBytes = sizeof(Narrow) * (SharedTile<Narrow, kQueries, kQk>::kSize +
+                                                     SharedTile<Narrow, kKeys, kQk>::kSize +
+                                                     SharedTile<Narrow, kKeys, kV>::kSize);
+  __device__ explicit Tiles(Narrow* memory) {
     q.data = memory;
     k.data = q.data + q.kSize;
     v.data = k.data + k.kSize;
@@ -102,7 +103,7 @@ __device__ void store(const Arguments& a, FragmentC (&out)[kV / 8], const Softma
 
 template <int kQk, int kV>
 __global__ void __launch_bounds__(kThreads) forward(Arguments a) {
-  extern __shared__ __align__(16) bf16 memory[];
+  extern __shared__ __align__(16) Narrow memory[];
   const Tiles<kQk, kV> tiles(memory);
   // The longest tiles of queries begin first.
   const TilePlace place = place_tile(a.sequences, kQueries, gridDim.y - 1 - blockIdx.y);
@@ -143,7 +144,8 @@ __global__ void __launch_bounds__(kThreads) forward(Arguments a) {
 
 }  // namespace
 
-void launch_forward(Context& ctx, const AttentionForward<bf16>& args, const Sequences& sequences) {
+void launch_forward(Context& ctx, const AttentionForward<Narrow>& args,
+                    const Sequences& sequences) {
   if (launch_forward_hopper(ctx, args, sequences)) return;
   const Arguments a{HeadRows(args.o), HeadRows(args.q), HeadRows(args.k), HeadRows(args.v),
                     args.lse,         args.lse_stride,  args.sequences,   args.scale};
