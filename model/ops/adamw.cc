@@ -13,8 +13,9 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
   require(m.dtype == grad.dtype || m.dtype == DType::bf16, "adamw: moments of another dtype");
   for (const Tensor& t : {m, v, grad}) check_rows_cols(t, weights.rows(), weights.cols(), "adamw");
   for (const Tensor& t : {weights, m, v, grad}) require(t.contiguous(), "adamw: a strided tensor");
-  const bool halved = weights.dtype == DType::bf16;
-  require(halved == (low.data != nullptr), "adamw: bf16 weights have other halves, wide ones none");
+  const bool halved = stat_dtype(weights.dtype) != weights.dtype;
+  require(halved == (low.data != nullptr),
+          "adamw: 16-bit weights have other halves, wide ones none");
   if (halved) {
     require(low.dtype == DType::u8 && weights.device == Device::cuda && low.device == Device::cuda,
             "adamw: halves of weights are bytes and on the GPU");

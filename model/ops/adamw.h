@@ -10,10 +10,10 @@ namespace temper {
 // w -= lr * (m/bias1 / (sqrt(v/bias2) + eps) + weight_decay * w), bias_i = 1 - beta_i^step,
 // with g = grad * grad_scale.  Source: Loshchilov & Hutter 2019, algorithm 2.
 // Shapes: all [n]. Types: weights, grad f32 or f64; m, v the same or bf16 (rounded to nearest
-// even). On the GPU the weights may be the bf16 halves of f32 numbers (model/ops/halves.h).
+// even). On the GPU the weights may be the upper halves of f32 numbers (model/ops/halves.h).
 struct AdamWTensors {
   Tensor weights, m, v, grad;
-  Tensor low = {};      // [n, 2] bytes: the other halves of bf16 weights
+  Tensor low = {};      // [n, 2] bytes: the other halves of 16-bit weights
   Tensor squares = {};  // [1] f64, of the CPU alone: becomes the sum of (w_new - w_old)^2
 };
 struct AdamWParams {

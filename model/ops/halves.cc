@@ -8,8 +8,9 @@ namespace temper {
 namespace {
 
 void check_halves(const Tensor& x, const Tensor& high, const Tensor& low) {
-  require(x.dtype == DType::f32 && high.dtype == DType::bf16 && low.dtype == DType::u8,
-          "halves: f32 numbers have a bf16 and two bytes");
+  require(x.dtype == DType::f32 && low.dtype == DType::u8 &&
+              (high.dtype == DType::bf16 || high.dtype == DType::f16),
+          "halves: f32 numbers have a bf16 or f16 and two bytes");
   for (const Tensor& t : {x, high, low})
     require(t.contiguous() && t.device == x.device, "halves: a strided tensor, or two devices");
   check_shape(high, {x.numel()}, "halves: high");
