@@ -133,6 +133,7 @@ std::optional<ModelConfig> config_of(const Recipe& recipe, const RecipeStage& st
 
 DType dtype_of(const Values& v) {
   return v.text("dtype") == "bf16"  ? DType::bf16
+         : v.text("dtype") == "f16" ? DType::f16
          : v.text("dtype") == "f64" ? DType::f64
                                     : DType::f32;
 }

@@ -36,9 +36,10 @@ OptionsTable score_options(ScoreCommand& o) {
   table.group("Computation");
   table.add("temperature", &o.temperature, "logits are divided by it").above(0);
   table.add("batch-tokens", &o.batch_tokens, "of a forward pass").unit("tokens").at_least(1);
-  table.add_choice("dtype", &o.dtype,
-                   {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}},
-                   "arithmetic; f64 on the CPU alone, bf16 on the GPU alone and the default there");
+  table.add_choice(
+      "dtype", &o.dtype,
+      {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}, {"f16", DType::f16}},
+      "arithmetic; f64 on the CPU alone, bf16 (the default there) and f16 on the GPU alone");
   return table;
 }
 

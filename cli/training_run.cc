@@ -69,7 +69,9 @@ void TrainingRun::save(StepWriter& writer, const OptimizerState& optimizer,
   drop_old_checkpoints();
   save_training_checkpoint(
       ctx_, dir, model_.weights, model_.config,
-      {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step}, state,
+      {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step,
+       optimizer.loss_scale.view},
+      state,
       {.stored_as = spec_.save_dtype == "bf16" ? StoredAs::bf16 : StoredAs::f32,
        .tokenizer_from = tokenizer_folder()});
   NewCheckpoint row;

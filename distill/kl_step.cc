@@ -28,13 +28,14 @@ double accumulate_kl(Context& ctx, TrainStep& step, const ModelWeights& student,
     const Tensor hidden = decoder_forward(ctx, ctx.scratch, nullptr, teacher, teacher_config,
                                           task.batch, {});  // [T, d of the teacher]
     const Tensor kl = ctx.scratch.tensor("distill.kl", DType::f64, {task.rows.count()});  // [R]
-    lm_head_chunks(ctx, task.grads, task.hidden, student.lm_head, task.rows, {},
-                   [&](Tensor logits, int64_t begin) {
-                     const Tensor other =
-                         teacher_logits(ctx, teacher, hidden, task.rows, begin, logits.rows());
-                     row_kl(ctx, kl.slice_rows(begin, logits.rows()), logits, other,
-                            {params.direction, params.temperature, 1.0 / params.normaliser});
-                   });
+    lm_head_chunks(
+        ctx, task.grads, task.hidden, student.lm_head, task.rows, {},
+        [&](Tensor logits, int64_t begin) {
+          const Tensor other =
+              teacher_logits(ctx, teacher, hidden, task.rows, begin, logits.rows());
+          row_kl(ctx, kl.slice_rows(begin, logits.rows()), logits, other,
+                 {params.direction, params.temperature, step.loss_scale() / params.normaliser});
+        });
     for (const double row : download_doubles(ctx, kl))
       sum += row / params.normaliser;  // in order: same bits always
   });

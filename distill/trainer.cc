@@ -104,8 +104,9 @@ double run_step(const DistillJob& job, TrainStep& step, std::span<const TrainSeq
 int64_t restore(const DistillJob& job, TrainStep& step) {
   if (job.resume == nullptr) return 0;
   OptimizerState& optimizer = step.optimizer();
-  optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
-                                       {optimizer.low.view, optimizer.m.view, optimizer.v.view});
+  optimizer.step = job.resume->restore(
+      job.ctx, job.weights, job.config,
+      {optimizer.low.view, optimizer.m.view, optimizer.v.view, 0, optimizer.loss_scale.view});
   return job.resume->step();
 }
 

@@ -45,8 +45,9 @@ int64_t restore_grpo(const GrpoJob& job, TrainStep& train, Rollouts& rollouts) {
   if (job.resume == nullptr) return 0;
   const TrainingCheckpoint& from = *job.resume;
   OptimizerState& optimizer = train.optimizer();
-  optimizer.step = from.restore(job.ctx, job.weights, job.config,
-                                {optimizer.low.view, optimizer.m.view, optimizer.v.view});
+  optimizer.step = from.restore(
+      job.ctx, job.weights, job.config,
+      {optimizer.low.view, optimizer.m.view, optimizer.v.view, 0, optimizer.loss_scale.view});
   if (from.has(kReference)) {
     from.read(job.ctx, kReference, job.reference->storage.view);
     if (!job.reference->router_biases.view.empty())

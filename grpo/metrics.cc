@@ -4,6 +4,7 @@
 
 #include "grpo/spread.h"
 #include "grpo/text_metrics.h"
+#include "model/training/loss_scale_metrics.h"
 #include "model/training/machine_metrics.h"
 
 namespace temper {
@@ -218,6 +219,7 @@ void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& 
   writer.add_metric("grad_norm_max", u.grad_norm_max);
   if (u.update_norm) writer.add_metric("update_norm", *u.update_norm);
   writer.add_metric("lr", u.last.lr);
+  add_loss_scale(writer, u.last);
   if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", u.last.mtp_loss);
   if (job.config.n_routed_experts > 0) {
     writer.add_metric("balance_loss", u.last.balance_loss);

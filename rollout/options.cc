@@ -22,9 +22,10 @@ void add_sampling_options(OptionsTable& table, SamplingOptions& o) {
   table.group("Speed and memory");
   table.add("batch", &o.batch, "samples decoded together").range(1, 4096);
   table.add("cache-memory", &o.cache_memory, "the cache grows up to this").unit("MiB").at_least(1);
-  table.add_choice("dtype", &o.dtype,
-                   {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}},
-                   "arithmetic; f64 on the CPU alone, bf16 on the GPU alone and the default there");
+  table.add_choice(
+      "dtype", &o.dtype,
+      {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}, {"f16", DType::f16}},
+      "arithmetic; f64 on the CPU alone, bf16 (the default there) and f16 on the GPU alone");
 }
 
 }  // namespace temper

@@ -4,6 +4,7 @@
 
 #include "core/progress.h"
 #include "core/stopwatch.h"
+#include "model/training/loss_scale_metrics.h"
 #include "model/training/machine_metrics.h"
 #include "model/training/micro_batches.h"
 #include "model/training/step_saver.h"
@@ -87,6 +88,7 @@ void add_training_metrics(StepWriter& writer, const SftJob& job, TrainStep& step
   writer.add_metric("loss", report.loss);
   writer.add_metric("grad_norm", report.grad_norm);
   writer.add_metric("lr", report.lr);
+  add_loss_scale(writer, report);
   if (report.mtp_loss != 0.0) writer.add_metric("mtp_loss", report.mtp_loss);
   if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
   if (job.config.n_routed_experts == 0) return;
@@ -129,8 +131,9 @@ SftResult train_sft(const SftJob& job) {
   SftResult result;
   if (job.resume != nullptr) {
     OptimizerState& optimizer = step.optimizer();
-    optimizer.step = job.resume->restore(job.ctx, job.weights, job.config,
-                                         {optimizer.low.view, optimizer.m.view, optimizer.v.view});
+    optimizer.step = job.resume->restore(
+        job.ctx, job.weights, job.config,
+        {optimizer.low.view, optimizer.m.view, optimizer.v.view, 0, optimizer.loss_scale.view});
     result.steps = job.resume->step();
   }
   StepSaver saver(

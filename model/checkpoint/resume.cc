@@ -54,6 +54,7 @@ void write_state(Context& ctx, const fs::path& dir, OwnedWeights& exact, const M
   std::vector<StateTensor> tensors = {{"m", optimizer.m}, {"v", optimizer.v}};
   const Tensor& weights = exact.storage.view;
   if (!is_exact(weights.dtype, stored_as)) tensors.push_back({"weights", weights});
+  if (!optimizer.loss_scale.empty()) tensors.push_back({"loss_scale", optimizer.loss_scale});
   tensors.insert(tensors.end(), stage.tensors.begin(), stage.tensors.end());
   // The widest types first keeps all of them aligned.
   std::stable_sort(tensors.begin(), tensors.end(), [](const StateTensor& a, const StateTensor& b) {
@@ -148,6 +149,7 @@ int64_t TrainingCheckpoint::restore(Context& ctx, OwnedWeights& weights, const M
                          "a version that lays the weights out as this one does"});
   read(ctx, "m", optimizer.m);
   read(ctx, "v", optimizer.v);
+  if (!optimizer.loss_scale.empty()) read(ctx, "loss_scale", optimizer.loss_scale);
   const Tensor& own = weights.storage.view;
   if (optimizer.low.empty()) {
     if (has("weights")) read(ctx, "weights", own);

@@ -3,7 +3,7 @@
 //
 //   DIR/  config.json  model*.safetensors  tokenizer files: what load_model() and others read
 //         training_state.safetensors  moments m and v; the weights, where the model files hold
-//                                     rounded ones; what the stage keeps
+//                                     rounded ones; the loss's factor; what the stage keeps
 //         training_state.json         steps, the layout of the flat storage, the stage's own facts
 //         checksums.xxh64             of all the files above (model/checkpoint/checksums.h)
 //
@@ -31,9 +31,10 @@ struct StateTensor {
 
 // AdamW's memory as it lies: all of the layout of the weights' flat storage.
 struct OptimizerTensors {
-  Tensor low;  // other halves of bf16 weights; empty if the weights are wide themselves
+  Tensor low;  // other halves of 16-bit weights; empty if the weights are wide themselves
   Tensor m, v;
-  int64_t step = 0;  // updates done
+  int64_t step = 0;        // updates done
+  Tensor loss_scale = {};  // on the host; empty where gradients are not scaled
 };
 
 // What a stage remembers besides weights and moments.
@@ -55,7 +56,8 @@ void save_training_checkpoint(Context& ctx, const std::filesystem::path& dir, Ow
 //   TrainingCheckpoint from(dir);
 //   LoadedModel model = load_model(ctx, dir, dtype);
 //   OptimizerState o = make_optimizer_state(ctx, model.weights, options);
-//   o.step = from.restore(ctx, model.weights, model.config, {o.low.view, o.m.view, o.v.view});
+//   o.step = from.restore(ctx, model.weights, model.config,
+//                         {o.low.view, o.m.view, o.v.view, 0, o.loss_scale.view});
 class TrainingCheckpoint {
  public:
   // Throws UserError if the folder has no training state, or one that cannot be read.

@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/router.h"
+#include "model/optim/loss_scale.h"
 
 namespace temper {
 
@@ -17,6 +18,10 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
   if (wide != flat.dtype) state.low = allocate(DType::u8, {flat.numel(), 2}, ctx.device);
   state.m = allocate(dtype, {flat.numel()}, ctx.device);
   state.v = allocate(dtype, {flat.numel()}, ctx.device);
+  if (flat.dtype == DType::f16) {
+    state.loss_scale = allocate(DType::f64, {3});
+    LossScale(state.loss_scale.view).reset();
+  }
   if (ctx.device == Device::cpu) state.squares = allocate(DType::f64, {1});
   return state;
 }
@@ -40,8 +45,9 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
   params.eps = options.eps;
   params.weight_decay = options.weight_decay;
   params.step = ++state.step;
+  params.grad_scale = 1.0 / LossScale(state.loss_scale.view).factor();
   if (options.max_grad_norm > 0.0 && grad_norm > options.max_grad_norm)
-    params.grad_scale = options.max_grad_norm / grad_norm;
+    params.grad_scale *= options.max_grad_norm / grad_norm;
   const Tensor& flat = weights.storage.view;
   adamw_step(
       ctx,

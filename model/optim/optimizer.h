@@ -16,13 +16,14 @@ struct OptimizerOptions {
   bool bf16_moments = false;   // half the memory; V3 trained so
 };
 
-// All lie as the weights' flat storage does. Weights that are kept in bf16 are the high halves of
-// the f32 numbers that the updates go to (model/ops/halves.h).
+// All lie as the weights' flat storage does. Weights that are kept in 16 bits are the high halves
+// of the f32 numbers that the updates go to (model/ops/halves.h).
 struct OptimizerState {
-  OwnedTensor low;      // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
-  OwnedTensor m, v;     // [parameters] in the dtype of the gradients, or bf16
-  OwnedTensor squares;  // [1] f64: of the last update's changes; empty on the GPU
-  int64_t step = 0;     // updates done
+  OwnedTensor low;         // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
+  OwnedTensor m, v;        // [parameters] in the dtype of the gradients, or bf16
+  OwnedTensor loss_scale;  // of f16 weights, on the host (model/optim/loss_scale.h); else empty
+  OwnedTensor squares;     // [1] f64: of the last update's changes; empty on the GPU
+  int64_t step = 0;        // updates done
 };
 
 // Zero moments for every weight, and zero low halves where they are needed.
@@ -35,7 +36,8 @@ double global_grad_norm(Context& ctx, const OwnedWeights& grads);
 // Norm of w_t - w_t-1 of the last update; nothing on the GPU, where AdamW does not count it.
 std::optional<double> update_norm(const OptimizerState& state);
 
-// One AdamW update of `weights`; gradients are scaled by min(1, max_grad_norm / norm) on the way.
+// One AdamW update of `weights`; gradients are divided by the loss's factor, which grad_norm no
+// longer has, and scaled by min(1, max_grad_norm / norm) on the way.
 void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
                     const OwnedWeights& grads, double grad_norm, double lr,
                     const OptimizerOptions& options);

@@ -27,7 +27,7 @@ double peak_flops_of(std::string_view gpu, DType dtype) {
                                         {"H100", 989.4e12},
                                         {"H200", 989.4e12},
                                         {"A100", 312e12}}};
-  if (dtype != DType::bf16) return 0.0;
+  if (dtype != DType::bf16 && dtype != DType::f16) return 0.0;
   for (const Card& card : kCards)
     if (gpu.find(card.name) != std::string_view::npos) return card.flops;
   return 0.0;

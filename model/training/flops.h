@@ -21,7 +21,8 @@ inline double training_flops(const ModelConfig& config, double context) {
 // FLOPs a second that the device does at most in dense products of this type, as its maker says;
 // 0 where Temper does not know it: the CPU's, an unknown card's, f32's.
 double peak_flops(Device device, DType dtype);
-// The same by the card's name. Source: NVIDIA's data sheets of H100, H200 and A100 (bf16, dense).
+// The same by the card's name. Source: NVIDIA's data sheets of H100, H200 and A100 (bf16 and f16,
+// dense).
 double peak_flops_of(std::string_view gpu, DType dtype);
 
 }  // namespace temper

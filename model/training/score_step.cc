@@ -6,11 +6,12 @@
 namespace temper {
 namespace {
 
-// The numbers as a tensor [S, 1] of the context's device.
-Tensor as_tensor(Context& ctx, DType dtype, const std::vector<double>& numbers) {
+// The numbers times `factor` as a tensor [S, 1] of the context's device.
+Tensor as_tensor(Context& ctx, DType dtype, const std::vector<double>& numbers, double factor) {
   const OwnedTensor host = allocate(dtype, {static_cast<int64_t>(numbers.size()), 1});
   dispatch_float(dtype, [&]<class T>() {
-    for (size_t s = 0; s < numbers.size(); ++s) host.view.get<T>()[s] = static_cast<T>(numbers[s]);
+    for (size_t s = 0; s < numbers.size(); ++s)
+      host.view.get<T>()[s] = static_cast<T>(numbers[s] * factor);
   });
   return upload(ctx, ctx.scratch, "score.dscores", host.view);
 }
@@ -37,7 +38,8 @@ void accumulate_scores(Context& ctx, TrainStep& step, const ModelWeights& weight
     numbers.dscore.assign(numbers.score.size(), 0.0);
     loss(numbers);
     score_head_backward(ctx, {task.grads.dhidden, step.gradients().view.score},
-                        as_tensor(ctx, dtype, numbers.dscore), task.hidden, weights.score, last);
+                        as_tensor(ctx, dtype, numbers.dscore, step.loss_scale()), task.hidden,
+                        weights.score, last);
   });
 }
 

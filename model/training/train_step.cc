@@ -8,7 +8,9 @@
 #include "core/named_range.h"
 #include "core/out_of_memory.h"
 #include "model/ops/elementwise.h"
+#include "model/optim/loss_scale.h"
 #include "model/training/memory_plan.h"
+#include "model/training/token_numbers.h"
 
 namespace temper {
 namespace {
@@ -32,44 +34,19 @@ std::vector<int32_t> masked_targets(std::span<const TrainSequence> sequences) {
   return targets;
 }
 
-// The numbers of a [R] tensor, one for each masked token in order, as [sequence][token].
-std::vector<std::vector<double>> to_tokens(Context& ctx, Tensor rows,
-                                           std::span<const TrainSequence> sequences) {
-  const std::vector<double> numbers = download_doubles(ctx, rows);
-  std::vector<std::vector<double>> out;
-  size_t r = 0;
-  for (const TrainSequence& s : sequences) {
-    std::vector<double>& tokens = out.emplace_back(s.ids.size(), 0.0);
-    for (size_t i = 1; i < s.ids.size(); ++i)
-      if (s.mask[i]) tokens[i] = numbers[r++];
-  }
-  return out;
-}
+// What f16 cannot hold, bf16 can.
+constexpr const char* kTakeBf16 =
+    "numbers beyond 65504, the largest of f16, become infinite: take --dtype bf16";
 
-// The inverse of to_tokens, on the host.
-std::vector<double> counted_numbers(const std::vector<std::vector<double>>& tokens,
-                                    std::span<const TrainSequence> sequences) {
-  std::vector<double> numbers;
-  for (size_t s = 0; s < sequences.size(); ++s)
-    for (size_t i = 1; i < sequences[s].ids.size(); ++i)
-      if (sequences[s].mask[i]) numbers.push_back(tokens[s][i]);
-  return numbers;
-}
-
-Tensor upload_numbers(Context& ctx, Arena& arena, DType dtype, std::span<const double> numbers) {
-  const OwnedTensor host = allocate(dtype, {static_cast<int64_t>(numbers.size())});
-  dispatch_float(dtype, [&]<class T>() {
-    std::transform(numbers.begin(), numbers.end(), host.view.get<T>(),
-                   [](double x) { return static_cast<T>(x); });
-  });
-  return upload(ctx, arena, "train.dtoken", host.view);
-}
-
-// The inverse of to_tokens.
-Tensor from_tokens(Context& ctx, Arena& arena, DType dtype,
-                   const std::vector<std::vector<double>>& tokens,
-                   std::span<const TrainSequence> sequences) {
-  return upload_numbers(ctx, arena, dtype, counted_numbers(tokens, sequences));
+// In f16 an infinite activation is the likely cause, and it would look like a gradient that
+// overflowed.
+void check_finite(const std::vector<std::vector<double>>& logprob) {
+  for (const std::vector<double>& tokens : logprob)
+    for (const double x : tokens)
+      if (!std::isfinite(x))
+        throw UserError({.what = "a log-probability is not finite; the weights are as before this "
+                                 "update",
+                         .hint = kTakeBf16});
 }
 
 LogProbOutputs make_outputs(Arena& arena, DType dtype, int64_t rows, bool entropy) {
@@ -144,7 +121,8 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
     const DType dtype = stat_dtype(task.hidden.dtype);
     const HeadParams params = head_params(sequences);
     std::vector<double> numbers = counted_numbers(dlogprob, sequences);
-    const Tensor gradient = upload_numbers(ctx_, activations_, dtype, numbers);  // [R]
+    const Tensor gradient =
+        upload_numbers(ctx_, activations_, dtype, numbers, loss_scale());  // [R]
     const LogProbOutputs head = make_outputs(linear_arena_, dtype, task.rows.count(), false);
     lm_head_forward(ctx_, head, task.hidden, weights_.view.lm_head, task.rows, params);
     lm_head_backward(ctx_, task.grads, gradient, {}, head, task.hidden, weights_.view.lm_head,
@@ -162,8 +140,9 @@ void TrainStep::report_linear_loss() {
     }
   }
   if (!std::isfinite(report_.loss))
-    throw UserError({.what = "the loss is not finite; the weights are as before this update",
-                     .hint = "lower --learning-rate or raise --warmup-steps"});
+    throw UserError(
+        {.what = "the loss is not finite; the weights are as before this update",
+         .hint = in_f16() ? kTakeBf16 : "lower --learning-rate or raise --warmup-steps"});
 }
 
 void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss) {
@@ -218,7 +197,7 @@ void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
   if (config_.n_routed_experts > 0) {
-    grads.balance_coefficient = options_.balance_alpha / sequences_total;
+    grads.balance_coefficient = options_.balance_alpha / sequences_total * loss_scale();
     decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
@@ -237,15 +216,16 @@ void TrainStep::token_loss(const HeadTask& task, std::span<const TrainSequence> 
 
   TokenLoss tokens;
   tokens.logprob = to_tokens(ctx_, head.logprob, sequences);
+  if (in_f16()) check_finite(tokens.logprob);
   if (options_.entropy) tokens.entropy = to_tokens(ctx_, head.entropy, sequences);
   for (const TrainSequence& s : sequences) tokens.dlogprob.emplace_back(s.ids.size(), 0.0);
   loss(tokens);
 
   const Tensor dlogprob =
-      from_tokens(ctx_, activations_, dtype, tokens.dlogprob, sequences);  // [R]
+      from_tokens(ctx_, activations_, dtype, tokens.dlogprob, sequences, loss_scale());  // [R]
   Tensor dentropy;
   if (!tokens.dentropy.empty())
-    dentropy = from_tokens(ctx_, activations_, dtype, tokens.dentropy, sequences);
+    dentropy = from_tokens(ctx_, activations_, dtype, tokens.dentropy, sequences, loss_scale());
   lm_head_backward(ctx_, task.grads, dlogprob, dentropy, head, task.hidden, lm_head, task.rows,
                    params);
 }
@@ -327,7 +307,7 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
       }
     }
     const Tensor dlogprob =
-        from_tokens(ctx_, activations_, stat_dtype(dtype), gradient, shifted);  // [R]
+        from_tokens(ctx_, activations_, stat_dtype(dtype), gradient, shifted, loss_scale());  // [R]
     Tensor dhidden = activations_.tensor("train.dmtp_hidden", dtype,
                                          {module.hidden.rows(), config_.hidden_size});  // [T', d]
     fill_zero(ctx_, dhidden);
@@ -340,19 +320,41 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
 StepReport TrainStep::finish(double lr) {
   const NamedRange range(ctx_, "update");
   if (fresh_) fill_zero(ctx_, grads_.storage.view);  // nothing was accumulated
-  report_.grad_norm = global_grad_norm(ctx_, grads_);
+  report_.grad_norm = global_grad_norm(ctx_, grads_) / loss_scale();
   report_linear_loss();
   report_.lr = lr;
-  if (!std::isfinite(report_.grad_norm))
+  if (in_f16()) report_.loss_scale = loss_scale();
+  const bool finite = std::isfinite(report_.grad_norm);
+  if (!finite && !in_f16())
     throw UserError({.what = "the gradient is not finite; the weights are as before this update",
                      .hint = "lower the learning rate, or look at this step's samples"});
   report_loads();  // before the update is queued, which the next step need not wait for
   reach_moment("update");
+  if (!finite) return skip_update();
   optimizer_step(ctx_, weights_, optimizer_, grads_, report_.grad_norm, lr, options_.optimizer);
   if (options_.bias_update_speed > 0.0)
     update_router_biases(ctx_, weights_.view, load_counts_.view, options_.bias_update_speed);
+  LossScale scale(optimizer_.loss_scale.view);
+  scale.grow();
+  report_.skipped_updates = scale.skipped();
   reach_moment("updated");
   return report_;
+}
+
+// The gradients are not finite, and so no update is made: their factor was too large.
+StepReport TrainStep::skip_update() {
+  LossScale scale(optimizer_.loss_scale.view);
+  if (!scale.shrink())
+    throw UserError({.what = "the gradient is not finite; the weights are as before this update",
+                     .found = "gradients beyond 65504 even where the loss is not scaled",
+                     .hint = kTakeBf16});
+  report_.skipped_updates = scale.skipped();
+  report_.grad_norm = 0.0;
+  return report_;
+}
+
+double TrainStep::loss_scale() const {
+  return LossScale(optimizer_.loss_scale.view).factor();
 }
 
 void TrainStep::report_loads() {

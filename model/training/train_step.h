@@ -63,9 +63,11 @@ GlobalCounts count_global(std::span<const TrainSequence> sequences, int64_t mtp_
 struct StepReport {
   double grad_norm = 0.0;  // before clipping
   double lr = 0.0;
-  double loss = 0.0;                // of accumulate_linear(), nats
-  double mtp_loss = 0.0;            // mean cross-entropy of the MTP modules, nats
-  double balance_loss = 0.0;        // mean over sequences and layers, before alpha
+  double loss_scale = 0.0;      // that the gradients carried (model/optim/loss_scale.h); 0: none
+  int64_t skipped_updates = 0;  // of the run, since its gradients were not finite; grad_norm is 0
+  double loss = 0.0;            // of accumulate_linear(), nats
+  double mtp_loss = 0.0;        // mean cross-entropy of the MTP modules, nats
+  double balance_loss = 0.0;    // mean over sequences and layers, before alpha
   double load_max_over_mean = 0.0;  // worst MoE layer's fullest expert; 1 is even
   int64_t tokens = 0;
   // Of accumulate_linear(): each counted token's part of the loss, in the order that they came.
@@ -94,8 +96,9 @@ class TrainStep {
                          const std::vector<std::vector<double>>& dlogprob);
   // The same for a loss of whole distributions, such as a distance to a teacher's.
   void accumulate_head(std::span<const TrainSequence> sequences, const HeadLoss& loss);
-  // Clips, updates the weights and the router biases; waits for the gradients alone. Throws
-  // UserError if loss or gradient are not finite; weights and moments are then as they were.
+  // Clips, updates the weights and the router biases; waits for the gradients alone. Where the
+  // gradients of f16 are not finite, the update is skipped and the next one's factor is half.
+  // Throws UserError if loss or gradient are not finite; weights and moments are then as they were.
   StepReport finish(double lr);
 
   // Log-probabilities (and entropies) of the current weights, without gradient.
@@ -112,6 +115,8 @@ class TrainStep {
   OptimizerState& optimizer() { return optimizer_; }
   const Arena& activations() const { return activations_; }
   const TrainOptions& options() const { return options_; }
+  // What every derivative that is handed on to backward has to be multiplied by.
+  double loss_scale() const;
 
  private:
   void run_micro_batch(std::span<const TrainSequence> sequences, const HeadLoss& loss);
@@ -121,6 +126,8 @@ class TrainStep {
   void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
                   const LossFunction& loss);
   void report_linear_loss();
+  StepReport skip_update();
+  bool in_f16() const { return weights_.storage.view.dtype == DType::f16; }
   bool with_mtp() const { return options_.mtp_weight > 0.0 && !weights_.view.mtp.empty(); }
   void zero_shared_gradients();
   void mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,

@@ -6,6 +6,7 @@
 #include "core/progress.h"
 #include "core/stopwatch.h"
 #include "data/batch_order.h"
+#include "model/training/loss_scale_metrics.h"
 #include "model/training/score_step.h"
 #include "model/training/sequence_scores.h"
 #include "model/training/step_saver.h"
@@ -79,6 +80,7 @@ void add_step_metrics(StepWriter& writer, double loss, const StepReport& report,
   writer.add_metric("loss", loss);
   writer.add_metric("grad_norm", report.grad_norm);
   writer.add_metric("lr", report.lr);
+  add_loss_scale(writer, report);
   if (!moe) return;
   writer.add_metric("balance_loss", report.balance_loss);
   writer.add_metric("load_max_over_mean", report.load_max_over_mean);
