@@ -1,5 +1,5 @@
-// Where rollout and trainer part in bf16, layer by layer, on the same tokens:
-//   build/bench_mismatch MODEL_DIR DEVICE [SEQUENCES [TOKENS]]
+// Where rollout and trainer part in 16 bits, layer by layer, on the same tokens:
+//   build/bench_mismatch MODEL_DIR DEVICE [SEQUENCES [TOKENS [bf16|f16]]]
 // (On the CPU, which computes in f32, all of it shows the order of summation alone.)
 // The model writes SEQUENCES texts of TOKENS tokens. First their log-probabilities as they were
 // drawn against the trainer's, and both against f32 with the same (rounded) weights. Then, after
@@ -40,14 +40,16 @@ struct Model {
   OwnedWeights narrow, wide;  // the same numbers
 };
 
-Model load(Context& ctx, const char* dir) {
+Model load(Context& ctx, const char* dir, DType narrow) {
   Context host(0);
   LoadedModel loaded = load_model(host, dir, DType::f32);
   const Tensor all = loaded.weights.storage.view;
-  for (int64_t i = 0; i < all.numel(); ++i)
-    all.get<float>()[i] = from_bf16(to_bf16(all.get<float>()[i]));
-  const DType narrow = ctx.device == Device::cpu ? DType::f32 : DType::bf16;
-  return {loaded.config, weights_on_device(ctx, loaded.weights, loaded.config, narrow),
+  for (int64_t i = 0; i < all.numel(); ++i) {
+    float& x = all.get<float>()[i];
+    x = narrow == DType::f16 ? from_f16(to_f16(x)) : from_bf16(to_bf16(x));
+  }
+  const DType dtype = ctx.device == Device::cpu ? DType::f32 : narrow;
+  return {loaded.config, weights_on_device(ctx, loaded.weights, loaded.config, dtype),
           weights_on_device(ctx, loaded.weights, loaded.config, DType::f32)};
 }
 
@@ -272,7 +274,8 @@ void compare_layers(Context& ctx, const Model& model, const Ids& ids) {
 
 int run(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: bench_mismatch MODEL_DIR cpu|cuda [SEQUENCES [TOKENS]]\n");
+    std::fprintf(stderr,
+                 "usage: bench_mismatch MODEL_DIR cpu|cuda [SEQUENCES [TOKENS [bf16|f16]]]\n");
     return 2;
   }
   const auto number = [&](int i, int64_t otherwise) {
@@ -280,7 +283,8 @@ int run(int argc, char** argv) {
   };
   const int64_t sequences = number(3, 32), tokens = number(4, 128);
   Context ctx(0, device_of(argv[2]));
-  const Model model = load(ctx, argv[1]);
+  const bool f16 = argc > 5 && std::string(argv[5]) == "f16";
+  const Model model = load(ctx, argv[1], f16 ? DType::f16 : DType::bf16);
   const RolloutOutput output = generate(ctx, model, sequences, tokens);
   Ids ids;
   for (const std::vector<SampleResult>& samples : output.samples) {

@@ -1,5 +1,5 @@
 // Times training steps of a preset with random weights on random tokens:
-//   build/bench_train PRESET[:LAYERS] DEVICE [SEQUENCES [TOKENS [STEPS [recompute]]]]
+//   build/bench_train PRESET[:LAYERS] DEVICE [SEQUENCES [TOKENS [STEPS [recompute] [f16]]]]
 // PRESET is one of preset_names() or qwen2.5-0.5b; LAYERS keeps the first so many. Prints
 // the memory plan, milliseconds of each step, the median's tokens a second, and the memory that was
 // taken.
@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/device.h"
@@ -88,20 +89,24 @@ int run(int argc, char** argv) {
   if (argc < 3) {
     std::fprintf(stderr,
                  "usage: bench_train PRESET[:LAYERS] cpu|cuda [SEQUENCES [TOKENS [STEPS "
-                 "[recompute]]]]\n");
+                 "[recompute] [f16]]]]\n");
     return 2;
   }
   const auto number = [&](int i, int64_t otherwise) {
     return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise;
   };
   const int64_t count = number(3, 8), length = number(4, 2048), steps = number(5, 12);
+  const auto has = [&](std::string_view word) {
+    return argc > 6 && std::find(argv + 6, argv + argc, word) != argv + argc;
+  };
   ModelConfig config = config_of(argv[1]);
   Context ctx(0, device_of(argv[2]));
   const int64_t free_before = available_memory(ctx.device);
-  const DType dtype = ctx.device == Device::cpu ? DType::f32 : DType::bf16;
+  const DType narrow = has("f16") ? DType::f16 : DType::bf16;
+  const DType dtype = ctx.device == Device::cpu ? DType::f32 : narrow;
   TrainOptions options;
   options.optimizer.bf16_moments = ctx.device == Device::cuda;
-  options.recompute = argc > 6 && std::string(argv[6]) == "recompute";
+  options.recompute = has("recompute");
   options.bias_update_speed = 0.001;
   options.balance_alpha = 0.0001;
   const MemoryPlan plan = estimate_training(

@@ -156,6 +156,8 @@ TEST_CASE("stages: a mistake is refused before anything is written, with its men
   w.refused(Arguments{"sft", "--out", "r", "--batch-size", "0"} + kModelAndData,
             {"--batch-size", "at least 1"});
   w.refused(kSft + Arguments{"--out", "r", "--save-dtype", "f16"}, {"--save-dtype", "bf16"});
+  w.refused(kSft + Arguments{"--out", "r", "--device", "cpu", "--dtype", "f16"},
+            {"cpu backend does not compute in f16", "f32 or f64"});
   w.refused(Arguments{"grpo", "--out", "r", "--reward", "cuontdown=1"} + kModelAndData,
             {"--reward", "cuontdown", "did you mean 'countdown'?"});
 

@@ -5,6 +5,7 @@
 #include "core/device.h"
 #include "model/checkpoint/resume.h"
 #include "model/checkpoint/transfer.h"
+#include "model/optim/loss_scale.h"
 #include "model/training/train_step.h"
 #include "rollout/engine.h"
 #include "sft/loss.h"
@@ -81,25 +82,55 @@ struct Trained {
 
 }  // namespace
 
-TEST_CASE("cuda: 50 SFT steps in bf16 follow the CPU's f32 curve within 1 %") {
+// In f16, whose gradients carry a factor, within half of that.
+TEST_CASE("cuda: 50 SFT steps in 16 bits follow the CPU's f32 curve within 1 %") {
   if (no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
     const std::vector<TrainSequence> batch = patterns(config, 16);
-    Trained cpu(config, Device::cpu, DType::f32), gpu(config, Device::cuda, DType::bf16);
-    const std::vector<double> want = cpu.losses(batch, 50), got = gpu.losses(batch, 50);
+    Trained cpu(config, Device::cpu, DType::f32);
+    const std::vector<double> want = cpu.losses(batch, 50);
     REQUIRE(want.back() < 0.8 * want.front());
-    for (size_t i = 0; i < want.size(); ++i) {
-      INFO("step " << i + 1);
-      CHECK(std::abs(got[i] - want[i]) <= 0.01 * want[i]);
+    for (const DType dtype : {DType::bf16, DType::f16}) {
+      Trained gpu(config, Device::cuda, dtype);
+      const std::vector<double> got = gpu.losses(batch, 50);
+      double most = 0.0;
+      for (size_t i = 0; i < want.size(); ++i)
+        most = std::max(most, std::abs(got[i] - want[i]) / want[i]);
+      WARN(name_of(dtype) << ": off by at most " << most);
+      CHECK(most <= (dtype == DType::bf16 ? 0.01 : 0.005));
     }
   }
+}
+
+TEST_CASE(
+    "cuda: an update in f16 whose gradients overflow is skipped, and the next factor halved") {
+  if (no_gpu()) return;
+  const ModelConfig config = small_gqa_config();
+  const std::vector<TrainSequence> batch = patterns(config, 4);
+  Trained model(config, Device::cuda, DType::f16);
+  const OptimizerState& o = model.step.optimizer();
+  const LossScale scale(o.loss_scale.view);
+  model.losses(batch, 1);
+  CHECK(scale.factor() == kFirstLossScale);
+  CHECK(model.step.report().loss_scale == kFirstLossScale);
+  o.loss_scale.view.get<double>()[0] = 0x1p40;  // gradients of millions
+  const std::vector<double> moments = model.numbers();
+  const double loss = model.losses(batch, 1)[0];
+  CHECK(o.step == 1);
+  CHECK(model.numbers() == moments);
+  CHECK(scale.factor() == 0x1p39);
+  CHECK(model.step.report().skipped_updates == 1);
+  CHECK(model.losses(batch, 1)[0] == loss);  // nor have the weights moved
+  for (int i = 0; i < 30 && o.step == 1; ++i) model.losses(batch, 1);
+  CHECK(o.step == 2);  // it came down to where gradients fit
+  CHECK(model.numbers() != moments);
 }
 
 TEST_CASE("cuda: two runs of a training end in the same bits") {
   if (no_gpu()) return;
   const ModelConfig config = small_v3_config();
   const std::vector<TrainSequence> batch = patterns(config, 16);
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
     Trained a(config, Device::cuda, dtype), b(config, Device::cuda, dtype);
     CHECK(a.losses(batch, 5) == b.losses(batch, 5));
     CHECK(a.numbers() == b.numbers());
@@ -110,19 +141,21 @@ TEST_CASE("cuda: a resumed training ends in the bits of one that was not interru
   if (no_gpu()) return;
   const ModelConfig config = small_v3_config();
   const std::vector<TrainSequence> batch = patterns(config, 16);
-  for (const StoredAs stored_as : {StoredAs::f32, StoredAs::bf16}) {
-    Trained straight(config, Device::cuda, DType::bf16), first(config, Device::cuda, DType::bf16);
+  for (const auto& [dtype, stored_as] :
+       {std::pair(DType::bf16, StoredAs::f32), std::pair(DType::bf16, StoredAs::bf16),
+        std::pair(DType::f16, StoredAs::f32), std::pair(DType::f16, StoredAs::bf16)}) {
+    Trained straight(config, Device::cuda, dtype), first(config, Device::cuda, dtype);
     const std::vector<double> want = straight.losses(batch, 6);
     first.losses(batch, 3);
     test::TemporaryDir dir;
     const OptimizerState& o = first.step.optimizer();
     save_training_checkpoint(first.ctx, dir / "c", first.weights, config,
-                             {o.low.view, o.m.view, o.v.view, o.step}, {.step = 3},
-                             {.stored_as = stored_as});
-    Trained second(config, Device::cuda, DType::bf16);
+                             {o.low.view, o.m.view, o.v.view, o.step, o.loss_scale.view},
+                             {.step = 3}, {.stored_as = stored_as});
+    Trained second(config, Device::cuda, dtype);
     OptimizerState& p = second.step.optimizer();
-    p.step = TrainingCheckpoint(dir / "c").restore(second.ctx, second.weights, config,
-                                                   {p.low.view, p.m.view, p.v.view});
+    p.step = TrainingCheckpoint(dir / "c").restore(
+        second.ctx, second.weights, config, {p.low.view, p.m.view, p.v.view, 0, p.loss_scale.view});
     const std::vector<double> got = second.losses(batch, 3);
     CHECK(got == std::vector<double>(want.begin() + 3, want.end()));
     CHECK(second.numbers() == straight.numbers());
@@ -162,7 +195,7 @@ TEST_CASE("cuda: memory that runs out is told with the plan and what lives in th
 TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
   if (no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       INFO(name_of(dtype));
       Trained model(config, Device::cuda, dtype);
       const std::vector<TrainSequence> batch = patterns(config, 16);
@@ -199,8 +232,8 @@ TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
       WARN(name_of(dtype) << ": mean " << sum / n << " nats, KL " << kl / n << ", largest "
                           << most);
       CHECK(tokens > 1000);
-      CHECK(sum / n <= (dtype == DType::f32 ? 1e-5 : 5e-3));
-      CHECK(kl / n <= (dtype == DType::f32 ? 1e-8 : 1e-4));
+      CHECK(sum / n <= (dtype == DType::f32 ? 1e-5 : dtype == DType::f16 ? 5e-4 : 5e-3));
+      CHECK(kl / n <= (dtype == DType::f32 ? 1e-8 : dtype == DType::f16 ? 1e-6 : 1e-4));
     }
   }
 }

@@ -29,6 +29,7 @@ TEST_CASE("flops: DeepSeek-V3's token meets 37 billion parameters, its table apa
 
 TEST_CASE("flops: peaks of cards that are known, and none of others") {
   CHECK(peak_flops_of("NVIDIA H100 80GB HBM3", DType::bf16) == 989.4e12);
+  CHECK(peak_flops_of("NVIDIA H100 80GB HBM3", DType::f16) == 989.4e12);
   CHECK(peak_flops_of("NVIDIA H100 PCIe", DType::bf16) == 756e12);
   CHECK(peak_flops_of("NVIDIA A100-SXM4-80GB", DType::bf16) == 312e12);
   CHECK(peak_flops_of("NVIDIA H100 80GB HBM3", DType::f32) == 0.0);

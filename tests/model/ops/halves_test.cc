@@ -49,6 +49,34 @@ TEST_CASE("halves of a float give it back bit for bit, and the high one is the n
     CHECK(bits_of(join_float(split_float(x))) == bits_of(x));
 }
 
+// What f16's halves hold of a number: all of it, or below 2^-16 the nearest multiple of 2^-39.
+float held(float x) {
+  if (std::abs(x) >= 0x1p-16F) return x;
+  return static_cast<float>(std::nearbyint(static_cast<double>(x) * 0x1p39) * 0x1p-39);
+}
+
+TEST_CASE("halves of a float with an f16 hold it, and the high one is the nearest f16") {
+  Random random(4, RandomStream::data);
+  for (int i = 0; i < 200000; ++i) {
+    uint32_t bits = random.below(1U << 16) << 16 | random.below(1U << 16);
+    if (i % 4 == 0) bits = (bits & 0xFFFFE000U) | 0x1000U;              // half-way between two f16
+    if (i % 2 == 0) bits = (bits & 0x807FFFFFU) | (90 + i % 54) << 23;  // f16's range and below
+    const float x = float_of(bits);
+    const FloatHalves halves = split_float_f16(x), again = split_float_f16(join_float_f16(halves));
+    const float back = join_float_f16(halves);
+    REQUIRE(again.high == halves.high);
+    REQUIRE(again.low == halves.low);
+    if (std::isnan(x)) {
+      REQUIRE(std::isnan(back));
+    } else if (std::abs(x) >= 65520.0F) {
+      REQUIRE(back == std::copysign(std::numeric_limits<float>::infinity(), x));
+    } else {
+      REQUIRE(back == held(x));
+      REQUIRE(halves.high == to_f16(held(x)));
+    }
+  }
+}
+
 TEST_CASE("halves of a tensor are those of its numbers", "[ops]") {
   test::Tensors make;
   Context ctx(2);

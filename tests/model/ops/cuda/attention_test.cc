@@ -130,11 +130,14 @@ TEST_CASE("cuda: attention in f32 is the CPU's", "[ops][cuda]") {
     check_case(*ctx, DType::f32, c, {3e-6, 1e-5});
 }
 
-// What is lost: weights, dS and results are rounded to 8 bits.
-TEST_CASE("cuda: attention in bf16 is the CPU's", "[ops][cuda]") {
+// What is lost: weights, dS and results are rounded.
+TEST_CASE("cuda: attention in 16 bits is the CPU's", "[ops][cuda]") {
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
-  for (const Case& c : kCases) check_case(*ctx, DType::bf16, c, {8e-3, 1.5e-2});
+  for (const DType dtype : {DType::bf16, DType::f16})
+    for (const Case& c : kCases)
+      check_case(*ctx, dtype, c,
+                 {test::bound_in(dtype, 0.0, 8e-3), test::bound_in(dtype, 0.0, 1.5e-2)});
 }
 
 TEST_CASE("cuda: attention gives the same bits again, whatever is packed beside it",
@@ -144,7 +147,7 @@ TEST_CASE("cuda: attention gives the same bits again, whatever is packed beside 
   const Case both{{0, 77, 300}, 4, 2, 192, 128};
   Case second = both;
   second.cu = {0, 223};
-  for (const DType dtype : {DType::f32, DType::bf16}) {
+  for (const DType dtype : test::kDTypes) {
     if (test::quick() && dtype == DType::f32) continue;
     Tensors make;
     GpuTensors gpu(*ctx);

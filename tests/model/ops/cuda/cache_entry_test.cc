@@ -34,7 +34,7 @@ void check_mla(Context& ctx, const Case& c, DType dtype, Layout layout) {
   write_mla_entry(ctx, {gpu_cache, gpu_q, up(q_flat, layout), up(kv_a, layout), up(norm),
                         on_gpu.upload(cos, f), on_gpu.upload(sin, f), on_gpu.ints(slot), 1e-6});
   write_mla_entry(host, {cache, q, q_flat, kv_a, norm, cos, sin, make.ints({rows}, slot), 1e-6});
-  const double bound = dtype == DType::f32 ? 1e-6 : 4e-3;
+  const double bound = test::bound_in(dtype, 1e-6, 4e-3);
   CHECK(test::relative_difference(on_gpu.download(make, gpu_cache), make.copy_of(cache)) < bound);
   CHECK(test::relative_difference(on_gpu.download(make, gpu_q), make.copy_of(q)) < bound);
 }
@@ -59,7 +59,7 @@ void check_gqa(Context& ctx, const Case& c, DType dtype, Layout layout) {
   write_gqa_entry(ctx, {gpu_cache, gpu_q, up(q_flat, layout), up(k, layout), up(v, layout),
                         on_gpu.upload(cos, f), on_gpu.upload(sin, f), on_gpu.ints(slot)});
   write_gqa_entry(host, {cache, q, q_flat, k, v, cos, sin, make.ints({rows}, slot)});
-  const double bound = dtype == DType::f32 ? 1e-6 : 4e-3;
+  const double bound = test::bound_in(dtype, 1e-6, 4e-3);
   CHECK(test::relative_difference(on_gpu.download(make, gpu_cache), make.copy_of(cache)) < bound);
   CHECK(test::relative_difference(on_gpu.download(make, gpu_q), make.copy_of(q)) < bound);
 }
@@ -68,7 +68,7 @@ TEST_CASE("cuda: cache entries are the CPU's", "[ops][cuda]") {
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
   for (const Case& c : {Case{8, 2, 128, 64, 512}, Case{3, 3, 5, 4, 7}, Case{9, 3, 16, 64, 130}})
-    for (const DType dtype : {DType::f32, DType::bf16})
+    for (const DType dtype : test::kDTypes)
       for (const Layout layout : test::kLayouts) {
         CAPTURE(c.heads, name_of(dtype), static_cast<int>(layout));
         check_mla(*ctx, c, dtype, layout);

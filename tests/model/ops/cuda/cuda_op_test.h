@@ -1,6 +1,7 @@
 // What the tests of the ops' CUDA sides share: the GPU, and tensors on both sides of the bus.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
@@ -38,12 +39,29 @@ inline bool left_out(Layout layout, DType dtype) {
   return quick(2) && (layout == Layout::dense) != (dtype == DType::f32);
 }
 
-// Rounds every element of an f32 host tensor to the nearest bf16 if `dtype` is bf16.
+// What the GPU computes in.
+constexpr std::array<DType, 3> kDTypes = {DType::f32, DType::bf16, DType::f16};
+
+// The bits of a number in a 16-bit type and back.
+inline uint16_t narrow_bits(DType dtype, float x) {
+  return dtype == DType::f16 ? to_f16(x) : to_bf16(x);
+}
+inline float wide_number(DType dtype, uint16_t bits) {
+  return dtype == DType::f16 ? from_f16(bits) : from_bf16(bits);
+}
+
+// Rounds every element of an f32 host tensor to the nearest of `dtype`, if that is narrower.
 inline void round_to(DType dtype, const Tensor& t) {
-  if (dtype != DType::bf16) return;
+  if (dtype == DType::f32) return;
   for (int64_t i = 0; i < t.rows(); ++i)
     for (int64_t j = 0; j < t.cols(); ++j)
-      t.row<float>(i)[j] = from_bf16(to_bf16(t.row<float>(i)[j]));
+      t.row<float>(i)[j] = wide_number(dtype, narrow_bits(dtype, t.row<float>(i)[j]));
+}
+
+// The bound of a check in `dtype`: f16 rounds to 11 bits where bf16 rounds to 8.
+constexpr double bound_in(DType dtype, double bound_f32, double bound_bf16) {
+  if (dtype == DType::f32) return bound_f32;
+  return dtype == DType::bf16 ? bound_bf16 : std::max(bound_f32, bound_bf16 / 6.0);
 }
 
 // Makes device tensors for one test and owns them.
@@ -51,7 +69,7 @@ class GpuTensors {
  public:
   explicit GpuTensors(Context& ctx) : ctx_(ctx) {}
 
-  // A device tensor of `dtype` (f32 or bf16) with the values of an f32 host tensor.
+  // A device tensor of `dtype` (f32, bf16 or f16) with the values of an f32 host tensor.
   Tensor upload(const Tensor& host, DType dtype, Layout layout = Layout::dense) {
     const Tensor out = room(host, dtype, layout);
     const Span span(out, layout);
@@ -93,7 +111,7 @@ class GpuTensors {
   }
 
  private:
-  static constexpr char kPoison = '\xff';  // a NaN in f32 and in bf16
+  static constexpr char kPoison = '\xff';  // a NaN in f32, bf16 and f16
 
   static int64_t columns_before(Layout layout) {
     return layout == Layout::dense ? 0 : layout == Layout::odd_slice ? 3 : 8;
@@ -124,14 +142,14 @@ class GpuTensors {
     return out;
   }
   static void put(char* to, DType dtype, float value) {
-    const uint16_t narrow = to_bf16(value);
-    dtype == DType::bf16 ? std::memcpy(to, &narrow, 2) : std::memcpy(to, &value, 4);
+    const uint16_t narrow = narrow_bits(dtype, value);
+    dtype == DType::f32 ? std::memcpy(to, &value, 4) : std::memcpy(to, &narrow, 2);
   }
   static float number(const char* from, DType dtype) {
     uint16_t narrow = 0;
     float value = 0.0F;
-    dtype == DType::bf16 ? std::memcpy(&narrow, from, 2) : std::memcpy(&value, from, 4);
-    return dtype == DType::bf16 ? from_bf16(narrow) : value;
+    dtype == DType::f32 ? std::memcpy(&value, from, 4) : std::memcpy(&narrow, from, 2);
+    return dtype == DType::f32 ? value : wide_number(dtype, narrow);
   }
 
   Context& ctx_;
@@ -164,17 +182,18 @@ struct Sides {
   }
 };
 
-// Runs body(sides, bound) in f32 and bf16, for rows that lie densely, odd and aligned in others.
+// Runs body(sides, bound) in f32, bf16 and f16, for rows that lie densely, odd and aligned in
+// others.
 template <class Body>
-void on_both(double bound_f32, double bound_bf16, Body&& body) {
+void on_each(double bound_f32, double bound_bf16, Body&& body) {
   Context* ctx = gpu();
   if (ctx == nullptr) return;
   for (const Layout layout : kLayouts) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : kDTypes) {
       if (left_out(layout, dtype)) continue;
       CAPTURE(static_cast<int>(layout), name_of(dtype));
       Sides sides{*ctx, dtype, layout};
-      body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);
+      body(sides, bound_in(dtype, bound_f32, bound_bf16));
     }
   }
 }

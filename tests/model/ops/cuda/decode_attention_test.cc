@@ -121,8 +121,8 @@ TEST_CASE("cuda: decode attention is the CPU's", "[ops][cuda]") {
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
   for (const Layout layout : test::kLayouts) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
-      const double bound = dtype == DType::f32 ? 5e-6 : 4e-3;  // bf16: its last rounding
+    for (const DType dtype : test::kDTypes) {
+      const double bound = test::bound_in(dtype, 5e-6, 4e-3);  // the last rounding
       const Batch batch;
       check_mla(*ctx, dtype, layout, batch, 1, 13, 6, bound);
       check_mla(*ctx, dtype, layout, batch, 5, 64, 16, bound);
@@ -140,13 +140,15 @@ TEST_CASE("cuda: decode attention where pages, tiles and chunks end", "[ops][cud
   if (ctx == nullptr) return;
   const Batch edges({1, 15, 16, 17, 63, 64, 65, 255, 256, 257, 1025, 768});
   const Batch deep({4095, 4096, 4097, 2});
-  constexpr double kBound = 8e-3;  // the weights are rounded, then the result
-  for (const Batch& batch : {edges, deep}) {
-    for (const int64_t heads : {1, 17, 65, 128})
-      check_mla(*ctx, DType::bf16, Layout::aligned_slice, batch, heads, 512, 64, kBound);
-    check_gqa(*ctx, DType::bf16, Layout::aligned_slice, batch, 9, 3, 64, kBound);
-    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 17, 1, 64, kBound);
-    check_gqa(*ctx, DType::bf16, Layout::dense, batch, 7, 7, 128, kBound);
+  for (const DType dtype : {DType::bf16, DType::f16}) {
+    const double bound = test::bound_in(dtype, 0.0, 8e-3);  // of the weights, then of the result
+    for (const Batch& batch : {edges, deep}) {
+      for (const int64_t heads : {1, 17, 65, 128})
+        check_mla(*ctx, dtype, Layout::aligned_slice, batch, heads, 512, 64, bound);
+      check_gqa(*ctx, dtype, Layout::aligned_slice, batch, 9, 3, 64, bound);
+      check_gqa(*ctx, dtype, Layout::dense, batch, 17, 1, 64, bound);
+      check_gqa(*ctx, dtype, Layout::dense, batch, 7, 7, 128, bound);
+    }
   }
 }
 
@@ -206,7 +208,7 @@ TEST_CASE("cuda: cache entries are written where the CPU writes them", "[ops][cu
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
   for (const Layout layout : test::kLayouts)
-    for (const DType dtype : {DType::f32, DType::bf16})
+    for (const DType dtype : test::kDTypes)
       for (const int64_t width : {1, 37, 576}) check_write(*ctx, dtype, layout, width);
 }
 

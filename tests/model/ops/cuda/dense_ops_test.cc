@@ -15,14 +15,14 @@ namespace temper {
 namespace {
 
 using test::Layout;
-using test::on_both;
+using test::on_each;
 using test::Sides;
 using test::Tensors;
 
 constexpr DType f = DType::f32;
 
 TEST_CASE("cuda: sums, scaling and copies are the CPU's", "[ops][cuda]") {
-  on_both(1e-6, 6e-3, [](Sides& s, double bound) {  // two roundings to 8 bits
+  on_each(1e-6, 6e-3, [](Sides& s, double bound) {  // two roundings to 8 bits
     for (const int64_t cols : {1, 7, 64, 515}) {
       const Tensor a = s.normal({5, 3, cols}), b = s.normal({5, 3, cols});
       const Tensor sum = s.make.poisoned(f, {5, 3, cols}), gpu_sum = s.poisoned(sum);
@@ -50,7 +50,7 @@ TEST_CASE("cuda: sums, scaling and copies are the CPU's", "[ops][cuda]") {
 }
 
 TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
-  on_both(2e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(2e-6, 6e-3, [](Sides& s, double bound) {
     for (const int64_t cols : {1, 33, 192, 1024, 7168}) {
       const int64_t rows = cols > 2000 ? 9 : 301;
       const Tensor x = s.normal({rows, cols}), w = s.normal({cols}), dy = s.normal({rows, cols});
@@ -79,7 +79,7 @@ TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
 }
 
 TEST_CASE("cuda: RoPE's tables and rotations are the CPU's", "[ops][cuda]") {
-  on_both(2e-6, 4e-3, [](Sides& s, double bound) {
+  on_each(2e-6, 4e-3, [](Sides& s, double bound) {
     const int64_t tokens = 19, heads = 3;
     for (const int64_t width : {2, 64, 128}) {
       RopeConfig config;
@@ -108,7 +108,7 @@ TEST_CASE("cuda: RoPE's tables and rotations are the CPU's", "[ops][cuda]") {
 }
 
 TEST_CASE("cuda: SwiGLU and its gradient are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 6e-3, [](Sides& s, double bound) {
     for (const int64_t cols : {1, 33, 512}) {
       const Tensor gate = s.normal({17, cols}, 2.0), up = s.normal({17, cols});
       const Tensor dy = s.normal({17, cols}), dgate = s.normal({17, cols});
@@ -135,7 +135,7 @@ TEST_CASE("cuda: SwiGLU and its gradient are the CPU's", "[ops][cuda]") {
 }
 
 TEST_CASE("cuda: SwiGLU's gradient where rows count with weights is the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 6e-3, [](Sides& s, double bound) {
     for (const int64_t cols : {1, 33, 512}) {
       const int64_t tokens = 37, k = 3, rows = tokens * k;
       std::vector<int32_t> order;
@@ -171,7 +171,7 @@ TEST_CASE("cuda: SwiGLU's gradient where rows count with weights is the CPU's", 
 }
 
 TEST_CASE("cuda: the heads of latent attention and their gradients are the CPU's", "[ops][cuda]") {
-  on_both(2e-6, 8e-3, [](Sides& s, double bound) {
+  on_each(2e-6, 8e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t heads, nope, rope;
     };
@@ -206,7 +206,7 @@ TEST_CASE("cuda: the heads of latent attention and their gradients are the CPU's
 }
 
 TEST_CASE("cuda: embedding, its gradient and scattering are the CPU's", "[ops][cuda]") {
-  on_both(2e-6, 4e-3, [](Sides& s, double bound) {
+  on_each(2e-6, 4e-3, [](Sides& s, double bound) {
     const int64_t rows = 700, vocab = 50, d = 72;
     Random random(3, RandomStream::data);
     std::vector<int32_t> ids, order;
@@ -235,7 +235,7 @@ TEST_CASE("cuda: embedding, its gradient and scattering are the CPU's", "[ops][c
 }
 
 TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 8e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 8e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t t, n, k;
     };
@@ -276,7 +276,7 @@ TEST_CASE("cuda: linear layers and their gradients are the CPU's", "[ops][cuda]"
 }
 
 TEST_CASE("cuda: products by head are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 5e-3, [](Sides& s, double bound) {
     const int64_t tokens = 21, heads = 3, n = 24, k = 40;
     const Tensor x = s.normal({tokens, heads, k}), w = s.normal({heads, n * k});
     const Tensor y = s.make.poisoned(f, {tokens, heads, n}), gpu_y = s.poisoned(y);
@@ -293,7 +293,7 @@ TEST_CASE("cuda: products by head are the CPU's", "[ops][cuda]") {
 }
 
 TEST_CASE("cuda: grouped products over ragged and empty groups are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 5e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 5e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t n, k;
       std::vector<int32_t> offsets;

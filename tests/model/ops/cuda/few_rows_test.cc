@@ -14,7 +14,7 @@ using test::Tensors;
 
 constexpr DType f = DType::f32;
 
-// Both sides of one check in f32 or bf16; device rows lie densely or in something wider.
+// Both sides of one check in one dtype; device rows lie densely or in something wider.
 struct Sides {
   Context& ctx;
   DType dtype;
@@ -49,21 +49,21 @@ struct Sides {
 };
 
 template <class Body>
-void on_both(double bound_f32, double bound_bf16, Body&& body) {
+void on_each(double bound_f32, double bound_bf16, Body&& body) {
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
   for (const test::Layout layout : test::kLayouts) {
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : test::kDTypes) {
       if (test::left_out(layout, dtype)) continue;
       CAPTURE(static_cast<int>(layout), name_of(dtype));
       Sides sides{*ctx, dtype, layout};
-      body(sides, dtype == DType::f32 ? bound_f32 : bound_bf16);
+      body(sides, test::bound_in(dtype, bound_f32, bound_bf16));
     }
   }
 }
 
 TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 6e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t n, k;
       std::vector<int32_t> offsets;

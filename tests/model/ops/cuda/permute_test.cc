@@ -131,8 +131,8 @@ TEST_CASE("cuda: gather and combine are the CPU's", "[ops][cuda]") {
   for (const Size& n : kSizes) {
     for (const Layout layout : test::kLayouts) {
       CAPTURE(n.tokens, static_cast<int>(layout));
-      check_moves(*ctx, DType::f32, layout, n, 1e-6);
-      check_moves(*ctx, DType::bf16, layout, n, 4e-3);  // one rounding to 8 bits
+      for (const DType dtype : test::kDTypes)  // one rounding
+        check_moves(*ctx, dtype, layout, n, test::bound_in(dtype, 1e-6, 4e-3));
     }
   }
 }

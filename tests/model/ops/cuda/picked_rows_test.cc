@@ -7,13 +7,13 @@ namespace temper {
 namespace {
 
 using test::Layout;
-using test::on_both;
+using test::on_each;
 using test::Sides;
 
 constexpr DType f = DType::f32;
 
 TEST_CASE("cuda: products of picked rows have the bits of those of rows laid out", "[ops][cuda]") {
-  on_both(0.0, 0.0, [](Sides& s, double) {
+  on_each(0.0, 0.0, [](Sides& s, double) {
     struct Size {
       int64_t n, k, tokens;
       std::vector<int32_t> offsets;
