@@ -38,8 +38,7 @@ std::vector<int32_t> masked_targets(std::span<const TrainSequence> sequences) {
 constexpr const char* kTakeBf16 =
     "numbers beyond 65504, the largest of f16, become infinite: take --dtype bf16";
 
-// In f16 an infinite activation is the likely cause, and it would look like a gradient that
-// overflowed.
+// In f16 this would look like a gradient that overflowed.
 void check_finite(const std::vector<std::vector<double>>& logprob) {
   for (const std::vector<double>& tokens : logprob)
     for (const double x : tokens)

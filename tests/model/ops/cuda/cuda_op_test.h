@@ -39,7 +39,6 @@ inline bool left_out(Layout layout, DType dtype) {
   return quick(2) && (layout == Layout::dense) != (dtype == DType::f32);
 }
 
-// What the GPU computes in.
 constexpr std::array<DType, 3> kDTypes = {DType::f32, DType::bf16, DType::f16};
 
 // The bits of a number in a 16-bit type and back.
