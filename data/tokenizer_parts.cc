@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/utf8.h"
 #include "data/byte_level.h"
 #include "data/json_fields.h"
 
@@ -195,11 +196,35 @@ void read_post_processor(const JsonValue& json, TokenizerParts& parts, const IdM
   }
 }
 
+// Looks at every string, names of members too: a normaliser puts its own into the text, others cut
+// it, and a search in text that is not well-formed may read beyond its end.
+void refuse_ill_formed(const JsonValue& json, const std::string& where) {
+  const auto check = [&](const JsonValue& text) {
+    const std::string_view bytes(text.GetString(), text.GetStringLength());
+    if (find_invalid_utf8(bytes) == std::string_view::npos) return;
+    damaged("a string is not UTF-8", where, repair_utf8(bytes.substr(0, 60)));
+  };
+  std::vector<const JsonValue*> open{&json};
+  while (!open.empty()) {
+    const JsonValue& value = *open.back();
+    open.pop_back();
+    if (value.IsString()) check(value);
+    if (value.IsArray())
+      for (const JsonValue& item : value.GetArray()) open.push_back(&item);
+    if (!value.IsObject()) continue;
+    for (const auto& member : value.GetObject()) {
+      check(member.name);
+      open.push_back(&member.value);
+    }
+  }
+}
+
 }  // namespace
 
 TokenizerParts read_tokenizer_json(const std::filesystem::path& path) {
   const std::string where = path.string();
   const Json json = parse_json(read_file(path), where);
+  refuse_ill_formed(json, where);
   const JsonValue* model = find_member(json, "model");
   if (model == nullptr) damaged("this is no tokenizer: it has no model", where, "");
   const std::string type = string_field(*model, "type", "BPE");

@@ -10,7 +10,9 @@
 #include "data/bpe.h"
 #include "data/normalizer.h"
 #include "data/pre_tokenizer.h"
+#include "data/tokenizer_parts.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_dir.h"
 
 using namespace temper;
 
@@ -175,6 +177,34 @@ TEST_CASE("merging by scan and by heap agree with the definition") {
       REQUIRE(bytes == text.size());
     }
   }
+}
+
+TEST_CASE(
+    "a tokenizer with a string that is not UTF-8 is refused: it would break the text it meets") {
+  const test::TemporaryDir dir;
+  const auto file = [&](const std::string& normalizer, const std::string& token) {
+    const std::string text =
+        R"({"model":{"type":"BPE","vocab":{"H":0,")" + token +
+        R"(":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel"},"normalizer":)" + normalizer +
+        "}";
+    test::write_text(dir / "tokenizer.json", text);
+    return dir / "tokenizer.json";
+  };
+  const auto replace = [](const std::string& pattern, const std::string& content) {
+    return R"({"type":"Replace","pattern":{"String":")" + pattern + R"("},"content":")" + content +
+           "\"}";
+  };
+  CHECK_NOTHROW(read_tokenizer_json(file(replace("a", "\u00F6"), "e")));
+  for (const auto& [normalizer, token] :
+       {std::pair<std::string, std::string>{replace("a", "\xFF\xFF"), "e"},
+        {replace("\xB6", "b"), "e"},
+        {replace("a", "\\udc00"), "e"},
+        {"null", "\xC3"}}) {
+    INFO(normalizer << " " << token);
+    CHECK_THROWS_AS(read_tokenizer_json(file(normalizer, token)), UserError);
+  }
+  CHECK_THROWS_WITH(read_tokenizer_json(file(replace("a", "\xFF"), "e")),
+                    Contains("is not UTF-8") && Contains("tokenizer.json"));
 }
 
 TEST_CASE("UTF-8 repair replaces each ill-formed part once") {
