@@ -104,6 +104,7 @@ class ZeroTest {
     const Term& term = terms_[id];
     auto& exact = exact_[static_cast<size_t>(id)];
     exact = exact_value_of(term);
+    if (exact) budget_.spend(static_cast<int64_t>(bits_of(*exact) / 32));
     if (exact && bits_of(*exact) > kMaxExactTermBits) exact.reset();
     Size& size = sizes_[static_cast<size_t>(id)];
     if (exact) {
