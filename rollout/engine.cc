@@ -256,7 +256,8 @@ void RolloutEngine::take_draw(Run& run, const PlannedDraw& draw, const StepResul
   if (token < 0) {
     throw UserError({.what = "the model's logits are not finite",
                      .hint = "training diverged or the checkpoint is damaged: go back to an "
-                             "earlier checkpoint, or lower the learning rate"});
+                             "earlier checkpoint, or lower the learning rate (f16 ends at 65504: "
+                             "--dtype bf16 goes on)"});
   }
   const double* numbers = step.numbers.data() + i * kNumberColumns;
   ++stats.generated_tokens;

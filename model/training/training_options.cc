@@ -19,8 +19,7 @@ void add_training_options(OptionsTable& table, TrainingOptions& o) {
   table.add("weight-decay", &o.weight_decay, "decoupled, on every parameter").at_least(0);
   table.add("max-grad-norm", &o.max_grad_norm, "clip the global gradient norm; 0: never")
       .at_least(0);
-  table.add_choice("moments", &o.moments,
-                   {{"f32", DType::f32}, {"bf16", DType::bf16}, {"f16", DType::f16}},
+  table.add_choice("moments", &o.moments, {{"f32", DType::f32}, {"bf16", DType::bf16}},
                    "precision of AdamW's moments (bf16: half the memory)");
   table.add("seed", &o.seed, "seeds data order and sampling");
 
@@ -45,7 +44,8 @@ void add_training_options(OptionsTable& table, TrainingOptions& o) {
 
 void add_dtype_option(OptionsTable& table, DType* field) {
   table.add_choice(
-      "dtype", field, {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}},
+      "dtype", field,
+      {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}, {"f16", DType::f16}},
       "arithmetic; f64 on the CPU alone, bf16 (the default there) and f16 on the GPU alone");
 }
 

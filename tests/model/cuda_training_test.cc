@@ -1,10 +1,13 @@
 // Training and generating on the GPU: against the CPU, against itself, and against each other.
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <string>
 
 #include "core/device.h"
 #include "model/checkpoint/resume.h"
 #include "model/checkpoint/transfer.h"
+#include "model/ops/elementwise.h"
 #include "model/optim/loss_scale.h"
 #include "model/training/train_step.h"
 #include "rollout/engine.h"
@@ -124,6 +127,30 @@ TEST_CASE(
   for (int i = 0; i < 30 && o.step == 1; ++i) model.losses(batch, 1);
   CHECK(o.step == 2);  // it came down to where gradients fit
   CHECK(model.numbers() != moments);
+}
+
+TEST_CASE("cuda: what f16 cannot hold ends a step with an error that names bf16") {
+  if (no_gpu()) return;
+  const ModelConfig config = small_gqa_config();
+  const std::vector<TrainSequence> batch = patterns(config, 4);
+  Trained model(config, Device::cuda, DType::f16);
+  scale(model.ctx, model.weights.view.norm, 1e6);  // hidden states of millions
+  const double normaliser = static_cast<double>(count_targets(batch));
+  const auto hint_of = [&](const std::function<void()>& step) {
+    try {
+      step();
+    } catch (const UserError& error) {
+      return error.blame().hint;
+    }
+    return std::string();
+  };
+  CHECK(hint_of([&] { model.losses(batch, 1); }).find("--dtype bf16") != std::string::npos);
+  CHECK(hint_of([&] {
+          model.step.begin(count_global(batch, 0));
+          model.step.accumulate_linear(batch, sft_gradient(batch, normaliser));
+          model.step.finish(1e-3);
+        }).find("--dtype bf16") != std::string::npos);
+  CHECK(model.step.optimizer().step == 0);
 }
 
 TEST_CASE("cuda: two runs of a training end in the same bits") {
