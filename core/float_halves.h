@@ -33,9 +33,8 @@ inline float step_of_f16(uint16_t high) {  // times 2^-15
   return std::bit_cast<float>(((exponent > 0 ? exponent : 1) + 127 - 40) << 23);
 }
 inline FloatHalves split_float_f16(float value) {
-  const float x = std::fabs(value) < 0x1p-14F
-                      ? std::copysign(std::rint(value * 0x1p39F) * 0x1p-39F, value)
-                      : value;
+  const float x =  // a zero is +0
+      std::fabs(value) < 0x1p-14F ? std::rint(value * 0x1p39F) * 0x1p-39F + 0.0F : value;
   const uint16_t high = to_f16(x);
   if ((high & 0x7c00) == 0x7c00) return {high, 0};  // infinity or NaN
   const float rest = (x - from_f16(high)) / step_of_f16(high);

@@ -24,8 +24,8 @@ __device__ inline float step_of_f16(f16 high) {
   return __uint_as_float((max(exponent, 1U) + 127U - 40U) << 23);
 }
 __device__ inline void split_float(float value, f16& high, uint16_t& low) {
-  const float x =
-      fabsf(value) < 0x1p-14F ? copysignf(rintf(value * 0x1p39F) * 0x1p-39F, value) : value;
+  const float x =  // a zero is +0
+      fabsf(value) < 0x1p-14F ? rintf(value * 0x1p39F) * 0x1p-39F + 0.0F : value;
   high = __float2half_rn(x);
   const bool finite = (__half_as_ushort(high) & 0x7C00U) != 0x7C00U;
   const float rest = (x - __half2float(high)) / step_of_f16(high);

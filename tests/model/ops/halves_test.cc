@@ -52,7 +52,7 @@ TEST_CASE("halves of a float give it back bit for bit, and the high one is the n
 // What f16's halves hold of a number: all of it, or below 2^-16 the nearest multiple of 2^-39.
 float held(float x) {
   if (std::abs(x) >= 0x1p-16F) return x;
-  return static_cast<float>(std::nearbyint(static_cast<double>(x) * 0x1p39) * 0x1p-39);
+  return static_cast<float>(std::nearbyint(static_cast<double>(x) * 0x1p39) * 0x1p-39) + 0.0F;
 }
 
 TEST_CASE("halves of a float with an f16 hold it, and the high one is the nearest f16") {
