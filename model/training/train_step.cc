@@ -155,7 +155,7 @@ void TrainStep::accumulate_head(std::span<const TrainSequence> sequences, const 
     for (const Tensor& held : {weights_.storage.view, grads_.storage.view, optimizer_.low.view,
                                optimizer_.m.view, optimizer_.v.view})
       memory += held.numel() * static_cast<int64_t>(size_of(held.dtype));
-    memory += static_cast<int64_t>(activations_.live_bytes() + ctx_.scratch.live_bytes());
+    memory += static_cast<int64_t>(activations_.reserved_bytes() + ctx_.scratch.reserved_bytes());
     const MemoryPlan plan = estimate_training(config_, options_,
                                               {.dtype = weights_.storage.view.dtype,
                                                .device = ctx_.device,
