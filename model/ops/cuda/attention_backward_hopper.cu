@@ -31,16 +31,21 @@ template <int kQk, int kV>
 struct Shape {
   // Queries that pass at a time: as many as the sums leave registers for.
   static constexpr int kQueries = kQk + kV > 128 ? 64 : 128;
-  static constexpr int kOwnQkBytes = kTileRows * kQk * 2, kOwnBytes = kTileRows * (kQk + kV) * 2;
-  static constexpr int kQBytes = kQueries * kQk * 2, kStageBytes = kQueries * (kQk + kV) * 2;
+  static constexpr int kOwnQkBytes = kTileRows * kQk * 2;
+  static constexpr int kOwnBytes = kOwnQkBytes + kTileRows * kV * 2;
+  static constexpr int kQBytes = kQueries * kQk * 2, kStageBytes = kQBytes + kQueries * kV * 2;
   static constexpr int kDsBytes = kTileRows * kQueries * 2;
   static constexpr int kStages = 3;
   static constexpr size_t kBytes = kOwnBytes + kDsBytes + kStages * kStageBytes;
-  static constexpr int kRegisters = kQk + kV > 256 ? 240 : 232;
-  [[maybe_unused]] static constexpr int kProducerRegisters = 504 - 2 * kRegisters;
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+// Of a thread that multiplies, and of one that loads.
+template <int kQk, int kV>
+constexpr int kRegisters = kQk + kV > 256 ? 240 : 232;
+template <int kQk, int kV>
+constexpr int kProducerRegisters = 504 - 2 * kRegisters<kQk, kV>;
 
 // What a block keeps in shared memory beside the rows.
 template <class S>
@@ -402,13 +407,13 @@ __global__ void __launch_bounds__(kThreads, 1)
   __syncthreads();
   const Memory<Shape<kQk, kV>> memory{raw};
   if (threadIdx.x >= kConsumers) {
-    give_registers<Shape<kQk, kV>::kProducerRegisters>();
+    give_registers<kProducerRegisters<kQk, kV>>();
     const int warp = static_cast<int>(threadIdx.x - kConsumers) / 32;
     if (warp == 0) produce<kQk, kV>(shared, memory, a, q, k, v, d_o);
     if (warp > 0 && warp <= kGroups && threadIdx.x % 32 == 0)
       send_pieces<kQk, kV>(shared, memory, a, warp - 1);
   } else {
-    take_registers<Shape<kQk, kV>::kRegisters>();
+    take_registers<kRegisters<kQk, kV>>();
     Consumer<kQk, kV>{shared, memory, a, warpgroup()}.run();
   }
 #endif

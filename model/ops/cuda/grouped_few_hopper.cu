@@ -16,7 +16,7 @@ namespace temper::cuda {
 namespace {
 
 constexpr int kGroups = 512;  // at most
-constexpr int kConsumers = 256, kThreads = kConsumers + 32, kConsumerWarps = kConsumers / 32;
+constexpr int kConsumers = 256, kThreads = kConsumers + 32;
 constexpr int kStep = kLine, kWeightBytes = 2 * kBoxBytes;  // of the inner dimension; of a stage
 // Rows of x that are multiplied at once, and the rows an expert, on average, that they are for:
 // the fullest of many has about twice that.
@@ -41,6 +41,8 @@ struct Few {
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+constexpr int kConsumerWarps = kConsumers / 32;
 
 template <int kRows>
 struct Shared {

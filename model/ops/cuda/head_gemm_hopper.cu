@@ -13,8 +13,6 @@ namespace {
 
 using namespace grouped;
 
-constexpr float kLog2E = 1.44269504F;
-
 // Of the logits of one row in one tile: the largest, sum exp(z - top), and sum exp(z - top) (z -
 // top).
 struct alignas(16) Share {
@@ -36,6 +34,8 @@ struct Backward {
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
+
+constexpr float kLog2E = 1.44269504F;
 
 __device__ inline float exp2_approx(float x) {
   float y;
