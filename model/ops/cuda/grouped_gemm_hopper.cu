@@ -1,8 +1,8 @@
 // The experts' products on Hopper (grouped_gemm_hopper.h). A block is one thread that keeps the
 // copy engine busy, four stages ahead, and two warpgroups that multiply: 128 x 256 of the result,
-// 64 rows each. As many blocks as the card has multiprocessors take tiles until none is left; while
-// the results of a tile are stored, the next one's operands arrive. Blocks of a pair take tiles
-// above each other and load half of the right operand each, for both.
+// 64 rows each. As many blocks as the card has multiprocessors take tiles until none is left. The
+// results of a tile, rounded, wait in registers and are stored while the next one is multiplied.
+// Blocks of a pair take tiles above each other and load half of the right operand each, for both.
 //
 // The maps that the copy engine follows describe whole tensors: a tile that runs over its group's
 // end computes rows that nobody stores. Only where the group's rows are the inner dimension (the
@@ -19,61 +19,15 @@ namespace {
 
 using namespace grouped;
 
-#ifdef __CUDA_ARCH_FEAT_SM90_ALL
-
-// A warp's 16 rows of dw: 32 columns at a time through its buffer, added or written by the copy
-// engine. Nobody else adds to this tile in this launch, so the bits are the same each time.
-template <bool kAdd>
-__device__ void store_f32(const float (&d)[128], const CUtensorMap& map, unsigned char* buffer,
-                          const Problem& p, const Tile& t, int row, int lane) {
-  const int g = lane / 4, c = lane % 4;
-#pragma unroll
-  for (int block = 0; block < kTileCols / 32; ++block) {
-    if (t.col + block * 32 >= p.cols) break;
-    if (lane == 0) wait_boxes_read();
-    __syncwarp();
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {  // lines of 128 bytes, whose 16 bytes are swizzled
-      const int half = i % 2, pack = (i / 2 * 2 + c / 2) ^ g;
-      const int at = block * 16 + i / 2 * 4 + half * 2;
-      *reinterpret_cast<float2*>(buffer + (g + half * 8) * 128 + pack * 16 + c % 2 * 8) =
-          make_float2(d[at], d[at + 1]);
-    }
-    fence_shared_writes();
-    __syncwarp();
-    if (lane != 0) continue;
-    if constexpr (kAdd) add_box(map, buffer, t.col + block * 32, row, t.group);
-    if constexpr (!kAdd) put_box(map, buffer, t.col + block * 32, row, t.group);
-  }
-}
-
-template <bool kAdd>
-struct WeightsEpilogue {
-  const Problem& p;
-  const CUtensorMap& map;
-  unsigned char* buffer;  // of the warp
-
-  __device__ ~WeightsEpilogue() {
-    if (threadIdx.x % 32 == 0) wait_boxes_read();
-  }
-  __device__ void prepare(const Tile&) {}
-  __device__ void finish(float (&d)[128], const Tile& t) {
-    const int row = t.row + static_cast<int>(threadIdx.x) / 128 * 64 + threadIdx.x % 128 / 32 * 16;
-    store_f32<kAdd>(d, map, buffer, p, t, row, threadIdx.x % 32);
-  }
-};
-
-#endif
-
 // kAdd: the result is added to C, else written.
 template <Kind kKind, bool kAdd, Pick kPick>
 __global__ void __launch_bounds__(kThreads, 1)
     grouped_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
-                   const Problem p, const __grid_constant__ CUtensorMap c) {
+                   const Problem p) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Narrow, kKind, kPick>(p, a, b, [&](unsigned char* memory) {
+  run_tiles<Narrow, kKind, kPick>(p, a, b, [&] {
     if constexpr (kKind == Kind::weight_grad) {
-      return WeightsEpilogue<kAdd>{p, c, memory + threadIdx.x / 32 * kBufferBytes};
+      return WeightsEpilogue<kAdd>{p};
     } else {
       return RowsEpilogue<Narrow, kAdd>{p};
     }
@@ -110,7 +64,7 @@ bool multiply_rows(Context& ctx, const Tensor& c, bool add, const PickedRows& a,
     if (add)
       kernel = a.picked() ? grouped_kernel<kKind, true, Pick::left>
                           : grouped_kernel<kKind, true, Pick::none>;
-  launch_tiles<kKind>(ctx, kernel, rows_map(a.from), weights_map(w, kKind), p, CUtensorMap{});
+  launch_tiles<kKind>(ctx, kernel, rows_map(a.from), weights_map(w, kKind), p);
   return true;
 }
 
@@ -138,7 +92,6 @@ bool grouped_weight_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dw, const 
   const Tensor second = laid_out(ctx, x);
   const CUtensorMap left = make_map(dy.from, {n, dy.from.rows(), 0}, kLine, kLine, true);
   const CUtensorMap right = make_map(second, {k, second.rows(), 1}, kLine, kLine, true);
-  const CUtensorMap to = make_map(dw, {k, n, groups}, 32, 16, true);
   const Tensor counter = ctx.scratch.tensor("grouped_gemm.counter", DType::i32, {1});
   check(cudaMemsetAsync(counter.data, 0, sizeof(unsigned), stream_of(ctx)));
   const Problem p{.c = dw.data,
@@ -155,7 +108,7 @@ bool grouped_weight_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dw, const 
                                          : grouped_kernel<kKind, true, Pick::left>)
                              : (dw.fresh ? grouped_kernel<kKind, false, Pick::none>
                                          : grouped_kernel<kKind, true, Pick::none>);
-  launch_tiles<kKind>(ctx, kernel, left, right, p, to);
+  launch_tiles<kKind>(ctx, kernel, left, right, p);
   return true;
 }
 

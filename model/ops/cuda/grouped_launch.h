@@ -22,11 +22,11 @@ inline CUtensorMap weights_map(const Tensor& w, Kind kind) {
 // Whether the card and the tensors (factors alike of 16 bits first, then the result) allow it.
 bool fits_tiles(const Context& ctx, std::initializer_list<Tensor> tensors, int64_t groups = 1);
 
-// Starts a kernel (a, b, p, extra) whose body is run_tiles<kKind>.
-template <Kind kKind, class Extra>
-void launch_tiles(Context& ctx, void (*kernel)(CUtensorMap, CUtensorMap, Problem, Extra),
+// Starts a kernel (a, b, p, extra...) whose body is run_tiles<kKind>.
+template <Kind kKind, class... Extra>
+void launch_tiles(Context& ctx, void (*kernel)(CUtensorMap, CUtensorMap, Problem, Extra...),
                   const CUtensorMap& a, const CUtensorMap& b, const Problem& p,
-                  const Extra& extra) {
+                  const Extra&... extra) {
   constexpr int kPair = pair_size(kKind);
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes));
   cudaLaunchAttribute attribute{};
@@ -39,7 +39,7 @@ void launch_tiles(Context& ctx, void (*kernel)(CUtensorMap, CUtensorMap, Problem
   config.stream = stream_of(ctx);
   config.attrs = &attribute;
   config.numAttrs = 1;
-  check(cudaLaunchKernelEx(&config, kernel, a, b, p, extra));
+  check(cudaLaunchKernelEx(&config, kernel, a, b, p, extra...));
 }
 
 }  // namespace temper::cuda::grouped

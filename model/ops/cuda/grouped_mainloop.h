@@ -4,6 +4,7 @@
 // An epilogue is a struct with
 //   prepare(tile)     called before the tile's last product is done: for what it reads from memory
 //   finish(d, tile)   d: the thread's numbers (wgmma.h says which)
+//   kParts, part(i)   what it does then of a finished tile while the next one's products run
 // of which every consumer thread has one.
 #pragma once
 
@@ -28,56 +29,95 @@ __device__ inline void zero_rows(unsigned char* stage, int valid) {
   asm volatile("bar.sync 1, %0;\n" ::"n"(kConsumers) : "memory");
 }
 
+// A warpgroup's products, step by step through the stages.
+template <class T, Kind kKind, Pick kPick>
+class Multiplier {
+ public:
+  float d[128];  // the tile's numbers so far
+
+  __device__ Multiplier(Shared& shared, unsigned char* memory) : shared_(shared), memory_(memory) {}
+
+  // Begins the products of a step; kLast: it may be the tile's last, which may be short of rows.
+  template <bool kLast>
+  __device__ void begin(const Tile& t, int step) {
+    constexpr bool kAAcross = !is_rows(kKind), kBAcross = kKind != Kind::forward;
+    unsigned char* at = memory_ + pipe_.stage * kStageBytes;
+    wait(&shared_.full[pipe_.stage], pipe_.parity);
+    if constexpr (kPick != Pick::none) fence_shared_writes();  // the pickers' are ordinary ones
+    if (!is_rows(kKind) && kLast && (step + 1) * kStep > t.count)
+      zero_rows(at, t.count - step * kStep);
+    const uint64_t a = operand<kAAcross>(at + group_ * kBoxBytes);
+    const uint64_t b = operand<kBAcross>(at + kABytes);
+    begin_products();
+#pragma unroll
+    for (int i = 0; i < kStep / 16; ++i)
+      multiply_64<T, kAAcross, kBAcross>(d, a + i * kNext16<kAAcross>, b + i * kNext16<kBAcross>,
+                                         step + i > 0);
+    end_products();
+  }
+  // Then: the step before is done.
+  __device__ void advance(int step) {
+    if (step > 0) {
+      wait_products<1>();
+      free_stage();
+    }
+    last_ = pipe_.stage;
+    pipe_.advance();
+  }
+  __device__ void finish() {
+    wait_products<0>();
+    free_stage();
+  }
+
+ private:
+  __device__ void free_stage() {
+    constexpr int kPair = pair_size(kKind);
+    const int lane = threadIdx.x % 32;
+    if (lane >= kPair) return;
+    if constexpr (kPair > 1) arrive_at(&shared_.empty[last_], lane);
+    if constexpr (kPair == 1) arrive(&shared_.empty[last_]);
+  }
+  Shared& shared_;
+  unsigned char* memory_;
+  Pipeline pipe_;
+  int group_ = static_cast<int>(threadIdx.x) / 128, last_ = 0;
+};
+
 // Multiplies tile after tile and hands each to the epilogue.
 template <class T, Kind kKind, Pick kPick, class Epilogue>
 __device__ void consume(Shared& shared, unsigned char* memory, Epilogue&& epilogue) {
-  constexpr bool kAAcross = !is_rows(kKind), kBAcross = kKind != Kind::forward;
-  constexpr int kPair = pair_size(kKind);
-  const int group = threadIdx.x / 128, lane = threadIdx.x % 32;
-  const auto free_stage = [&](int stage) {
-    if (lane >= kPair) return;
-    if constexpr (kPair > 1) arrive_at(&shared.empty[stage], lane);
-    if constexpr (kPair == 1) arrive(&shared.empty[stage]);
-  };
-  float d[128];
-  Pipeline pipe;
+  constexpr int kParts = std::remove_reference_t<Epilogue>::kParts;
+  // Parts come with products that are not the last of a tile of dw.
+  constexpr int kEnough = is_rows(kKind) ? kParts : kParts + 1;
+  Multiplier<T, kKind, kPick> products(shared, memory);
   for (int n = 0;; ++n) {
     const Tile t = hear_tile(shared, n);
-    if (t.group < 0) return;
-    int last = 0;
-#pragma unroll 1
-    for (int step = 0; step < t.steps; ++step, pipe.advance()) {
-      unsigned char* at = memory + pipe.stage * kStageBytes;
-      wait(&shared.full[pipe.stage], pipe.parity);
-      if constexpr (kPick != Pick::none) fence_shared_writes();  // the pickers' are ordinary ones
-      if (!is_rows(kKind) && (step + 1) * kStep > t.count) zero_rows(at, t.count - step * kStep);
-      const uint64_t a = operand<kAAcross>(at + group * kBoxBytes);
-      const uint64_t b = operand<kBAcross>(at + kABytes);
-      begin_products();
+    int step = 0;
+    if (kParts > 0 && t.group >= 0 && t.steps >= kEnough) {
 #pragma unroll
-      for (int i = 0; i < kStep / 16; ++i)
-        multiply_64<T, kAAcross, kBAcross>(d, a + i * kNext16<kAAcross>, b + i * kNext16<kBAcross>,
-                                           step + i > 0);
-      end_products();
-      if (step > 0) {
-        wait_products<1>();
-        free_stage(last);
+      for (; step < kParts; ++step) {
+        products.template begin<false>(t, step);
+        epilogue.part(step);
+        products.advance(step);
       }
-      last = pipe.stage;
+    } else {
+#pragma unroll
+      for (int part = 0; part < kParts; ++part) epilogue.part(part);
+      if (t.group < 0) return;
+    }
+#pragma unroll 1
+    for (; step < t.steps; ++step) {
+      products.template begin<true>(t, step);
+      products.advance(step);
     }
     epilogue.prepare(t);
-    wait_products<0>();
-    if (is_rows(kKind) || t.steps > 0) free_stage(last);
-    if (!is_rows(kKind) && t.steps == 0)
-#pragma unroll
-      for (float& number : d) number = 0.0F;
-    epilogue.finish(d, t);
+    products.finish();
+    epilogue.finish(products.d, t);
   }
 }
 
 // The body of a kernel of kThreads threads with kSharedBytes of shared memory.
-// make_epilogue(memory) is called by each consumer; `memory` has kBufferBytes for each of their
-// warps.
+// make_epilogue() is called by each consumer.
 template <class T, Kind kKind, Pick kPick = Pick::none, class MakeEpilogue>
 __device__ void run_tiles(const Problem& p, const CUtensorMap& a, const CUtensorMap& b,
                           MakeEpilogue&& make_epilogue) {
@@ -108,7 +148,7 @@ __device__ void run_tiles(const Problem& p, const CUtensorMap& a, const CUtensor
     }
   } else {
     take_registers<232>();
-    auto epilogue = make_epilogue(memory + kStages * kStageBytes);
+    auto epilogue = make_epilogue();
     consume<T, kKind, kPick>(shared, memory, epilogue);
   }
   // No block leaves while its partner may still write or arrive here.

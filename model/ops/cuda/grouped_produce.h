@@ -11,6 +11,8 @@
 
 namespace temper::cuda::grouped {
 
+// Boxes of both operands. Blocks of a pair load half of the right one each, for both, but where
+// their tiles are apart.
 template <Kind kKind, Pick kPick>
 __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& a,
                           const CUtensorMap& b, const Tile& t, int step, unsigned rank) {
@@ -27,15 +29,15 @@ __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& 
       load_box(right + i * kBoxBytes, b, full, t.col + i * kLine, t.begin + inner, 0);
   } else {
     if constexpr (kLeft) load_box(to, a, full, inner, t.row);
-    constexpr int kHalf = kTileCols / 2;
-    if constexpr (kKind == Kind::forward) {
-      load_box_to(right + rank * (kBBytes / 2), b, full, inner, t.col + rank * kHalf, t.group, 3);
-    } else {
+    const auto blocks = static_cast<uint16_t>(t.apart ? 1U << rank : 3U);
+    constexpr int kBoxes = kKind == Kind::forward ? 2 : kTileCols / kLine;  // of the right operand
 #pragma unroll
-      for (int i = 0; i < kHalf / kLine; ++i) {
-        const int box = rank * (kHalf / kLine) + i;
-        load_box_to(right + box * kBoxBytes, b, full, t.col + box * kLine, inner, t.group, 3);
-      }
+    for (int i = 0; i < kBoxes; ++i) {
+      if (!t.apart && i / (kBoxes / 2) != static_cast<int>(rank)) continue;
+      unsigned char* at = right + i * (kBBytes / kBoxes);
+      const int col = t.col + i * (kTileCols / kBoxes);
+      if constexpr (kKind == Kind::forward) load_box_to(at, b, full, inner, col, t.group, blocks);
+      if constexpr (kKind != Kind::forward) load_box_to(at, b, full, col, inner, t.group, blocks);
     }
   }
 }
@@ -51,18 +53,18 @@ __device__ inline Tile hear_tile(Shared& shared, int n) {
 // Hands out the tiles of a block, one after another.
 template <Kind kKind>
 struct Dealer {
+  static constexpr int kPair = pair_size(kKind);
   Shared& shared;
   const Problem& p;
-  unsigned rank = pair_size(kKind) > 1 ? cluster_rank() : 0;
+  unsigned rank = kPair > 1 ? cluster_rank() : 0;
   Schedule<kKind> schedule{shared, p};
-  int workers = static_cast<int>(gridDim.x) / pair_size(kKind);
-  int index = static_cast<int>(blockIdx.x) / pair_size(kKind);
+  int workers = static_cast<int>(gridDim.x) / kPair;
+  int index = static_cast<int>(blockIdx.x) / kPair;
 
   __device__ Tile deal(int n) {
-    const Tile t = schedule.tile(index, rank);
+    const Tile t = schedule.tile(index, static_cast<int>(rank));
     // The next index is on its way while this tile is loaded; the first ones are the blocks' own.
-    index = kKind == Kind::weight_grad ? workers + static_cast<int>(atomicAdd(p.counter, 1U))
-                                       : index + workers;
+    index = is_rows(kKind) ? index + workers : workers + static_cast<int>(atomicAdd(p.counter, 1U));
     wait(&shared.heard[n % 2], (n / 2 & 1) ^ 1);
     shared.tiles[n % 2] = t;
     arrive(&shared.told[n % 2]);

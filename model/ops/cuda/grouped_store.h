@@ -1,5 +1,7 @@
-// How a tile's numbers leave the registers, written or added: rows of 16-bit floats, boxes of f32.
+// How a tile's numbers leave the registers, written or added, as 16-bit floats or f32.
 #pragma once
+
+#include <type_traits>
 
 #include "model/ops/cuda/grouped_tiles.h"
 #include "model/ops/cuda/narrow.h"
@@ -8,20 +10,6 @@
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
 namespace temper::cuda::grouped {
-
-// 32 columns of one row, four threads a row: 16 bytes each. `before` is what C held.
-template <bool kAdd, class T>
-__device__ void store_narrow(T* to, const float* d, uint4 before, bool valid) {
-  unsigned old[4] = {before.x, before.y, before.z, before.w}, p[4];
-  if (kAdd) transpose_four(old);
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float2 was = kAdd ? unpack<T>(old[i]) : make_float2(0.0F, 0.0F);
-    p[i] = pack_pair<T>(was.x + d[4 * i], was.y + d[4 * i + 1]);
-  }
-  transpose_four(p);
-  if (valid) *reinterpret_cast<uint4*>(to) = make_uint4(p[0], p[1], p[2], p[3]);
-}
 
 // What a thread takes to C: 16 bytes of rows `row` and `row` + 8 in each 32 columns.
 template <class T>
@@ -41,6 +29,12 @@ struct Place {
   }
   __device__ bool valid(int block, int half) const { return half * 8 < rows && block * 32 < cols; }
   __device__ T* to(int block, int half) const { return at + half * 8 * stride + block * 32; }
+  // Writes what four neighbours hold of 32 columns of a row: pairs of columns 8 i + 2 (lane % 4).
+  __device__ void put(int block, int half, unsigned (&p)[4]) const {
+    transpose_four(p);
+    if (valid(block, half))
+      *reinterpret_cast<uint4*>(to(block, half)) = make_uint4(p[0], p[1], p[2], p[3]);
+  }
 };
 constexpr int kBlocks = kTileCols / 32, kEarly = 4;  // kEarly: blocks that are read ahead
 
@@ -52,43 +46,123 @@ __device__ void read_early(uint4 (&before)[2], const Place<T>& place, int block)
       before[half] = *reinterpret_cast<const uint4*>(place.to(block, half));
 }
 
-template <bool kAdd, class T>
-__device__ void store(const float (&d)[128], uint4 (&before)[kEarly][2], const Place<T>& place) {
+// Adds a tile to C.
+template <class T>
+__device__ void add_tile(const float (&d)[128], uint4 (&before)[kEarly][2], const Place<T>& place) {
 #pragma unroll
   for (int block = 0; block < kBlocks; ++block) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half)
-      store_narrow<kAdd>(place.to(block, half), d + block * 16 + half * 2,
-                         before[block % kEarly][half], place.valid(block, half));
-    if (kAdd && block + kEarly < kBlocks) read_early(before[block % kEarly], place, block + kEarly);
+    for (int half = 0; half < 2; ++half) {
+      const uint4 old = before[block % kEarly][half];
+      unsigned p[4] = {old.x, old.y, old.z, old.w};
+      transpose_four(p);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) {
+        const float2 was = unpack<T>(p[i]);
+        const int at = block * 16 + half * 2 + 4 * i;
+        p[i] = pack_pair<T>(was.x + d[at], was.y + d[at + 1]);
+      }
+      place.put(block, half, p);
+    }
+    if (block + kEarly < kBlocks) read_early(before[block % kEarly], place, block + kEarly);
   }
 }
 
-// Writes a box of f32 in shared memory to the tensor, later (add_box adds it).
-__device__ inline void put_box(const CUtensorMap& map, const void* from, int x, int y, int z) {
-  asm volatile(
-      "cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];\n"
-      "cp.async.bulk.commit_group;\n" ::"l"(&map),
-      "r"(shared_address(from)), "r"(x), "r"(y), "r"(z)
-      : "memory");
-}
-
-// Writes a tile to C, or adds it.
+// Writes tiles to C, or adds them. What is written waits in registers, rounded, and leaves while
+// the next tile is multiplied.
 template <class T, bool kAdd>
 struct RowsEpilogue {
+  static constexpr int kParts = kAdd ? 0 : kBlocks;
   const Problem& p;
   Place<T> place = {};
-  uint4 before[kEarly][2] = {};
+  std::conditional_t<kAdd, uint4[kEarly][2], unsigned[kTileCols / 4]> held = {};
 
   __device__ void prepare(const Tile& t) {
-    place = Place<T>(p, t);
     if constexpr (kAdd) {
+      place = Place<T>(p, t);
 #pragma unroll
-      for (int block = 0; block < kEarly; ++block) read_early(before[block], place, block);
+      for (int block = 0; block < kEarly; ++block) read_early(held[block], place, block);
     }
   }
-  __device__ void finish(float (&d)[128], const Tile&) {
-    store<kAdd>(d, before, place);
+  __device__ void finish(float (&d)[128], const Tile& t) {
+    if constexpr (kAdd) {
+      add_tile(d, held, place);
+    } else {
+      place = Place<T>(p, t);
+#pragma unroll
+      for (int i = 0; i < kTileCols / 4; ++i) held[i] = pack_pair<T>(d[2 * i], d[2 * i + 1]);
+    }
+  }
+  __device__ void part(int block) {
+    if constexpr (!kAdd) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        unsigned p[4];
+#pragma unroll
+        for (int i = 0; i < 4; ++i) p[i] = held[block * 8 + half + 2 * i];
+        place.put(block, half, p);
+      }
+    }
+  }
+};
+
+// In assembly, since the compiler otherwise takes the sums of wgmma for integers, moves them to
+// other registers and so makes one product wait for the other.
+__device__ inline float pick(int which, float one, float zero) {
+  float to;
+  asm("{\n.reg .pred one;\nsetp.ne.b32 one, %1, 0;\nselp.f32 %0, %2, %3, one;\n}\n"
+      : "=f"(to)
+      : "r"(which), "f"(one), "f"(zero));
+  return to;
+}
+__device__ inline float from_neighbour(float x) {
+  float to;
+  asm volatile("shfl.sync.bfly.b32 %0, %1, 1, 0x1f, 0xffffffff;\n" : "=f"(to) : "f"(x));
+  return to;
+}
+
+// The same for dw in f32, of which half of a tile's columns leave at once and the other half wait.
+// Nobody else adds to the same numbers in this launch, so the bits are the same each time.
+template <bool kAdd>
+struct WeightsEpilogue {
+  static constexpr int kParts = kTileCols / 16 / 2, kNow = kTileCols / 16 - kParts;
+  const Problem& p;
+  float* at = nullptr;     // what the thread takes to C: 16 bytes of rows `row` and `row` + 8 ...
+  int rows = 0, cols = 0;  // ... in each 16 columns; that there are from here
+  float held[kParts * 8] = {};
+
+  __device__ void prepare(const Tile&) {}
+  __device__ void finish(float (&d)[128], const Tile& t) {
+    const int lane = threadIdx.x % 32, warp = static_cast<int>(threadIdx.x) / 32;
+    const int row = t.row + warp * 16 + lane / 4;
+    const int col = t.col + lane % 4 * 2 + (lane % 2 != 0 ? 6 : 0);
+    at = static_cast<float*>(p.c) + (int64_t{t.group} * p.rows + row) * p.stride + col;
+    rows = p.rows - row, cols = p.cols - col;
+#pragma unroll
+    for (int block = 0; block < kNow; ++block) put(d + block * 8, block);
+#pragma unroll
+    for (int i = 0; i < kParts * 8; ++i) held[i] = d[kNow * 8 + i];
+  }
+  __device__ void part(int block) {
+    put(held + block * 8, kNow + block);
+  }
+
+  // d: of columns 2 c, 2 c + 1 and of 8 + 2 c, 9 + 2 c, two rows each. Of two neighbours one takes
+  // four of the first 8 columns, the other of the second.
+  __device__ void put(const float* d, int block) {
+    const int odd = threadIdx.x % 2;
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const float *first = d + half * 2, *second = first + 4;
+      const float x = from_neighbour(pick(odd, first[0], second[0]));
+      const float y = from_neighbour(pick(odd, first[1], second[1]));
+      const float4 four = {pick(odd, x, first[0]), pick(odd, y, first[1]), pick(odd, second[0], x),
+                           pick(odd, second[1], y)};
+      if (half * 8 >= rows || block * 16 >= cols) continue;
+      auto* to = reinterpret_cast<float4*>(at + half * 8 * p.stride + block * 16);
+      if constexpr (kAdd) atomicAdd(to, four);
+      if constexpr (!kAdd) *to = four;
+    }
   }
 };
 

@@ -15,15 +15,13 @@ constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMax
 constexpr int kConsumers = 256, kThreads = kConsumers + 128;
 constexpr int kABytes = kTileRows * kStep * 2, kBBytes = kTileCols * kStep * 2;
 constexpr int kStageBytes = kABytes + kBBytes;
-constexpr int kBufferBytes = 16 * 32 * 4;  // of a warp: f32 on their way to dw
-constexpr int kSharedBytes =
-    kStages * kStageBytes + 8 * kBufferBytes + 1024;  // 1024: swizzled boxes are aligned so
+constexpr int kSharedBytes = kStages * kStageBytes + 1024;  // swizzled boxes are aligned so
 
 constexpr bool is_rows(Kind kind) {
   return kind != Kind::weight_grad;
 }
-// Pairs need the same tiles in the same order; the weights' tiles are handed out one by one, since
-// they can take very different times.
+// Pairs of blocks need the same tiles in the same order; the weights' tiles are handed out one by
+// one, since they can take very different times.
 constexpr int pair_size(Kind kind) {
   return is_rows(kind) ? 2 : 1;
 }
@@ -55,6 +53,7 @@ struct Tile {
   int steps;     // of the inner dimension
   int begin;     // the group's first row
   int count;     // the group's rows
+  bool apart;    // the pair's tiles lie beside each other, with right operands of their own
 };
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
@@ -92,49 +91,57 @@ __device__ void order_groups(Shared& shared, const Problem& p) {
   __syncthreads();
 }
 
-// Walks through the tiles of all groups; indices only grow.
+// Walks through the tiles of all groups, two at a time: a pair's lie above each other, but where a
+// group's last rows leave the lower one empty, beside each other. Indices only grow.
 template <Kind kKind>
 class Schedule {
  public:
-  __device__ Schedule(const Shared& shared, const Problem& p) : shared_(shared), p_(p) { count(); }
+  __device__ Schedule(const Shared& shared, const Problem& p)
+      : shared_(shared), p_(p), wide_((p.cols + kTileCols - 1) / kTileCols) {
+    count();
+  }
 
   __device__ Tile tile(int index, int rank) {
-    constexpr int kPair = pair_size(kKind), kRows = kTileRows * kPair, kHeight = kBand / kPair;
-    while (position_ < p_.groups && index >= before_ + tiles_) {
-      before_ += tiles_;
+    while (position_ < p_.groups && index >= before_ + pairs_) {
+      before_ += pairs_;
       ++position_;
       count();
     }
-    if (position_ == p_.groups) return {-1, 0, 0, 0, 0, 0, 0};
-    const int e = shared_.order[position_], begin = shared_.offsets[e], rows = rows_of_group();
-    const int high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
-    const int wide = (p_.cols + kTileCols - 1) / kTileCols, j = index - before_;
-    const int band = j / (kHeight * wide) * kHeight, within = j - band * wide;
-    const int height = min(kHeight, high - band);
-    const int row = (band + within % height) * kRows + rank * kTileRows;
-    const int col = within / height * kTileCols;
+    if (position_ == p_.groups) return {-1, 0, 0, 0, 0, 0, 0, false};
+    const int e = shared_.order[position_], begin = shared_.offsets[e];
+    const int rows = shared_.offsets[e + 1] - begin, j = index - before_;
+    const bool apart = j >= high_ * wide_;
+    int row = high_ * kPairRows, col = ((j - high_ * wide_) * kPair + rank) * kTileCols;
+    if (!apart) {
+      const int band = j / (kHeight * wide_) * kHeight, within = j - band * wide_;
+      const int height = min(kHeight, high_ - band);
+      row = (band + within % height) * kPairRows + rank * kTileRows;
+      col = within / height * kTileCols;
+    }
     if (is_rows(kKind))
-      return {e, begin + row, col, begin + rows, (p_.inner + kStep - 1) / kStep, begin, rows};
-    return {e, row, col, p_.rows, (rows + kStep - 1) / kStep, begin, rows};
+      return {e,     begin + row, col,  begin + rows, (p_.inner + kStep - 1) / kStep,
+              begin, rows,        apart};
+    // An expert without rows takes a step of zeros.
+    return {e, row, col, p_.rows, max(rows + kStep - 1, kStep) / kStep, begin, rows, apart};
   }
 
  private:
-  __device__ int rows_of_group() const {
-    const int e = shared_.order[position_];
-    return shared_.offsets[e + 1] - shared_.offsets[e];
-  }
+  static constexpr int kPair = pair_size(kKind), kPairRows = kPair * kTileRows;
+  static constexpr int kHeight = kBand / kPair;
+
   __device__ void count() {
-    constexpr int kRows = kTileRows * pair_size(kKind);
     if (position_ == p_.groups) return;
-    const int rows = rows_of_group(),
-              high = ((is_rows(kKind) ? rows : p_.rows) + kRows - 1) / kRows;
+    const int e = shared_.order[position_], rows = shared_.offsets[e + 1] - shared_.offsets[e];
+    const int height = is_rows(kKind) ? rows : p_.rows;
+    high_ = (height + kTileRows - 1) / kPairRows;
+    pairs_ = high_ * wide_ + (height > high_ * kPairRows ? (wide_ + kPair - 1) / kPair : 0);
     // A fresh dw is written also where its expert has no rows.
-    const bool none = rows == 0 && (is_rows(kKind) || p_.add);
-    tiles_ = none ? 0 : high * ((p_.cols + kTileCols - 1) / kTileCols);
+    if (rows == 0 && (is_rows(kKind) || p_.add)) pairs_ = 0;
   }
   const Shared& shared_;
   const Problem& p_;
-  int position_ = 0, before_ = 0, tiles_ = 0;
+  int wide_, high_ = 0;  // tiles beside each other; pairs above each other
+  int position_ = 0, before_ = 0, pairs_ = 0;
 };
 
 struct Pipeline {

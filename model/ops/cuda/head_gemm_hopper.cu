@@ -64,10 +64,12 @@ struct Corner {
 };
 
 struct StatsEpilogue {
+  static constexpr int kParts = 0;
   const Problem& p;
   const Forward& f;
 
   __device__ void prepare(const Tile&) {}
+  __device__ void part(int) {}
   __device__ void finish(float (&d)[128], const Tile& t) {
     const Corner corner(t);
 #pragma unroll
@@ -91,7 +93,7 @@ struct StatsEpilogue {
       }
       sum = quad_sum(sum);
       below = quad_sum(below);
-      if (row >= t.end) continue;
+      if (row >= t.end || t.col >= p.cols) continue;  // of two tiles apart one may be empty
       if (threadIdx.x % 4 == 0)
         f.shares[static_cast<int64_t>(row) * f.tiles + t.col / kTileCols] = {top, sum, below, 0.0F};
       const int at = f.target[row] - corner.col;  // the target among the thread's columns
@@ -104,6 +106,7 @@ struct StatsEpilogue {
 };
 
 struct GradientEpilogue {
+  static constexpr int kParts = RowsEpilogue<Narrow, false>::kParts;
   const Backward& b;
   RowsEpilogue<Narrow, false> rows;
   // Of the thread's two rows: dlogit = p (factor + slope log p) + [column == target] gain.
@@ -111,7 +114,6 @@ struct GradientEpilogue {
   int target[2] = {};
 
   __device__ void prepare(const Tile& t) {
-    rows.prepare(t);
     const Corner corner(t);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
@@ -139,6 +141,9 @@ struct GradientEpilogue {
     }
     rows.finish(d, t);
   }
+  __device__ void part(int i) {
+    rows.part(i);
+  }
 };
 
 #endif
@@ -147,7 +152,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     stats_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                  const Problem p, const Forward f) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Narrow, Kind::forward>(p, a, b, [&](unsigned char*) { return StatsEpilogue{p, f}; });
+  run_tiles<Narrow, Kind::forward>(p, a, b, [&] { return StatsEpilogue{p, f}; });
 #endif
 }
 
@@ -155,9 +160,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     gradient_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                     const Problem p, const Backward g) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Narrow, Kind::forward>(p, a, b, [&](unsigned char*) {
-    return GradientEpilogue{g, {p}};
-  });
+  run_tiles<Narrow, Kind::forward>(p, a, b, [&] { return GradientEpilogue{g, {p}}; });
 #endif
 }
 

@@ -105,15 +105,6 @@ __device__ inline void load_box_to(void* to, const CUtensorMap& map, uint64_t* b
       "l"(&map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "h"(blocks)
       : "memory");
 }
-// Adds a box of f32 in shared memory to the tensor, later. Deterministic where nobody else adds to
-// the same numbers.
-__device__ inline void add_box(const CUtensorMap& map, const void* from, int x, int y, int z) {
-  asm volatile(
-      "cp.reduce.async.bulk.tensor.3d.global.shared::cta.add.bulk_group [%0, {%2, %3, %4}], [%1];\n"
-      "cp.async.bulk.commit_group;\n" ::"l"(&map),
-      "r"(shared_address(from)), "r"(x), "r"(y), "r"(z)
-      : "memory");
-}
 // Waits until the boxes that this thread sent have been read from shared memory.
 __device__ inline void wait_boxes_read() {
   asm volatile("cp.async.bulk.wait_group.read 0;\n" ::: "memory");
