@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "model/checkpoint/checksums.h"
 #include "model/checkpoint/hf_folder.h"
+#include "model/optim/loss_scale.h"
 #include "model/optim/optimizer.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_dir.h"
@@ -32,7 +33,16 @@ struct Run {
             static_cast<uint8_t>(i * (buffer == &optimizer.m.buffer ? 7 : 11));
   }
   OptimizerTensors tensors() const {
-    return {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step};
+    return {optimizer.low.view, optimizer.m.view, optimizer.v.view, optimizer.step,
+            optimizer.loss_scale.view};
+  }
+  // As f16 has it, of whose updates `skipped` were left out.
+  void scale_loss(int64_t skipped) {
+    optimizer.loss_scale = allocate(DType::f64, {3});
+    LossScale scale(optimizer.loss_scale.view);
+    scale.reset();
+    for (int64_t i = 0; i < skipped; ++i) scale.shrink();
+    scale.grow();
   }
   void save(const fs::path& dir, const StageState& stage, StoredAs stored_as = StoredAs::f32) {
     Context ctx(1);
@@ -50,6 +60,7 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
     for (const bool bf16 : {false, true}) {
       Run run(bf16);
       run.optimizer.step = 80;
+      run.scale_loss(3);
       std::string blob = "bytes of the stage";
       test::TemporaryDir dir;
       const fs::path saved = dir / "checkpoints/step-40";
@@ -62,8 +73,10 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
       const TrainingCheckpoint from(saved);
       LoadedModel model = load_model(ctx, saved, DType::f32);
       OptimizerState again = make_optimizer_state(ctx, model.weights, {.bf16_moments = bf16});
-      again.step = from.restore(ctx, model.weights, model.config,
-                                {again.low.view, again.m.view, again.v.view});
+      again.loss_scale = allocate(DType::f64, {3});
+      again.step =
+          from.restore(ctx, model.weights, model.config,
+                       {again.low.view, again.m.view, again.v.view, 0, again.loss_scale.view});
       CHECK(from.step() == 40);
       CHECK(again.step == 80);
       CHECK(from.facts()["data"]["position"].GetInt() == 123);
@@ -72,6 +85,8 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
       CHECK(same_bytes(model.weights.router_biases, run.weights.router_biases));
       CHECK(same_bytes(again.m, run.optimizer.m));
       CHECK(same_bytes(again.v, run.optimizer.v));
+      CHECK(same_bytes(again.loss_scale, run.optimizer.loss_scale));
+      CHECK(LossScale(again.loss_scale.view).skipped() == 3);
     }
   }
 }
@@ -102,6 +117,9 @@ TEST_CASE("resume: state that does not fit the run is refused") {
   Run narrow(true), other;
   CHECK_NOTHROW(load(run));
   CHECK_THROWS_WITH(load(narrow), Contains("BF16"));
+  Run scaled;
+  scaled.scale_loss(0);
+  CHECK_THROWS_WITH(load(scaled), Contains("loss_scale"));
   other.config.tie_word_embeddings = true;
   CHECK_THROWS_AS(load(other), UserError);
   CHECK_THROWS_WITH(TrainingCheckpoint(saved).bytes("blob"), Contains("blob"));
