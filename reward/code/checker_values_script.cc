@@ -203,7 +203,9 @@ def library_text_of(v, kind):
         text, prefix = repr(v), kind.__module__ + '.'
         text = text[len(prefix):] if text.startswith(prefix) else text
         return "module('%s').%s" % (kind.__module__, text)
-    if hasattr(v, '__next__'):  # an iterator
+    if kind.__module__ == '_io' and hasattr(v, 'getvalue'):
+        return "module('io').%s(%s)" % (kind.__name__, text_of(v.getvalue()))
+    if hasattr(v, '__next__') and not hasattr(v, 'read'):  # an iterator
         items = []
         for item in v:
             items.append(item)

@@ -14,7 +14,7 @@ CodeJudge::CodeJudge(const Sandbox& sandbox, const JudgeOptions& options)
   } else if (!sandbox.sealed()) {
     cold_reason_ = "the sandbox is not sealed";
   } else {
-    warm_ = std::make_unique<const WarmPython>(sandbox, python_command(), options.limits);
+    warm_ = std::make_unique<const WarmPython>(sandbox, python_command(), python_limits());
     cold_reason_ = warm_->fault();
     if (!cold_reason_.empty()) warm_.reset();
   }
@@ -29,6 +29,13 @@ JudgeResult CodeJudge::judge(const CodeTask& task, const ExtractedProgram& progr
             .reason = "the tests call Python, and the answer is C++"};
   }
   return judge_calls(task, program.text);
+}
+
+RunLimits CodeJudge::python_limits() const {
+  // The usual stack, which every thread reserves: recursion in Python takes none of it.
+  RunLimits limits = options_.limits;
+  limits.stack_bytes = 8LL << 20;
+  return limits;
 }
 
 std::vector<std::string> CodeJudge::python_command() const {

@@ -57,6 +57,7 @@ class CodeJudge {
   JudgeResult judge_calls(const CodeTask& task, const std::string& program) const;
   // The interpreter with its flags.
   std::vector<std::string> python_command() const;
+  RunLimits python_limits() const;
   const ProgramStarter& python() const;
 
   const Sandbox& sandbox_;

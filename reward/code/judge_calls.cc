@@ -197,7 +197,7 @@ JudgeResult CodeJudge::judge_calls(const CodeTask& task, const std::string& answ
   // The checker's parent is the thread that started it, and it ends with that thread, which may
   // show only now, and of all that wait: then this thread starts one.
   for (int attempt = 0;; ++attempt) {
-    Candidate candidate(python(), python_command(), task, answer, options_.limits);
+    Candidate candidate(python(), python_command(), task, answer, python_limits());
     std::unique_ptr<Checker> checker = checkers_->take(attempt == 0);
     Conversation conversation(*checker, candidate, options_.limits);
     JudgeResult result =

@@ -77,6 +77,7 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
   SandboxProgram program;
   CompiledProgram compiled;
   const ProgramStarter* starter = &sandbox_;
+  RunLimits limits = options_.limits;
   if (answer.language == CodeLanguage::cpp) {
     if (access(options_.compiler.c_str(), X_OK) != 0) {
       return {.failed = true, .reason = "there is no C++ compiler " + options_.compiler};
@@ -92,6 +93,7 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
     program.executable = compiled.executable.get();
   } else {
     starter = &python();
+    limits = python_limits();
     program.arguments = python_command();
     program.arguments.push_back("main.py");
     program.files = {{"main.py", answer.text}};
@@ -101,7 +103,7 @@ JudgeResult CodeJudge::judge_streams(const CodeTask& task, const ExtractedProgra
   run_at_once(results.size(), options_.at_once, [&](size_t i) {
     const StreamTest& test = task.streams[i];
     const Place place(free_);
-    const RunResult run = run_to_end(*starter, program, test.input, options_.limits);
+    const RunResult run = run_to_end(*starter, program, test.input, limits);
     results[i] = compare(run, test.output, options_.comparison, tolerance);
     return results[i].status == TestStatus::held || options_.all_tests;
   });

@@ -15,11 +15,11 @@
 namespace temper {
 
 std::vector<ResourceLimit> resource_limits(const RunLimits& limits, bool sealed) {
-  constexpr int64_t kStack = 64 << 20, kFiles = 64;
+  constexpr int64_t kFiles = 64;
   std::vector<ResourceLimit> all = {
       {RLIMIT_CPU, std::llround(std::ceil(limits.cpu_seconds))},
       {RLIMIT_AS, limits.memory_bytes},
-      {RLIMIT_STACK, std::min(kStack, limits.memory_bytes / 2)},
+      {RLIMIT_STACK, std::min(limits.stack_bytes, limits.memory_bytes / 2)},
       {RLIMIT_FSIZE, limits.disk_bytes},
       {RLIMIT_NOFILE, kFiles},
       {RLIMIT_CORE, 0},

@@ -20,6 +20,7 @@ struct RunLimits {
   int64_t memory_bytes = 512LL << 20;  // address space, and of the control group if there is one
   int64_t disk_bytes = 64LL << 20;     // of the private folder
   int64_t output_bytes = 16LL << 20;   // of the standard output
+  int64_t stack_bytes = 64LL << 20;  // of the first thread; of others what they ask for, or as much
   int threads = 64;
 };
 

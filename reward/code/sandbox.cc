@@ -44,6 +44,7 @@ std::unique_ptr<SpawnPlan> make_plan(const SandboxOptions& options, bool step_do
                        "TZ=UTC",
                        "PYTHONHASHSEED=0",  // a verdict must not depend on the order of a set
                        "PYTHONDONTWRITEBYTECODE=1",
+                       "MALLOC_ARENA_MAX=1",  // each takes 64 MiB of the address space
                        "OPENBLAS_NUM_THREADS=1",
                        "OMP_NUM_THREADS=1"};
   if (options.sealed) plan->environment.push_back("TMPDIR=/tmp");

@@ -232,6 +232,7 @@ TEST_CASE("code: functions, iterators and containers to change can be given to a
              "@memo\ndef fib(n):\n    return n if n < 2 else fib(n - 1) + fib(n - 2)\n"
              "assert fib(30) == 832040",
              "assert list(ident(iter([1, 2]))) == [1, 2] and sum(ident(x for x in range(4))) == 6",
+             "import io\nassert apply(lambda f: len(f.readlines()), io.StringIO('a\\nb')) == 2",
              "with Timer() as t:\n    assert t == 5"});
 }
 

@@ -114,6 +114,31 @@ TEST_CASE("code: a missing compiler is the judge's fault, not the answer's") {
   CHECK(judge(*rule, "```cpp\nint main() {}\n```", kEcho).status == VerdictStatus::error);
 }
 
+TEST_CASE("code: programs have room for threads") {
+  const std::string start = either_start();
+  const auto rule = sealed_rule({{"start", start}});
+  if (!rule) return;
+  const std::string python =
+      "```python\nfrom concurrent.futures import ThreadPoolExecutor\nimport time\n"
+      "with ThreadPoolExecutor(24) as pool:\n"
+      "    sums = list(pool.map(lambda i: (time.sleep(0.02), i)[1], range(48)))\n"
+      "print(input() if sum(sums) == 1128 else 0)\n```";
+  const Verdict many = judge(*rule, python, kEcho);
+  INFO(many.reason);
+  CHECK(many.status == VerdictStatus::ok);
+  if (start == "warm" || !std::ifstream("/usr/bin/g++")) return;
+  const Verdict cpp =
+      judge(*rule,
+            "```cpp\n#include <cstdio>\n#include <thread>\n#include <vector>\n"
+            "int main() { std::vector<std::thread> all; int x = 0;\n"
+            "scanf(\"%d\", &x); std::vector<std::vector<int>> v(5);\n"
+            "for (auto& each : v) all.emplace_back([&] { each.resize(x); });\n"
+            "for (auto& each : all) each.join(); printf(\"%zu\", v[4].size()); }\n```",
+            kEcho);
+  INFO(cpp.reason);
+  CHECK(cpp.status == VerdictStatus::ok);
+}
+
 TEST_CASE("code: all tests or the share of them") {
   const std::string start = either_start();
   const auto all = sealed_rule({{"start", start}}),
