@@ -2,6 +2,7 @@
 #include "core/file.h"
 #include "data/store_reader.h"
 #include "tests/cli/micro_workshop.h"
+#include "tests/support/sanitized.h"
 
 using namespace temper;
 using test::kMicroGrpo;
@@ -104,6 +105,10 @@ TEST_CASE("failure: an evaluation that could judge nothing is no result of 0") {
 }
 
 TEST_CASE("failure: a memory limit of the process is seen before the first step") {
+  if (test::kSanitized) {
+    WARN("skipped: a sanitizer's own memory has no room under a limit of addresses");
+    return;
+  }
   const MicroWorkshop w;
   // A cache of 4 GiB, where the limit leaves less than 2.
   const Arguments grpo =
