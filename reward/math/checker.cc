@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "reward/math/extract.h"
+#include "reward/math/flint.h"
 #include "reward/math/numeric.h"
 #include "reward/math/reading.h"
 #include "reward/text.h"
@@ -63,7 +64,16 @@ std::string with_marked_unit(std::string_view number) {
          std::string(number.substr(unit, end - unit)) + "}" + std::string(number.substr(end));
 }
 
+// FLINT keeps caches for each thread that it works on; they go with the thread.
+struct FlintCaches {
+  FlintCaches() = default;
+  FlintCaches(const FlintCaches&) = delete;
+  FlintCaches& operator=(const FlintCaches&) = delete;
+  ~FlintCaches() { flint_cleanup(); }
+};
+
 Outcome compare(std::string_view gold, std::string_view answer, const CompareOptions& options) {
+  static thread_local const FlintCaches caches;
   const Reading g = read_math_answer(gold, CommaMode::grouping);
   const Reading a = read_math_answer(answer, CommaMode::grouping);
   if (g.too_large || a.too_large) return Outcome::unreadable;
