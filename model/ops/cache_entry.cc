@@ -26,6 +26,27 @@ void write_mla_entry(Context& ctx, const MlaEntry& e) {
   }
 }
 
+bool write_mla_query(Context& ctx, const MlaQuery& query) {
+  const MlaEntry& e = query.entry;
+  check_alike({e.cache, e.q_flat, e.kv_a, e.norm, query.q_latent, query.q_rope, query.w_uk});
+  check_i32(e.slots, "mla_query: slots");
+  require(query.q_latent.rank == 3 && query.q_rope.rank == 3, "mla_query: ranks");
+  const int64_t rows = e.slots.numel(), heads = query.q_latent.dim(1);
+  const int64_t latent = query.q_latent.cols(), rope = query.q_rope.cols();
+  check_shape(query.q_latent, {rows, heads, latent}, "mla_query: q_latent");
+  check_shape(query.q_rope, {rows, heads, rope}, "mla_query: q_rope");
+  const int64_t nope = query.w_uk.cols() / latent;
+  check_rows_cols(query.w_uk, heads, nope * latent, "mla_query: w_uk");
+  check_rows_cols(e.q_flat, rows, heads * (nope + rope), "mla_query: q_flat");
+  check_rows_cols(e.kv_a, rows, latent + rope, "mla_query: kv_a");
+  check_rows_cols(e.cos, rows, rope / 2, "mla_query: cos");
+  check_rows_cols(e.sin, rows, rope / 2, "mla_query: sin");
+  require(e.norm.numel() == latent && e.cache.cols() == latent + rope, "mla_query: widths");
+  if constexpr (kWithCuda)
+    return e.cache.device == Device::cuda && cuda::write_mla_query(ctx, query);
+  return false;
+}
+
 void write_gqa_entry(Context& ctx, const GqaEntry& e) {
   check_alike({e.cache, e.q, e.q_flat, e.k, e.v});
   check_i32(e.slots, "gqa_entry: slots");

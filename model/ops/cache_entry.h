@@ -20,6 +20,20 @@ struct MlaEntry {
 };
 void write_mla_entry(Context& ctx, const MlaEntry& entry);
 
+// write_mla_entry, and the queries as absorbed attention takes them, in one kernel:
+// q_latent_h = W_UK_h^T q_nope_h and q_rope_h = RoPE(q_rope_h).
+// Source: DeepSeek-V2 section 2.1.3 ("absorbed").
+// Shapes: entry.q is not written; w_uk [H, nope*R], row h being W_UK_h [nope, R]; q_latent [N, H,
+// R], q_rope [N, H, rope]. Types: bf16.
+// Returns false, with nothing done, where it cannot run: on the CPU, in another dtype, with other
+// heads than 128 wide or rows that are not aligned to 16 bytes.
+struct MlaQuery {
+  MlaEntry entry;
+  Tensor q_latent, q_rope;  // written
+  Tensor w_uk;
+};
+bool write_mla_query(Context& ctx, const MlaQuery& query);
+
 // Grouped-query attention: cache[slot] = [RoPE(k) ; v], all heads of k before all of v;
 // q = RoPE(q_flat). Pairs are the halves of a head (RopeStyle::halves).
 // Shapes: q [N, H, D]; q_flat [N, H*D], k and v [N, Hkv*D], may be slices; cos, sin [N, D/2];

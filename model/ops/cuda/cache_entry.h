@@ -7,6 +7,7 @@
 namespace temper::cuda {
 
 void write_mla_entry(Context& ctx, const MlaEntry& entry);
+bool write_mla_query(Context& ctx, const MlaQuery& query);
 void write_gqa_entry(Context& ctx, const GqaEntry& entry);
 
 }  // namespace temper::cuda

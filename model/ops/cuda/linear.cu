@@ -7,6 +7,7 @@
 #include "model/ops/cuda/gemm.h"
 #include "model/ops/cuda/grouped_gemm.h"
 #include "model/ops/cuda/kernel.h"
+#include "model/ops/cuda/thin_linear_hopper.h"
 
 namespace temper::cuda {
 namespace {
@@ -61,17 +62,24 @@ Operand weights_operand(const Tensor& w, int64_t rows, int64_t cols, bool transp
   return o;
 }
 
+// c = a b or c += a b, by the kernel for few rows where that can.
+void multiply(Context& ctx, const Operand& c, const Operand& a, const Operand& b, bool add,
+              int64_t batch = 1) {
+  if (thin_linear_hopper(ctx, c, a, b, add, batch)) return;
+  gemm(ctx, c, a, b, add ? std::optional(c) : std::nullopt, batch);
+}
+
 }  // namespace
 
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   if (y.empty()) return;
-  gemm(ctx, operand(y), operand(x), operand(w, true), {});
+  multiply(ctx, operand(y), operand(x), operand(w, true), false);
   add_bias(ctx, y, bias);
 }
 
 void linear_add_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias) {
   if (y.empty()) return;
-  gemm(ctx, operand(y), operand(x), operand(w, true), operand(y));
+  multiply(ctx, operand(y), operand(x), operand(w, true), true);
   add_bias(ctx, y, bias);
 }
 
@@ -101,8 +109,8 @@ void grouped_linear_backward(Context& ctx, const LinearGrads& grads, const Picke
 
 void head_linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {
   if (y.empty()) return;
-  gemm(ctx, heads_operand(y), heads_operand(x), weights_operand(w, y.cols(), x.cols(), true), {},
-       w.dim(0));
+  multiply(ctx, heads_operand(y), heads_operand(x), weights_operand(w, y.cols(), x.cols(), true),
+           false, w.dim(0));
 }
 
 void head_linear_transposed_forward(Context& ctx, Tensor y, Tensor x, Tensor w) {

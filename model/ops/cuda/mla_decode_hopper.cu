@@ -11,6 +11,7 @@
 #include "model/ops/cuda/bulk_copy.h"
 #include "model/ops/cuda/decode_split.h"
 #include "model/ops/cuda/each_narrow.h"
+#include "model/ops/cuda/early.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/quad.h"
 #include "model/ops/cuda/tensor_map.h"
@@ -142,6 +143,7 @@ __device__ void hand_out(Shared& shared, const Memory& memory, const Problem& p,
       shared.items[n % 2] = item;
       arrive(&shared.told[n % 2]);
     }
+    if (n == 0) wait_for_earlier();  // also where there is nothing to do
     if (item.row < 0) return;
     wait(&shared.query_empty, (n & 1) ^ 1);
     if (lane == 0) arrive_expecting(&shared.query_full, kTileBytes);
@@ -172,6 +174,8 @@ __device__ void load_past(Shared& shared, const Memory& memory, const Problem& p
     if (item.row < 0) return;
     const int32_t* blocks = p.table.row(item.sequence);
     for (int first = 0; first < item.tokens; first += kTokens, ring.advance()) {
+      // The newest token alone is of a kernel before: what is older may come earlier.
+      if (n > 0 || first + kTokens >= item.tokens) wait_for_earlier();
       const int from = place_of(p, blocks, item, first + page * kPage);
       wait(&shared.empty[ring.stage], ring.parity ^ 1);
       uint64_t* full = shared.full[ring.stage];
@@ -448,7 +452,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     init_barrier(&shared.weights_empty, kValueWarps);
     publish_barriers();
   }
-  follow();
+  let_next_come();
   __syncthreads();
   if constexpr (kPair > 1) synchronize_cluster();
   const int group = threadIdx.x / 128, warp = threadIdx.x / 32 % 4;

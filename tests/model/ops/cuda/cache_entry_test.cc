@@ -1,6 +1,7 @@
 #include "model/ops/cache_entry.h"
 
 #include "model/ops/copy_blocks.h"
+#include "model/ops/linear.h"
 #include "tests/model/ops/cuda/cuda_op_test.h"
 
 namespace temper {
@@ -39,6 +40,50 @@ void check_mla(Context& ctx, const Case& c, DType dtype, Layout layout) {
   CHECK(test::relative_difference(on_gpu.download(make, gpu_q), make.copy_of(q)) < bound);
 }
 
+// Entries and queries of one kernel against those of the CPU's ops one after another.
+void check_mla_query(Context& ctx, int64_t rows, int64_t heads, int64_t latent, int64_t rope) {
+  constexpr DType f = DType::f32, narrow = DType::bf16;
+  constexpr int64_t nope = 128;
+  Tensors make;
+  GpuTensors on_gpu(ctx);
+  Context host(2);
+  const int64_t width = latent + rope, cols = heads * (nope + rope);
+  const Tensor both = make.normal(f, {rows, cols + width}), norm = make.normal(f, {latent});
+  const Tensor w = make.normal(f, {heads, 2 * nope * latent}, 0.1);
+  const Tensor cos = make.normal(f, {rows, rope / 2}), sin = make.normal(f, {rows, rope / 2});
+  const Tensor cache = make.normal(f, {rows, 16, width});
+  for (const Tensor& t : {both, norm, w, cache}) test::round_to(narrow, t);
+  std::vector<int32_t> slots;
+  for (int64_t i = 0; i < rows; ++i) slots.push_back(static_cast<int32_t>((7 * i + 3) % rows * 16));
+  const Tensor q = make.poisoned(f, {rows, heads, nope + rope});
+  const Tensor q_latent = make.poisoned(f, {rows, heads, latent});
+  const Tensor q_rope = make.poisoned(f, {rows, heads, rope});
+  const Tensor gpu_both = on_gpu.upload(both, narrow), gpu_cache = on_gpu.upload(cache, narrow);
+  const Tensor gpu_latent = on_gpu.poisoned(q_latent, narrow);
+  const Tensor gpu_rope = on_gpu.poisoned(q_rope, narrow);
+  const MlaEntry entry{gpu_cache,
+                       {},
+                       gpu_both.slice_cols(0, cols),
+                       gpu_both.slice_cols(cols, width),
+                       on_gpu.upload(norm, narrow),
+                       on_gpu.upload(cos, f),
+                       on_gpu.upload(sin, f),
+                       on_gpu.ints(slots),
+                       1e-6};
+  REQUIRE(write_mla_query(
+      ctx, {entry, gpu_latent, gpu_rope, on_gpu.upload(w, narrow).slice_cols(0, nope * latent)}));
+  write_mla_entry(host, {cache, q, both.slice_cols(0, cols), both.slice_cols(cols, width), norm,
+                         cos, sin, make.ints({rows}, slots), 1e-6});
+  head_linear_transposed_forward(host, q_latent, q.slice_cols(0, nope),
+                                 w.slice_cols(0, nope * latent));
+  const auto off = [&](const Tensor& gpu, const Tensor& cpu) {
+    return test::relative_difference(on_gpu.download(make, gpu), make.copy_of(cpu));
+  };
+  CHECK(off(gpu_cache, cache) < 4e-3);
+  CHECK(off(gpu_latent, q_latent) < 4e-3);
+  CHECK(off(gpu_rope, q.slice_cols(nope, rope)) < 4e-3);
+}
+
 void check_gqa(Context& ctx, const Case& c, DType dtype, Layout layout) {
   Tensors make;
   GpuTensors on_gpu(ctx);
@@ -74,6 +119,13 @@ TEST_CASE("cuda: cache entries are the CPU's", "[ops][cuda]") {
         check_mla(*ctx, c, dtype, layout);
         check_gqa(*ctx, c, dtype, layout);
       }
+}
+
+TEST_CASE("cuda: cache entries and absorbed queries of one kernel are the CPU's", "[ops][cuda]") {
+  Context* ctx = test::gpu();
+  if (ctx == nullptr) return;
+  for (const int64_t rows : {1, 5, 64, 130}) check_mla_query(*ctx, rows, 8, 512, 64);
+  check_mla_query(*ctx, 67, 3, 192, 16);
 }
 
 TEST_CASE("cuda: copies of cache blocks are the CPU's", "[ops][cuda]") {

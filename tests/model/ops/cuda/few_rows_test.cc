@@ -2,6 +2,7 @@
 // same numbers, and the same bits from the ops as they are and recorded, where their kernels begin
 // before those in front of them have ended.
 #include "core/queue.h"
+#include "model/ops/elementwise.h"
 #include "model/ops/gated_linear.h"
 #include "model/ops/linear.h"
 #include "tests/model/ops/cuda/cuda_op_test.h"
@@ -89,6 +90,42 @@ TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][c
         grouped_gated_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
       });
     }
+  });
+}
+
+// Sizes for the kernel that has all weights of its columns at hand, and some for the others.
+TEST_CASE("cuda: products of few rows are the CPU's", "[ops][cuda]") {
+  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+    struct Size {
+      int64_t rows, n, k;
+    };
+    for (const Size& z : {Size{1, 32, 64}, Size{64, 1024, 1024}, Size{5, 96, 576},
+                          Size{64, 2112, 1024}, Size{33, 64, 40}, Size{65, 64, 64}}) {
+      CAPTURE(z.rows, z.n, z.k);
+      const Tensor x = s.normal({z.rows, z.k}), w = s.normal({z.n, z.k}, 0.1);
+      const Tensor gpu_x = s.up(x), gpu_w = s.on_gpu.upload(w, s.dtype);
+      const Tensor y = s.make.poisoned(f, {z.rows, z.n});
+      linear_forward(s.host, y, x, w);
+      s.check(y, bound, [&](const Tensor& to) { linear_forward(s.ctx, to, gpu_x, gpu_w); });
+      // Onto a stream, which is wide: from 0, so that the same call twice would show.
+      const Tensor start = s.make.normal(f, {z.rows, z.n});
+      const Tensor gpu_start = s.on_gpu.upload(start, f);
+      const Tensor sum = s.on_gpu.poisoned(start, f);
+      linear_add_forward(s.host, start, x, w);
+      Recording recording;
+      for (int i = 0; i < 3; ++i)
+        recording.play(s.ctx, [&] {
+          copy(s.ctx, sum, gpu_start);
+          linear_add_forward(s.ctx, sum, gpu_x, gpu_w);
+        });
+      CHECK(test::relative_difference(s.on_gpu.download(s.make, sum), start) < bound);
+    }
+    const int64_t rows = 19, heads = 4, n = 128, k = 512;
+    const Tensor x = s.normal({rows, heads, k}), w = s.normal({heads, n * k}, 0.1);
+    const Tensor gpu_x = s.on_gpu.upload(x, s.dtype), gpu_w = s.on_gpu.upload(w, s.dtype);
+    const Tensor y = s.make.poisoned(f, {rows, heads, n});
+    head_linear_forward(s.host, y, x, w);
+    s.check(y, bound, [&](const Tensor& to) { head_linear_forward(s.ctx, to, gpu_x, gpu_w); });
   });
 }
 
