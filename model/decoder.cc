@@ -28,6 +28,7 @@ LayerEnv layer_env(const LayerEnv& env, const ForwardOptions& options, const Mod
   if (options.cache != nullptr) {
     layer.cache = options.cache->layers[l];
     layer.slots = options.slots;
+    layer.earlier = options.earlier;
   }
   return layer;
 }

@@ -26,7 +26,8 @@ struct ForwardOptions {
   // Prompts computed whole: with a cache, each token's entry goes to its slot (as DecodeBatch has
   // them), from where decoder_decode goes on. Without saving only.
   KvCache* cache = nullptr;
-  Tensor slots = {};  // [T] i32
+  Tensor slots = {};           // [T] i32
+  EarlierTokens earlier = {};  // where sequences begin before the batch does
 };
 
 // What backward needs, and what a step reports. Tensors lie in the activations arena.

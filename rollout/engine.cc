@@ -74,6 +74,7 @@ RolloutEngine::RolloutEngine(Context& ctx, const ModelWeights& weights, const Mo
       runner_(ctx, weights, config,
               resolved(limits.stepping, ctx.device) == Stepping::ahead ? kAhead : 0) {
   require(limits.max_samples > 0 && limits.block_size > 0, "an engine needs room for a sample");
+  require(limits.prompt_rows > 0 && limits.chunk_rows > 0, "an engine needs room for a prompt");
   limits_.max_rows = std::max(limits.max_rows, limits.max_samples);
   limits_.stepping = resolved(limits.stepping, ctx.device);
   const int64_t longest = config.max_position_embeddings;
@@ -147,18 +148,15 @@ RunShape RolloutEngine::shape_of(std::span<const RolloutRequest> requests) const
                  .max_samples = limits_.max_samples,
                  .most_rows = limits_.max_rows};
   const bool moe = count_moe_layers(weights_) > 0;
-  int64_t longest_prompt = 0;
   for (const RolloutRequest& r : requests) {
     const auto length = static_cast<int64_t>(r.prompt.size());
-    longest_prompt = std::max(longest_prompt, length);
     shape.longest = std::max(shape.longest, sizes.blocks_for(length + r.max_new_tokens));
     shape.kept = shape.kept || (r.kept && r.sampling.filtered());
     shape.experts = shape.experts || (r.experts && moe);
     shape.entropy = shape.entropy || r.entropy;
   }
-  shape.whole_prompts = limits_.stepping == Stepping::ahead && !shape.kept;
-  if (shape.whole_prompts)
-    shape.most_rows = limits_.max_samples + std::max(limits_.prompt_rows, longest_prompt);
+  shape.prompts_apart = limits_.stepping == Stepping::ahead && !shape.kept;
+  if (shape.prompts_apart) shape.most_rows = limits_.max_samples + limits_.prompt_rows;
   return shape;
 }
 
@@ -169,8 +167,9 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
   runner_.begin(shape);
   const SchedulerLimits limits{
       .max_samples = limits_.max_samples,
-      .max_rows = shape.whole_prompts ? limits_.prompt_rows : limits_.max_rows,
-      .whole_prompts = shape.whole_prompts};
+      .max_rows = shape.prompts_apart ? limits_.prompt_rows : limits_.max_rows,
+      .prompts_apart = shape.prompts_apart,
+      .chunk_rows = limits_.chunk_rows};
   Run run(requests, callbacks, limits, shape,
           {requests, count_moe_layers(weights_), config_.num_experts_per_tok});
   run.output.samples.resize(requests.size());
@@ -183,7 +182,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
   }
   run.output.stats.blocks = run.manager.blocks();
   run.output.stats.cache_bytes = bytes_of_blocks(shape.blocks + 1);
-  run_steps(run, shape.whole_prompts ? kAhead : 0);
+  run_steps(run, shape.prompts_apart ? kAhead : 0);
   run.output.stats.seconds = seconds_since(run.start);
   run.output.stats.starved = runner_.starved();
   run.experts.finish(run.output.samples);

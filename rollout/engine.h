@@ -20,9 +20,9 @@ enum class Stepping : uint8_t {
   automatic,  // ahead on a GPU, plain on the CPU
   // Each step is over before the next is planned; prompts run through the cache row by row.
   plain,
-  // Steps are queued before the draws of those before are known, prompts run whole and packed. What
-  // a sample computes behind its stop is thrown away. Runs that ask for what the filters kept are
-  // plain in any case.
+  // Steps are queued before the draws of those before are known, prompts run packed, by a pass of
+  // their own, and in pieces where they are long. What a sample computes behind its stop is thrown
+  // away. Runs that ask for what the filters kept are plain in any case.
   ahead,
 };
 
@@ -30,6 +30,7 @@ struct EngineLimits {
   int64_t max_samples = 64;     // samples that are decoded in one step
   int64_t max_rows = 256;       // plain: tokens of a step, prompts included; at least max_samples
   int64_t prompt_rows = 16384;  // ahead: tokens of prompts that are computed together
+  int64_t chunk_rows = 4096;    // ahead: of one prompt, while half of the samples or more wait
   int64_t block_size = 16;      // tokens of a cache block
   int64_t max_length = 0;       // prompt + completion; 0: the model's max_position_embeddings
   int64_t cache_bytes = int64_t{4} << 30;  // the cache grows to what a run can use, up to this

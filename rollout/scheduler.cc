@@ -23,10 +23,10 @@ Scheduler::Scheduler(std::span<const RolloutRequest> requests, const SchedulerLi
                      BlockManager& manager)
     : requests_(requests), limits_(limits), manager_(manager) {
   require(limits.max_samples > 0 &&
-              (limits.whole_prompts ? limits.max_rows > 0 : limits.max_rows >= limits.max_samples),
+              (limits.prompts_apart ? limits.max_rows > 0 : limits.max_rows >= limits.max_samples),
           "a step has room for every running sample");
   const auto samples = static_cast<size_t>(limits.max_samples);
-  const size_t rows = static_cast<size_t>(limits.max_rows) + (limits.whole_prompts ? samples : 0);
+  const size_t rows = static_cast<size_t>(limits.max_rows) + (limits.prompts_apart ? samples : 0);
   for (auto* column :
        {&plan_.ids, &plan_.positions, &plan_.slots, &plan_.row_sequence, &plan_.context_length}) {
     column->reserve(rows);
@@ -141,16 +141,23 @@ void Scheduler::start_groups() {
   }
 }
 
+// How many of a prompt's `wanted` rows the step has room for.
+int64_t Scheduler::prompt_room(int64_t wanted) const {
+  if (!limits_.prompts_apart) return std::min(wanted, limits_.max_rows - plan_.rows());
+  const int64_t room = limits_.max_rows - plan_.prompt_rows;
+  const bool waited_for = 2 * plan_.decoded() >= limits_.max_samples;
+  const int64_t piece = waited_for ? std::min(limits_.chunk_rows, room) : room;
+  if (wanted <= piece) return wanted;
+  return plan_.prompt_rows == 0 ? piece : 0;
+}
+
 // Fills the rows that decoding left, or the prompts' own, with prompts, the oldest first.
 void Scheduler::plan_prompts() {
   for (Group& group : groups_) {
     if (group.ready) continue;
     const std::vector<int32_t>& prompt = requests_[group.request].prompt;
     const int64_t left = static_cast<int64_t>(prompt.size()) - group.blocks.length;
-    const int64_t room =
-        limits_.max_rows - (limits_.whole_prompts ? plan_.prompt_rows : plan_.rows());
-    const bool whole = limits_.whole_prompts && (left <= room || plan_.prompt_rows == 0);
-    const int64_t rows = whole ? left : limits_.whole_prompts ? 0 : std::min(left, room);
+    const int64_t rows = prompt_room(left);
     if (rows <= 0) return;
     plan_.sequences.push_back(&group.blocks);
     plan_.prompt_rows += rows;

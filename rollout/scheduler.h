@@ -15,9 +15,11 @@ namespace temper {
 struct SchedulerLimits {
   int64_t max_samples = 64;  // samples that are decoded in one step
   int64_t max_rows = 256;    // tokens of a step: one a running sample, the rest prompts' chunks
-  // Prompts are computed in one piece each, in steps of at most max_rows tokens of prompts (or one
-  // prompt that is longer), besides what is decoded.
-  bool whole_prompts = false;
+  // Prompts are computed beside what is decoded, by a pass of their own: at most max_rows tokens of
+  // them a step, and of one alone at most chunk_rows where half of the samples or more are decoded,
+  // which wait for it. One prompt alone is ever in pieces, the first in a step.
+  bool prompts_apart = false;
+  int64_t chunk_rows = 4096;
 };
 
 // A token to draw after the step: from the hidden state of row `row`, or, with row == -1, from the
@@ -100,6 +102,7 @@ class Scheduler {
   void plan_draw(Running& sample, int32_t row, int32_t keep);
   void start_groups();
   void plan_prompts();
+  int64_t prompt_room(int64_t wanted) const;
   void drop_finished();
   void add_row(BlockList& blocks, int32_t token, RowOwner owner);
   bool done() const { return running_.empty() && groups_.empty() && next_ == requests_.size(); }

@@ -75,7 +75,10 @@ void StepRunner::make_room(const RunShape& shape) {
   const int64_t unit = 64;
   const int64_t width = (std::max(shape.longest, table_width_) + 7) / 8 * 8;
   const int64_t rows = std::max(shape.most_rows, shape_.most_rows) + samples + unit;
-  const int64_t bytes = 40 * rows + (2 * samples + unit) * (4 * width + 160) + (int64_t{1} << 14);
+  // A prompt in pieces sees all its tokens: a place each.
+  const int64_t seen = 4 * std::max(shape.longest, table_width_) * shape.block_size;
+  const int64_t bytes =
+      44 * rows + seen + (2 * samples + unit) * (4 * width + 160) + (int64_t{1} << 14);
   const int64_t recorded = shape.experts ? count_moe_layers(weights_) * rows : 0;
   if (recorded > experts_.view.rows()) {
     experts_ = allocate(DType::i32, {recorded, config_.num_experts_per_tok}, ctx_.device);
@@ -87,17 +90,17 @@ void StepRunner::make_room(const RunShape& shape) {
 
 void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> requests) {
   require(under_way() < static_cast<int64_t>(slots_.size()), "too many steps are under way");
-  const bool whole = shape_.whole_prompts;
-  const int64_t decoded = plan.decoded(), rows = whole ? decoded : plan.rows();
+  const bool apart = shape_.prompts_apart;
+  const int64_t decoded = plan.decoded(), rows = apart ? decoded : plan.rows();
   inputs_.begin(started_ % slots_.size());
   slot().draws = static_cast<int64_t>(plan.draws.size());
   slot().result = {};
   // First those whose addresses recordings hold.
-  Rows main = decode_inputs(plan, rows, whole ? padded_rows(rows) : rows);
+  Rows main = decode_inputs(plan, rows, apart ? padded_rows(rows) : rows);
   rows_.resize(static_cast<size_t>(decoded));
   std::iota(rows_.begin(), rows_.end(), 0);
   main.draws = draw_inputs(std::span(plan.draws).first(rows_.size()), requests, rows_,
-                           whole ? padded_rows(decoded) : decoded);
+                           apart ? padded_rows(decoded) : decoded);
   const Rows prompts = prompt_inputs(plan);
   const Starts starts = start_inputs(plan, requests);
   Tensor copies;
@@ -113,7 +116,7 @@ void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> req
   run_step(plan, main, prompts, starts);
   queue_copy(ctx_, slot().output.data(), outputs_.view.data, outputs_.buffer.bytes());
   slot().cache_rows = main.batch.ids.numel();
-  slot().prompt_rows = whole ? plan.prompt_rows : 0;
+  slot().prompt_rows = apart ? plan.prompt_rows : 0;
   if (shape_.experts) {
     const Tensor all = experts_of(0, slot().cache_rows + slot().prompt_rows);
     queue_copy(ctx_, slot().experts.data(), all.data,
@@ -128,14 +131,14 @@ void StepRunner::run_step(const StepPlan& plan, const Rows& rows, const Rows& pr
   ArenaScope scope(ctx_.scratch);
   const int64_t decoded = plan.decoded();
   Tensor hidden;
-  if (shape_.whole_prompts) {
+  if (shape_.prompts_apart) {
     if (decoded > 0) play_decode(rows);
     if (plan.prompt_rows > 0) hidden = prefill(prompts, rows.batch.ids.numel());
   } else if (plan.rows() > 0) {
     hidden = decode(rows);
     if (decoded > 0) draw(hidden.slice_rows(0, decoded), rows.draws, 0);
   }
-  keep(plan, hidden, shape_.whole_prompts ? decoded : 0);
+  keep(plan, hidden, shape_.prompts_apart ? decoded : 0);
   if (starts.keeps.empty()) return;
   Tensor states = ctx_.scratch.tensor("rollout.states", kept_.view.dtype,
                                       {starts.keeps.numel(), config_.hidden_size});  // [u, d]
@@ -168,7 +171,7 @@ StepRunner::Rows StepRunner::decode_inputs(const StepPlan& plan, int64_t rows, i
   };
   // Rows that only fill up read and write the spare block and stand behind the sequences.
   const int64_t sequences =
-      shape_.whole_prompts ? rows : static_cast<int64_t>(plan.sequences.size());
+      shape_.prompts_apart ? rows : static_cast<int64_t>(plan.sequences.size());
   const int64_t spare = cache_.blocks - 1, table_rows = std::max(sequences, padded);
   Rows out;
   out.batch = {.ids = column(plan.ids, 0),
@@ -188,10 +191,10 @@ StepRunner::Rows StepRunner::decode_inputs(const StepPlan& plan, int64_t rows, i
   return out;
 }
 
-// The prompts of a plan that has them whole: positions say where each begins.
+// The prompts of a plan that has them apart, or their next pieces.
 StepRunner::Rows StepRunner::prompt_inputs(const StepPlan& plan) {
   Rows out;
-  if (!shape_.whole_prompts || plan.prompt_rows == 0) return out;
+  if (!shape_.prompts_apart || plan.prompt_rows == 0) return out;
   const auto first = static_cast<size_t>(plan.decoded());
   const auto column = [&](const std::vector<int32_t>& values) {
     return inputs_.ints(std::span(values).subspan(first));
@@ -200,10 +203,33 @@ StepRunner::Rows StepRunner::prompt_inputs(const StepPlan& plan) {
   out.batch.positions = column(plan.positions);
   out.batch.slots = column(plan.slots);
   for (size_t n = first; n < plan.ids.size(); ++n)
-    if (plan.positions[n] == 0) out.cu_seqlens.push_back(static_cast<int32_t>(n - first));
+    if (n == first || plan.row_sequence[n] != plan.row_sequence[n - 1])
+      out.cu_seqlens.push_back(static_cast<int32_t>(n - first));
   out.cu_seqlens.push_back(static_cast<int32_t>(plan.prompt_rows));
   out.cu_seqlens_tensor = inputs_.ints(out.cu_seqlens);
+  if (plan.positions[first] > 0) earlier_inputs(plan, out);  // only the first can be a later piece
   return out;
+}
+
+// Where all tokens lie that prompts see, a piece of one seeing the pieces before it.
+void StepRunner::earlier_inputs(const StepPlan& plan, Rows& rows) {
+  const int64_t first = plan.decoded();
+  rows.cu_keys = {0};
+  for (size_t s = 0; s + 1 < rows.cu_seqlens.size(); ++s) {
+    const auto last = static_cast<size_t>(first + rows.cu_seqlens[s + 1] - 1);
+    rows.cu_keys.push_back(rows.cu_keys.back() + plan.context_length[last]);
+  }
+  rows.earlier.slots = inputs_.tensor(DType::i32, {rows.cu_keys.back()});
+  int32_t* to = inputs_.on_host(rows.earlier.slots).get<int32_t>();
+  const auto block_size = static_cast<int32_t>(cache_.block_size);
+  for (size_t s = 0; s + 1 < rows.cu_seqlens.size(); ++s) {
+    const auto row = static_cast<size_t>(first + rows.cu_seqlens[s]);
+    const auto sequence = static_cast<size_t>(plan.row_sequence[row]);
+    const std::vector<int32_t>& blocks = plan.sequences[sequence]->blocks;
+    for (int32_t t = 0; t < rows.cu_keys[s + 1] - rows.cu_keys[s]; ++t)
+      *to++ = blocks[static_cast<size_t>(t / block_size)] * block_size + t % block_size;
+  }
+  rows.earlier.sequences.on_device = inputs_.ints(rows.cu_keys);
 }
 
 SampleDraws StepRunner::draw_inputs(std::span<const PlannedDraw> draws,
@@ -273,7 +299,7 @@ void StepRunner::play_decode(const Rows& rows) {
   });
 }
 
-// Hidden states [T, d] of whole prompts, whose cache entries are written; behind `first_row` rows
+// Hidden states [T, d] of prompts apart, whose cache entries are written; behind `first_row` rows
 // of the step.
 Tensor StepRunner::prefill(const Rows& rows, int64_t first_row) {
   const TokenBatch batch{.cu_seqlens = rows.cu_seqlens,
@@ -284,6 +310,8 @@ Tensor StepRunner::prefill(const Rows& rows, int64_t first_row) {
   ForwardOptions options;
   options.cache = &cache_;
   options.slots = rows.batch.slots;
+  options.earlier = rows.earlier;
+  if (!rows.cu_keys.empty()) options.earlier.sequences.cu_seqlens = rows.cu_keys;
   if (shape_.experts) options.record = experts_of(first_row, rows.batch.ids.numel());
   return decoder_forward(ctx_, ctx_.scratch, nullptr, weights_, config_, batch, options);
 }

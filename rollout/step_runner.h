@@ -23,7 +23,7 @@ struct RunShape {
   int64_t longest = 0;         // blocks of the longest sequence
   int64_t max_samples = 0;     // decoded in one step
   int64_t most_rows = 0;       // of a step
-  bool whole_prompts = false;  // the plans' way with prompts; else all rows go through the cache
+  bool prompts_apart = false;  // the plans' way with prompts; else all rows go through the cache
   bool kept = false, experts = false, entropy = false;  // whether any request wants them
 };
 
@@ -33,7 +33,7 @@ struct StepResult {
   std::span<const double> numbers;         // [D, kNumberColumns]
   std::vector<std::vector<int32_t>> kept;  // [D] if wanted
   // If wanted, [MoE layers, rows, K]: those of the rows that ran through the cache, which may be
-  // more than the plan's, then of whole prompts.
+  // more than the plan's, then of prompts by a pass of their own.
   std::span<const int32_t> experts;
   int64_t cache_rows = 0, prompt_rows = 0;
 };
@@ -59,8 +59,10 @@ class StepRunner {
   // Tensors of a step's inputs.
   struct Rows {
     DecodeBatch batch;
-    std::vector<int32_t> cu_seqlens;  // of whole prompts
+    std::vector<int32_t> cu_seqlens;  // of prompts by a pass of their own
     Tensor cu_seqlens_tensor;
+    std::vector<int32_t> cu_keys;  // of all tokens that they see, where that is more: `earlier`'s
+    EarlierTokens earlier;
     SampleDraws draws;  // of the rows, one each
   };
   struct Starts {
@@ -71,6 +73,7 @@ class StepRunner {
   void make_room(const RunShape& shape);
   Rows decode_inputs(const StepPlan& plan, int64_t rows, int64_t padded);
   Rows prompt_inputs(const StepPlan& plan);
+  void earlier_inputs(const StepPlan& plan, Rows& rows);
   SampleDraws draw_inputs(std::span<const PlannedDraw> draws,
                           std::span<const RolloutRequest> requests, std::span<const int32_t> rows,
                           int64_t padded);

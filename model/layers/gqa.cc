@@ -7,6 +7,7 @@
 #include "model/ops/cache_entry.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
+#include "model/ops/permute.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
 
@@ -74,6 +75,24 @@ void write_entries(Context& ctx, Tensor cache, Tensor slots, const GqaSaved& s) 
   cache_write(ctx, cache, entry, slots);
 }
 
+// Keys and values of all tokens that the rows see, from the cache, in place of the rows' own.
+void take_cached(const LayerEnv& env, GqaSaved& s) {
+  Context& ctx = env.ctx;
+  const int64_t tokens = env.earlier.slots.numel(), heads = s.k.dim(1), d = s.k.dim(2);
+  const int64_t width = heads * d;
+  const auto scratch = [&](const char* name, int64_t cols) {
+    return ctx.scratch.tensor(name, s.x.dtype, {tokens, cols});
+  };
+  const Tensor entries = scratch("gqa.entries", 2 * width);               // [Tk, 2*Hkv*D]
+  const Tensor k = scratch("gqa.k", width), v = scratch("gqa.v", width);  // [Tk, Hkv*D]
+  gather_rows_forward(ctx, entries,
+                      env.cache.reshape({env.cache.dim(0) * env.cache.dim(1), env.cache.cols()}),
+                      env.earlier.slots);
+  copy(ctx, k, entries.slice_cols(0, width));
+  copy(ctx, v, entries.slice_cols(width, width));
+  s.k = k.reshape({tokens, heads, d}), s.v = v.reshape({tokens, heads, d});
+}
+
 }  // namespace
 
 void gqa_forward(const LayerEnv& env, Tensor stream, GqaSaved* saved, Tensor x,
@@ -93,7 +112,9 @@ void gqa_forward(const LayerEnv& env, Tensor stream, GqaSaved* saved, Tensor x,
   }
   s.o = arena.tensor("gqa.o", x.dtype, {tokens, heads, d});               // [T, H, D]
   s.lse = arena.tensor("gqa.lse", stat_dtype(x.dtype), {tokens, heads});  // [T, H]
-  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v, {env.sequences, env.config.softmax_scale()});
+  if (!env.earlier.slots.empty()) take_cached(env, s);
+  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.v,
+                    {env.sequences, env.config.softmax_scale(), env.earlier.sequences});
   linear_add_forward(ctx, stream, s.o.reshape({tokens, heads * d}), w.o_proj, w.o_bias);
   if (saved != nullptr) *saved = s;
 }

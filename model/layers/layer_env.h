@@ -16,6 +16,13 @@ struct Routing {
   Tensor record = {};     // [T, K] i32  gets the experts that the tokens went to
 };
 
+// Where a batch has the later parts of sequences whose earlier parts are in the paged cache: all
+// tokens that its rows see, their own at the end of each sequence's.
+struct EarlierTokens {
+  Sequences sequences = {};  // Tk tokens in all
+  Tensor slots = {};         // [Tk] i32  each token's place in the cache
+};
+
 // A layer's forward adds its output to the residual stream, which is of the wider dtype of the
 // activations (docs/decisions/0011-wide-residual-stream.md), and, where `saved` is not null, keeps
 // what backward needs in the activations arena; with saved == nullptr its temporaries live in the
@@ -33,6 +40,7 @@ struct LayerEnv {
   // Where not empty, the layer's entries of the paged cache are written too, each token's in its
   // slot (kv_cache.h); only without saving.
   Tensor cache = {}, slots = {};  // [blocks, block_size, cache_width], [T] i32
+  EarlierTokens earlier = {};  // beside the cache: what the rows see of it, if more than themselves
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
   Grad grad(const Tensor& dw) const { return {dw, fresh_weights}; }

@@ -8,6 +8,7 @@
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
 #include "model/ops/mla_heads.h"
+#include "model/ops/permute.h"
 #include "model/ops/rms_norm.h"
 #include "model/ops/rope.h"
 
@@ -57,6 +58,30 @@ void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSa
                    config.latent_norm_eps);
 }
 
+// Keys and values of all tokens that the rows see, from the cache, in place of the rows' own.
+void expand_cached(const LayerEnv& env, MlaSaved& s, const MlaWeights& w) {
+  Context& ctx = env.ctx;
+  const Dims n(env.config);
+  const int64_t tokens = env.earlier.slots.numel();
+  const auto scratch = [&](const char* name, std::initializer_list<int64_t> dims) {
+    return ctx.scratch.tensor(name, s.x.dtype, dims);
+  };
+  const Tensor entries = scratch("mla.entries", {tokens, n.latent + n.rope});  // [Tk, R+rope]
+  s.kv = scratch("mla.kv", {tokens, n.heads, n.nope + n.v});                   // [Tk, H, nope+v]
+  s.k = scratch("mla.k", {tokens, n.heads, n.qk});                             // [Tk, H, nope+rope]
+  gather_rows_forward(ctx, entries,
+                      env.cache.reshape({env.cache.dim(0) * env.cache.dim(1), env.cache.cols()}),
+                      env.earlier.slots);
+  linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}),
+                 entries.slice_cols(0, n.latent), w.kv_b_proj);
+  mla_keys_forward(ctx, {.q = {},
+                         .k = s.k,
+                         .k_nope = s.kv.slice_cols(0, n.nope),
+                         .k_rope = entries.slice_cols(n.latent, n.rope),
+                         .cos = {},
+                         .sin = {}});
+}
+
 }  // namespace
 
 void mla_forward(const LayerEnv& env, Tensor stream, MlaSaved* saved, Tensor x,
@@ -88,8 +113,9 @@ void mla_forward(const LayerEnv& env, Tensor stream, MlaSaved* saved, Tensor x,
 
   s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});             // [T, H, v]
   s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]
+  if (!env.earlier.slots.empty()) expand_cached(env, s, w);
   attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
-                    {env.sequences, env.config.softmax_scale()});
+                    {env.sequences, env.config.softmax_scale(), env.earlier.sequences});
   linear_add_forward(ctx, stream, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   if (saved != nullptr) *saved = s;
 }
@@ -183,27 +209,33 @@ void mla_decode(const DecodeEnv& env, Tensor stream, Tensor x, const MlaWeights&
   ArenaScope scope(ctx.scratch);
   const Dims n(env.config);
   const int64_t rows = x.rows();
-  const Tensor q = ctx.scratch.tensor("mla.q", x.dtype, {rows, n.heads, n.qk});  // [N, H, qk]
+  const auto scratch = [&](const char* name, int64_t cols) {
+    return ctx.scratch.tensor(name, x.dtype, {rows, n.heads, cols});  // [N, H, cols]
+  };
+  const Tensor q_latent = scratch("mla.q_latent", n.latent), o = scratch("mla.o", n.v);
+  const Tensor o_latent = scratch("mla.o_latent", n.latent);
+  Tensor q_rope = scratch("mla.q_rope", n.rope);
   const DecodeProjections p = project_decode(ctx, env.config, x, w);
-  write_mla_entry(ctx, {.cache = env.cache,
-                        .q = q,
-                        .q_flat = p.q,
-                        .kv_a = p.kv_a,
-                        .norm = w.kv_a_layernorm,
-                        .cos = env.cos,
-                        .sin = env.sin,
-                        .slots = env.slots,
-                        .eps = env.config.latent_norm_eps});
-
   // kv_b_proj's rows of one head are W_UK_h [nope, R] above W_UV_h [v, R].
-  Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
-  Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);               // [H, nope*R]
-  Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);  // [H, v*R]
-  Tensor q_latent = ctx.scratch.tensor("mla.q_latent", x.dtype, {rows, n.heads, n.latent});
-  Tensor o_latent = ctx.scratch.tensor("mla.o_latent", x.dtype, {rows, n.heads, n.latent});
-  Tensor o = ctx.scratch.tensor("mla.o", x.dtype, {rows, n.heads, n.v});  // [N, H, v]
-  head_linear_transposed_forward(ctx, q_latent, q.slice_cols(0, n.nope), w_uk);
-  mla_decode_attention(ctx, o_latent, q_latent, q.slice_cols(n.nope, n.rope), env.cache, env.rows,
+  const Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
+  const Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);               // [H, nope*R]
+  const Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);  // [H, v*R]
+  MlaEntry entry{.cache = env.cache,
+                 .q = {},
+                 .q_flat = p.q,
+                 .kv_a = p.kv_a,
+                 .norm = w.kv_a_layernorm,
+                 .cos = env.cos,
+                 .sin = env.sin,
+                 .slots = env.slots,
+                 .eps = env.config.latent_norm_eps};
+  if (!write_mla_query(ctx, {entry, q_latent, q_rope, w_uk})) {
+    entry.q = scratch("mla.q", n.qk);
+    write_mla_entry(ctx, entry);
+    head_linear_transposed_forward(ctx, q_latent, entry.q.slice_cols(0, n.nope), w_uk);
+    q_rope = entry.q.slice_cols(n.nope, n.rope);
+  }
+  mla_decode_attention(ctx, o_latent, q_latent, q_rope, env.cache, env.rows,
                        env.config.softmax_scale());
   head_linear_forward(ctx, o, o_latent, w_uv);
   linear_add_forward(ctx, stream, o.reshape({rows, n.heads * n.v}), w.o_proj);

@@ -34,6 +34,22 @@ void mla_heads_forward(Context& ctx, const MlaHeads& heads) {
   }
 }
 
+void mla_keys_forward(Context& ctx, const MlaHeads& m) {
+  check_alike({m.k, m.k_nope, m.k_rope});
+  require(m.k.rank == 3 && m.k_nope.rank == 3, "mla_keys: k and k_nope are [T, H, .]");
+  const int64_t tokens = m.k.dim(0), heads = m.k.dim(1), nope = m.k_nope.cols();
+  check_shape(m.k, {tokens, heads, nope + m.k_rope.cols()}, "mla_keys: k");
+  check_shape(m.k_nope, {tokens, heads, nope}, "mla_keys: k_nope");
+  check_rows_cols(m.k_rope, tokens, m.k_rope.cols(), "mla_keys: k_rope");
+  switch (m.k.device) {
+    case Device::cpu:
+      return cpu::mla_keys_forward(ctx, m);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::mla_keys_forward(ctx, m);
+      no_backend();
+  }
+}
+
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& grads) {
   check_heads(grads.dq, grads.dk, grads.dk_nope, grads.dk_rope, grads.cos, grads.sin);
   switch (grads.dq.device) {

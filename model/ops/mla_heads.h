@@ -17,6 +17,9 @@ struct MlaHeads {
   Tensor q, k, k_nope, k_rope, cos, sin;
 };
 void mla_heads_forward(Context& ctx, const MlaHeads& heads);
+// k_h = [k_nope_h ; k_rope] of earlier tokens, whose k_rope is rotated already; the other tensors
+// are not looked at.
+void mla_keys_forward(Context& ctx, const MlaHeads& heads);
 
 // The way back. dq is turned from the gradient after RoPE into that before it, in place.
 // Adds into: dk_nope [T, H, nope], dk_rope [T, rope].

@@ -1,11 +1,13 @@
 // Times generation of a model with properly initialised random weights from random prompts:
-//   build/bench_rollout MODEL DEVICE BATCH [PROMPT [NEW [SAMPLES [RUNS [plain]]]]]
+//   build/bench_rollout MODEL DEVICE BATCH [PROMPT [NEW [SAMPLES [RUNS [plain | LATE]]]]]
 // MODEL is a preset or smollm2-135m. BATCH sequences run together (64,256: first 64, then 256),
 // SAMPLES of them share a prompt.
-// Prints new tokens a second of each run (prompts included), the time until all prompts are
-// through, the median step when all sequences decode, and the time that reading the weights and the
-// mean cache would take at 2.98 TB/s, what a device copy reaches on an H100; and for how many steps
-// the GPU had to wait because the host had queued none.
+// Prints new tokens a second of each run (prompts included) and the median of those from the fourth
+// on, the time until all prompts are through, the median step when all sequences decode, and the
+// time that reading the weights and the mean cache would take at 2.98 TB/s, what a device copy
+// reaches on an H100; and for how many steps the GPU had to wait because the host had queued none.
+// With LATE a prompt of so many tokens enters when a quarter of the steps is done: for how long the
+// others wait for a token then, at most, with the prompt whole and in pieces.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -26,6 +28,9 @@ using namespace temper;
 namespace {
 
 constexpr double kBytesPerSecond = 2.98e12;
+// Runs that are printed but not counted: they make room, record steps, and time the shapes of the
+// prompts' products when these have been seen 32 times (model/ops/cuda/gemm.cc).
+constexpr int64_t kColdRuns = 3;
 
 double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -144,11 +149,12 @@ void time_case(Context& ctx, const char* name, const OwnedWeights& weights,
   std::vector<double> rates;
   for (int64_t i = 0; i < c.runs; ++i) {
     const Times times = run_once(engine, requests, c.batch);
-    rates.push_back(static_cast<double>(c.batch * c.fresh) / times.seconds);
+    const double rate = static_cast<double>(c.batch * c.fresh) / times.seconds;
+    if (i >= kColdRuns || i + 1 == c.runs) rates.push_back(rate);
     std::printf(
         "run %lld  %8.1f ms  %8.0f tokens/s  prompts %.1f ms  %lld steps  median %.3f ms  "
         "waited for by the GPU %lld\n",
-        static_cast<long long>(i + 1), times.seconds * 1e3, rates.back(), times.prompts * 1e3,
+        static_cast<long long>(i + 1), times.seconds * 1e3, rate, times.prompts * 1e3,
         static_cast<long long>(times.steps), times.step * 1e3,
         static_cast<long long>(times.starved));
   }
@@ -166,27 +172,64 @@ void time_case(Context& ctx, const char* name, const OwnedWeights& weights,
   std::fflush(stdout);
 }
 
+// The late prompt comes in pieces of `piece` tokens.
+void time_late_prompt(Context& ctx, const OwnedWeights& weights, const ModelConfig& config,
+                      const Case& c, int64_t late, int64_t piece) {
+  EngineLimits limits{.max_samples = c.batch, .cache_bytes = int64_t{24} << 30};
+  limits.prompt_rows = std::max(limits.prompt_rows, late);
+  limits.chunk_rows = piece;
+  RolloutEngine engine(ctx, weights.view, config, limits);
+  auto requests = make_requests(config, c.batch, c.prompt, c.fresh, 1);
+  requests.front().max_new_tokens = std::max<int64_t>(1, c.fresh / 4);
+  requests.push_back(make_requests(config, 1, late, 8, 1).front());
+  for (int64_t i = 0; i < c.runs; ++i) {
+    std::vector<double> gaps;
+    double last = 0.0;
+    int64_t generated = 0;
+    const RolloutOutput output = engine.run(requests, {.on_step = [&](const RolloutStats& stats) {
+                                              const double t = now();
+                                              if (generated >= c.batch) gaps.push_back(t - last);
+                                              generated = stats.generated_tokens, last = t;
+                                            }});
+    std::sort(gaps.begin(), gaps.end());
+    const double through =
+        output.samples.back().front().first_token_seconds - output.samples.front().front().seconds;
+    std::printf(
+        "run %lld  a prompt of %lld tokens beside %lld samples, in pieces of %lld: longest pause "
+        "%.2f ms, median step %.2f ms, first token after %.1f ms\n",
+        static_cast<long long>(i + 1), static_cast<long long>(late),
+        static_cast<long long>(c.batch - 1), static_cast<long long>(piece), gaps.back() * 1e3,
+        gaps[gaps.size() / 2] * 1e3, through * 1e3);
+  }
+  std::fflush(stdout);
+}
+
 int run(int argc, char** argv) {
   if (argc < 4) {
     std::fprintf(stderr,
                  "usage: bench_rollout MODEL cpu|cuda BATCH [PROMPT [NEW [SAMPLES [RUNS "
-                 "[plain]]]]]\n");
+                 "[plain | LATE]]]]]\n");
     return 2;
   }
   const auto number = [&](int i, int64_t otherwise) {
     return argc > i ? std::strtoll(argv[i], nullptr, 10) : otherwise;
   };
   const int64_t prompt = number(4, 256), fresh = number(5, 256);
-  const int64_t samples = number(6, 1), runs = number(7, 5);
-  const ModelConfig config =
+  const int64_t samples = number(6, 1), runs = number(7, 8);
+  ModelConfig config =
       std::strcmp(argv[1], "smollm2-135m") == 0 ? smollm2() : preset_config(argv[1]);
+  const int64_t late = number(8, 0);
+  config.max_position_embeddings = std::max(config.max_position_embeddings, late + fresh);
   Context ctx(0, device_of(argv[2]));
   const OwnedWeights weights = make_weights(ctx, config);
   for (const char* at = argv[3]; *at != 0; at += *at == ',') {
     char* end = nullptr;
-    const Case c{std::strtoll(at, &end, 10), prompt, fresh, samples, runs, argc > 8};
+    const bool plain = argc > 8 && late == 0;
+    const Case c{std::strtoll(at, &end, 10), prompt, fresh, samples, runs, plain};
     if (end == at || c.batch < 1) return std::fprintf(stderr, "BATCH is a number or several\n"), 2;
-    time_case(ctx, argv[1], weights, config, c);
+    if (late == 0) time_case(ctx, argv[1], weights, config, c);
+    for (const int64_t piece : {late, int64_t{4096}, int64_t{1024}})
+      if (late > 0) time_late_prompt(ctx, weights, config, c, late, piece);
     at = end;
   }
   return 0;

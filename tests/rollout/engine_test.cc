@@ -206,6 +206,7 @@ TEST_CASE("steps that run ahead of their results give what steps one by one give
     CHECK(first.stats.prompt_tokens == want.stats.prompt_tokens);
     for (const EngineLimits& limits :
          {EngineLimits{.max_samples = 3, .prompt_rows = 20, .stepping = ahead},
+          EngineLimits{.max_samples = 5, .prompt_rows = 9, .chunk_rows = 4, .stepping = ahead},
           EngineLimits{.max_samples = 16, .stepping = ahead},
           EngineLimits{.max_samples = 8, .cache_bytes = 128 << 10, .stepping = ahead}}) {
       RolloutEngine engine(ctx, model.weights.view, model.config, limits);

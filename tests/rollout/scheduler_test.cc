@@ -69,6 +69,21 @@ struct Outcome {
   int64_t steps = 0, peak_running = 0, prompt_rows = 0;
 };
 
+// Prompts by a pass of their own: no more than there is room for, and only the first in pieces.
+void check_prompts(const StepPlan& plan, const SchedulerLimits& limits) {
+  REQUIRE(plan.prompt_rows <= limits.max_rows);
+  const bool waited_for = 2 * plan.decoded() >= limits.max_samples;
+  int64_t of_first = 0;
+  for (auto n = static_cast<size_t>(plan.decoded()); n < plan.ids.size(); ++n)
+    of_first += plan.row_sequence[n] == plan.row_sequence[static_cast<size_t>(plan.decoded())];
+  if (waited_for) REQUIRE(of_first <= limits.chunk_rows);
+  for (auto n = static_cast<size_t>(plan.decoded()); n < plan.ids.size(); ++n) {
+    const bool begins = n == static_cast<size_t>(plan.decoded()) ||
+                        plan.row_sequence[n] != plan.row_sequence[n - 1];
+    if (begins && n > static_cast<size_t>(plan.decoded())) REQUIRE(plan.positions[n] == 0);
+  }
+}
+
 // Token 0 stops a sample; the scheduler is told `late` steps behind. Checks every state against the
 // tokens it must stand for.
 Outcome run_all(const std::vector<RolloutRequest>& requests, const SchedulerLimits& limits,
@@ -85,7 +100,8 @@ Outcome run_all(const std::vector<RolloutRequest>& requests, const SchedulerLimi
     }
     const StepPlan& plan = scheduler.next();
     if (plan.rows() == 0 && plan.draws.empty()) break;
-    REQUIRE((limits.whole_prompts ? plan.decoded() : plan.rows()) <= limits.max_rows);
+    REQUIRE((limits.prompts_apart ? plan.decoded() : plan.rows()) <= limits.max_rows);
+    if (limits.prompts_apart) check_prompts(plan, limits);
     REQUIRE(scheduler.running() <= limits.max_samples);
     outcome.peak_running = std::max(outcome.peak_running, scheduler.running());
     outcome.prompt_rows += plan.prompt_rows;
@@ -144,9 +160,12 @@ TEST_CASE("every sample sees its own tokens and the same ones under any limits")
         const int64_t enough = 60 / block_size + 1;  // for one sample of 20 + 25 tokens
         for (const int64_t blocks : {enough, 3 * enough, 40 * enough}) {
           CHECK(run_all(requests, limits, blocks, block_size).completions == want.completions);
-          SchedulerLimits whole = limits;
-          whole.whole_prompts = true;
-          CHECK(run_all(requests, whole, blocks, block_size, 2).completions == want.completions);
+          for (const int64_t chunk : {2, 5, 50}) {
+            SchedulerLimits apart = limits;
+            apart.prompts_apart = true;
+            apart.chunk_rows = chunk;
+            CHECK(run_all(requests, apart, blocks, block_size, 2).completions == want.completions);
+          }
         }
       }
     }
@@ -165,6 +184,26 @@ TEST_CASE("samples of a group start together and a prompt is computed once") {
   CHECK(outcome.prompt_rows == 12);
   CHECK(outcome.peak_running == 8);
   CHECK(outcome.steps <= 4);
+}
+
+TEST_CASE("a prompt that is longer than a step rides along in pieces") {
+  std::vector<RolloutRequest> requests(2);
+  requests[0].prompt = {1};
+  requests[0].max_new_tokens = 20;
+  for (int32_t t = 0; t < 23; ++t) requests[1].prompt.push_back(t % 50);
+  requests[1].max_new_tokens = 2;
+  const BlockManager sizes(1, 4);
+  BlockManager manager(64, 4);
+  Scheduler scheduler(
+      requests, {.max_samples = 2, .max_rows = 8, .prompts_apart = true, .chunk_rows = 5}, manager);
+  std::vector<int64_t> rows;
+  for (;;) {
+    const StepPlan& plan = scheduler.next();
+    if (plan.rows() == 0 && plan.draws.empty()) break;
+    if (plan.prompt_rows > 0) rows.push_back(plan.prompt_rows);
+  }
+  CHECK(rows == std::vector<int64_t>{1, 5, 5, 5, 5, 3});  // the first step has nothing to wait for
+  CHECK(manager.used() == 0);
 }
 
 TEST_CASE("a short cache holds samples back instead of breaking them off") {

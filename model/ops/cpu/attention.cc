@@ -36,6 +36,7 @@ int64_t longest_sequence(std::span<const int32_t> cu) {
 template <class T>
 struct Task {
   int64_t first = 0, length = 0;  // rows of the sequence
+  int64_t past = 0;               // keys before the first row's own
   T* scores = nullptr;            // [kQueryBlock, longest]
   T* other = nullptr;             // the same again, for backward
   int64_t pitch = 0;
@@ -47,12 +48,12 @@ void forward_head(const Task<T>& task, const Tensor& o, const Tensor& lse, Head<
                   Head<T> v, int64_t head, int64_t dim, T scale) {
   const Head<T> out(o, task.first, head);
   for (int64_t i = 0; i < task.length; i += kQueryBlock) {
-    const int64_t rows = std::min(kQueryBlock, task.length - i), seen = i + rows;
+    const int64_t rows = std::min(kQueryBlock, task.length - i), seen = task.past + i + rows;
     gemm_serial<T>({rows, seen, dim, q.rows(i), k.columns(), {task.scores, task.pitch, 1}, false},
                    task.workspace);
     T inverse[kQueryBlock];
     for (int64_t r = 0; r < rows; ++r) {
-      const SoftmaxRow<T> row(task.scores + r * task.pitch, i + r + 1, seen, scale);
+      const SoftmaxRow<T> row(task.scores + r * task.pitch, task.past + i + r + 1, seen, scale);
       inverse[r] = T(1) / row.sum;
       if (lse.data) lse.row<T>(task.first + i + r)[head] = scale * row.top + std::log(row.sum);
     }
@@ -72,7 +73,8 @@ void forward(Context& ctx, const Tensor& o, const Tensor& lse, const Tensor& q, 
              const Tensor& v, const AttentionShape& shape) {
   const int64_t heads = q.dim(1), group = heads / k.dim(1);
   const int64_t sequences = static_cast<int64_t>(shape.sequences.cu_seqlens.size()) - 1;
-  const int64_t longest = longest_sequence(shape.sequences.cu_seqlens), threads = ctx.pool.size();
+  const std::span<const int32_t> keys = shape.of_keys().cu_seqlens;
+  const int64_t longest = longest_sequence(keys), threads = ctx.pool.size();
   const int64_t widest = std::max(q.cols(), v.cols());
   ArenaScope scope(ctx.scratch);
   const int64_t size =
@@ -83,15 +85,17 @@ void forward(Context& ctx, const Tensor& o, const Tensor& lse, const Tensor& q, 
   parallel_tasks(ctx, sequences * heads, [&](int64_t slot, int64_t index) {
     const size_t s = static_cast<size_t>(index / heads);
     const int64_t h = index % heads, first = shape.sequences.cu_seqlens[s];
+    const int64_t length = shape.sequences.cu_seqlens[s + 1] - first, first_key = keys[s];
     const Task<T> task{first,
-                       shape.sequences.cu_seqlens[s + 1] - first,
+                       length,
+                       keys[s + 1] - first_key - length,
                        scores.row<T>(slot),
                        nullptr,
                        longest,
                        workspace.row<T>(slot)};
     if (task.length == 0) return;
-    forward_head<T>(task, o, lse, Head<T>(q, first, h), Head<T>(k, first, h / group),
-                    Head<T>(v, first, h / group), h, q.cols(), static_cast<T>(shape.scale));
+    forward_head<T>(task, o, lse, Head<T>(q, first, h), Head<T>(k, first_key, h / group),
+                    Head<T>(v, first_key, h / group), h, q.cols(), static_cast<T>(shape.scale));
   });
 }
 
@@ -157,6 +161,7 @@ void backward(Context& ctx, const AttentionGrads& grads, const Tensor& d_o,
     const int64_t first = shape.sequences.cu_seqlens[s];
     const Task<T> task{first,
                        shape.sequences.cu_seqlens[s + 1] - first,
+                       0,
                        scores.row<T>(slot),
                        other.row<T>(slot),
                        longest,

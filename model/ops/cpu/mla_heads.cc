@@ -36,6 +36,18 @@ void mla_heads_forward(Context& ctx, const MlaHeads& m) {
   });
 }
 
+void mla_keys_forward(Context& ctx, const MlaHeads& m) {
+  const int64_t heads = m.k.dim(1), nope = m.k_nope.cols(), rope = m.k_rope.cols();
+  dispatch_float(m.k.dtype, [&]<class T>() {
+    parallel_rows(ctx, m.k.dim(0), heads * (nope + rope), [&](int64_t begin, int64_t end) {
+      for (int64_t r = begin * heads; r < end * heads; ++r) {
+        std::copy_n(m.k_nope.row<T>(r), nope, m.k.row<T>(r));
+        std::copy_n(m.k_rope.row<T>(r / heads), rope, m.k.row<T>(r) + nope);
+      }
+    });
+  });
+}
+
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& g) {
   const int64_t heads = g.dq.dim(1), nope = g.dk_nope.cols(), rope = g.dk_rope.cols();
   dispatch_float(g.dq.dtype, [&]<class T>() {

@@ -7,6 +7,7 @@
 namespace temper::cpu {
 
 void mla_heads_forward(Context& ctx, const MlaHeads& heads);
+void mla_keys_forward(Context& ctx, const MlaHeads& heads);
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& grads);
 
 }  // namespace temper::cpu

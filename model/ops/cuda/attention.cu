@@ -11,10 +11,11 @@ namespace {
 
 constexpr int kThreads = 128;
 
-SequenceTable table_of(const Sequences& sequences) {
-  require(sequences.on_device.numel() == sequences.count() + 1,
-          "attention: the sequences are not on the GPU");
-  return {data_of<int32_t>(sequences.on_device), static_cast<int>(sequences.count())};
+SequenceTable table_of(const Sequences& sequences, const Sequences& keys) {
+  for (const Sequences* s : {&sequences, &keys})
+    require(s->on_device.numel() == s->count() + 1, "attention: the sequences are not on the GPU");
+  return {data_of<int32_t>(sequences.on_device), static_cast<int>(sequences.count()),
+          data_of<int32_t>(keys.on_device)};
 }
 
 // delta[t, h] = do[t, h] . o[t, h], by kLanes threads each that take kPack numbers at a time.
@@ -48,7 +49,8 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
                                    Heads<T>(v),
                                    data_of<float>(lse),
                                    lse.row_stride,
-                                   table_of(shape.sequences),
+                                   table_of(shape.sequences, shape.of_keys()),
+                                   k.dim(0),
                                    static_cast<float>(shape.scale)};
     launch_forward(ctx, args, shape.sequences);
   });
@@ -72,7 +74,7 @@ void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                                     data_of<float>(saved.lse),
                                     saved.lse.row_stride,
                                     delta,
-                                    table_of(shape.sequences),
+                                    table_of(shape.sequences, shape.sequences),
                                     static_cast<float>(shape.scale),
                                     grads.dq.fresh,
                                     grads.dk.fresh,

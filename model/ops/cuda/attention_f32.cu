@@ -118,15 +118,16 @@ __global__ void __launch_bounds__(kThreads) forward(AttentionForward<float> a) {
   RowSum out;
   float top = -INFINITY, sum = 0.0F;
   float* own = scores + r * kScorePitch;
-  for (int begin = 0; begin <= place.begin; begin += kTile) {
-    const int count = min(kTile, place.length - begin);
+  const int own_key = place.past + place.begin;  // of the tile's first row
+  for (int begin = 0; begin < own_key + rows; begin += kTile) {
+    const int count = min(kTile, place.past + place.length - begin);
     __syncthreads();
-    load(k, a.k, place.first + begin, kv, count);
-    load(v, a.v, place.first + begin, kv, count);
+    load(k, a.k, place.first_key + begin, kv, count);
+    load(v, a.v, place.first_key + begin, kv, count);
     __syncthreads();
     const Dots dots(q, k);
     for_dots([&](int row, int u, int i, int j) {
-      const bool seen = begin + u <= place.begin + row && u < count;
+      const bool seen = begin + u <= own_key + row && u < count;
       scores[row * kScorePitch + u] = seen ? dots.at[i][j] : -INFINITY;
     });
     __syncthreads();

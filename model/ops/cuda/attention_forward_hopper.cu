@@ -77,14 +77,15 @@ struct Block {
       }
       if (t.head < 0) return;
       const int kv = t.head / a.group;
-      for (int key = t.begin; key >= 0; key -= kKeys, ring.advance()) {
+      for (int key = t.past + t.begin; key > -kKeys; key -= kKeys, ring.advance()) {
         if (threadIdx.x % 32 != 0) continue;
         wait(&bars.k_empty[ring.stage], ring.parity ^ 1);
         arrive_expecting(&bars.k_full[ring.stage], S::kKBytes);
-        load_rows<kQk, kKeys>(k(ring.stage), k_map, &bars.k_full[ring.stage], kv, t.first + key);
+        load_rows<kQk, kKeys>(k(ring.stage), k_map, &bars.k_full[ring.stage], kv,
+                              t.first_key + key);
         wait(&bars.v_empty[ring.stage], ring.parity ^ 1);
         arrive_expecting(&bars.v_full[ring.stage], S::kVBytes);
-        load_rows<kV, kKeys>(v(ring.stage), v_map, &bars.v_full[ring.stage], kv, t.first + key);
+        load_rows<kV, kKeys>(v(ring.stage), v_map, &bars.v_full[ring.stage], kv, t.first_key + key);
       }
     }
   }
@@ -156,6 +157,14 @@ __device__ inline void hide_later(float (&s)[kKeys / 2], int row) {
     if (j / 4 * 8 + 2 * c + j % 2 > row + j / 2 % 2 * 8) s[j] = -INFINITY;
 }
 
+// Hides the first `count` keys of a tile, which lie before the sequence.
+__device__ inline void hide_earlier(float (&s)[kKeys / 2], int count) {
+  const int c = threadIdx.x % 4;
+#pragma unroll
+  for (int j = 0; j < kKeys / 2; ++j)
+    if (j / 4 * 8 + 2 * c + j % 2 < count) s[j] = -INFINITY;
+}
+
 __device__ inline void to_weights(FragmentA (&p)[kKeys / 16], const float (&s)[kKeys / 2]) {
 #pragma unroll
   for (int i = 0; i < kKeys / 16; ++i) p[i] = left_of<Narrow>(s, i);
@@ -183,7 +192,7 @@ __device__ void consume(const Block<kQk, kV>& block) {
     hide_later(s, warp_row + lane / 4);
     softmax.take(s, factor, scale);
     to_weights(p, s);
-    for (int key = t.begin - kKeys; key >= 0; key -= kKeys) {
+    for (int key = t.past + t.begin - kKeys; key > -kKeys; key -= kKeys) {
       const Ring<kStages> before = ring;
       ring.advance();
       wait(&bars.k_full[ring.stage], ring.parity);
@@ -192,6 +201,7 @@ __device__ void consume(const Block<kQk, kV>& block) {
       block.queue_values(o, p, before.stage);
       wait_products<1>();
       arrive_as_warp(&bars.k_empty[ring.stage]);
+      if (key < 0) hide_earlier(s, -key);
       softmax.take(s, factor, scale);
       wait_products<0>();
       arrive_as_warp(&bars.v_empty[before.stage]);
@@ -248,7 +258,7 @@ bool launch_forward_hopper(Context& ctx, const AttentionForward<Narrow>& args,
   if (!fits<Narrow>(ctx, args.q.dim, args.v.dim, {&args.o, &args.q, &args.k, &args.v}))
     return false;
   const ArenaScope scope(ctx.scratch);
-  const int64_t tokens = sequences.cu_seqlens.back();
+  const int64_t tokens = sequences.cu_seqlens.back(), keys = args.keys;
   const int64_t group = args.q.heads / args.k.heads;
   const int64_t bytes = 2 * (args.q.dim + args.v.dim) / group;  // a key and its value
   const Arguments a{args.o,         static_cast<int>(group),
@@ -260,8 +270,8 @@ bool launch_forward_hopper(Context& ctx, const AttentionForward<Narrow>& args,
     allow_shared(forward<kQk, kV>, kBytes);
     forward<kQk, kV>
         <<<ctx.cuda->properties.multiProcessorCount, kThreads, kBytes, stream_of(ctx)>>>(
-            map_of(args.q, tokens, kTileRows), map_of(args.k, tokens, kKeys),
-            map_of(args.v, tokens, kKeys), a);
+            map_of(args.q, tokens, kTileRows), map_of(args.k, keys, kKeys),
+            map_of(args.v, keys, kKeys), a);
     check_launch();
   });
   return true;

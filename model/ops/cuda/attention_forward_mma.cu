@@ -109,9 +109,10 @@ __global__ void __launch_bounds__(kThreads) forward(Arguments a) {
   const TilePlace place = place_tile(a.sequences, kQueries, gridDim.y - 1 - blockIdx.y);
   const int64_t head = blockIdx.x, kv = head / (a.q.heads / a.k.heads);
   const int rows = min(kQueries, place.length - place.begin), warp_row = threadIdx.x / 32 * 16;
-  const int end = place.begin + rows;  // of the keys that are seen
+  const int own_key = place.past + place.begin;  // of the tile's first row
+  const int end = own_key + rows;                // of the keys that are seen
   fill_tile<kThreads>(tiles.q, a.q, place.first + place.begin, head, rows);
-  fill_tile<kThreads>(tiles.k, a.k, place.first, kv, end);
+  fill_tile<kThreads>(tiles.k, a.k, place.first_key, kv, end);
   end_copy_group();
 
   FragmentC out[kV / 8] = {};
@@ -120,16 +121,16 @@ __global__ void __launch_bounds__(kThreads) forward(Arguments a) {
   for (int begin = 0; begin < end; begin += kKeys) {
     wait_copies<0>();
     __syncthreads();  // keys are here, and nobody reads the last values any more
-    fill_tile<kThreads>(tiles.v, a.v, place.first + begin, kv, end - begin);
+    fill_tile<kThreads>(tiles.v, a.v, place.first_key + begin, kv, end - begin);
     end_copy_group();
     FragmentC scores[kKeys / 8] = {};
     multiply_rows(scores, tiles.q, warp_row, tiles.k);
     wait_copies<0>();
     __syncthreads();  // values are here, and nobody reads these keys any more
     const int next = begin + kKeys;
-    if (next < end) fill_tile<kThreads>(tiles.k, a.k, place.first + next, kv, end - next);
+    if (next < end) fill_tile<kThreads>(tiles.k, a.k, place.first_key + next, kv, end - next);
     end_copy_group();
-    if (next > place.begin) hide_later(scores, place.begin + warp_row, begin);
+    if (next > own_key) hide_later(scores, own_key + warp_row, begin);
     float factor[2];
     softmax.take(scores, factor);
 #pragma unroll

@@ -28,6 +28,7 @@ struct Heads {
 struct SequenceTable {
   const int32_t* cu_seqlens;
   int count;
+  const int32_t* keys;  // the same of the keys
 };
 
 template <class T>
@@ -36,6 +37,7 @@ struct AttentionForward {
   float* lse;  // [T, H] with lse_stride between tokens, or null
   int64_t lse_stride;
   SequenceTable sequences;
+  int64_t keys;  // rows of k and v
   float scale;
 };
 
@@ -90,8 +92,9 @@ void allow_shared(Kernel* kernel, size_t bytes) {
 #ifdef __CUDACC__
 
 // One sequence's rows are tokens first .. first + length; the tile begins at row `begin` of them.
+// Its keys begin at first_key, `past` of them before the first row's own.
 struct TilePlace {
-  int first, length, begin;
+  int first, length, begin, first_key, past;
 };
 
 // Where tile `index` of those that tiles_of counted lies. Every thread of the warp calls it.
@@ -101,6 +104,8 @@ __device__ inline TilePlace place_tile(const SequenceTable& sequences, int rows,
     const int s = base + lane;
     const int first = s < sequences.count ? sequences.cu_seqlens[s] : 0;
     const int length = s < sequences.count ? sequences.cu_seqlens[s + 1] - first : 0;
+    const int first_key = s < sequences.count ? sequences.keys[s] : 0;
+    const int past = s < sequences.count ? sequences.keys[s + 1] - first_key - length : 0;
     const int tiles = (length + rows - 1) / rows;
     int upto = tiles;  // of this lane's sequence and those before it
     for (int offset = 1; offset < 32; offset *= 2) {
@@ -110,13 +115,13 @@ __device__ inline TilePlace place_tile(const SequenceTable& sequences, int rows,
     const unsigned after = __ballot_sync(0xffffffffU, index < upto);
     if (after != 0) {
       const int owner = __ffs(static_cast<int>(after)) - 1;
-      const int begin = (index - upto + tiles) * rows;
-      return {__shfl_sync(0xffffffffU, first, owner), __shfl_sync(0xffffffffU, length, owner),
-              __shfl_sync(0xffffffffU, begin, owner)};
+      const auto of_owner = [owner](int x) { return __shfl_sync(0xffffffffU, x, owner); };
+      return {of_owner(first), of_owner(length), of_owner((index - upto + tiles) * rows),
+              of_owner(first_key), of_owner(past)};
     }
     index -= __shfl_sync(0xffffffffU, upto, 31);
   }
-  return {0, 0, 0};
+  return {0, 0, 0, 0, 0};
 }
 
 #endif

@@ -38,9 +38,10 @@ inline TileOrder order_of(const Sequences& sequences, int64_t heads, int64_t sha
 namespace temper::cuda::attention_hopper {
 
 struct TileAt {
-  int first, length;  // the sequence's tokens are first .. first + length
-  int begin;          // the tile's first row among them
-  int head;           // negative: there is no tile left
+  int first, length;    // the sequence's tokens are first .. first + length
+  int first_key, past;  // its keys begin at first_key, `past` of them before the first token's own
+  int begin;            // the tile's first row among them
+  int head;             // negative: there is no tile left
 };
 
 // Goes through this block's tiles: sequence after sequence, and of some heads of one the tiles with
@@ -59,13 +60,15 @@ class Tiles {
     if (order_.backwards > 0) {
       base_ = before_ = 0;
       index = order_.backwards - 1 - index;
-      if (index < 0) return {0, 0, 0, -1};
+      if (index < 0) return {0, 0, 0, 0, 0, -1};
     }
     for (; base_ < sequences_.count; base_ += 32) {
       const int s = base_ + lane;
       const bool there = s < sequences_.count;
       const int first = there ? sequences_.cu_seqlens[s] : 0;
       const int length = there ? sequences_.cu_seqlens[s + 1] - first : 0;
+      const int first_key = there ? sequences_.keys[s] : 0;
+      const int past = there ? sequences_.keys[s + 1] - first_key - length : 0;
       const int tiles = (max(0, min(length, order_.upto) - order_.from) + kRows - 1) / kRows;
       int upto = tiles * order_.heads;  // of this lane's sequence and those before it
       for (int offset = 1; offset < 32; offset *= 2) {
@@ -80,9 +83,11 @@ class Tiles {
       const int owner = __ffs(static_cast<int>(after)) - 1;
       const auto of_owner = [owner](int x) { return __shfl_sync(0xffffffffU, x, owner); };
       const int which = index - before_ - of_owner(upto - tiles * order_.heads);
-      return tile(of_owner(first), of_owner(length), of_owner(tiles), which);
+      TileAt t = tile(of_owner(first), of_owner(length), of_owner(tiles), which);
+      t.first_key = of_owner(first_key), t.past = of_owner(past);
+      return t;
     }
-    return {0, 0, 0, -1};
+    return {0, 0, 0, 0, 0, -1};
   }
 
  private:
@@ -91,7 +96,11 @@ class Tiles {
     const int heads = min(order_.together, order_.heads - begin);
     const int at = which - begin * tiles;
     const int rank = at / heads;  // by falling work
-    return {first, length, order_.from + (kFromEnd ? tiles - 1 - rank : rank) * kRows,
+    return {first,
+            length,
+            0,
+            0,
+            order_.from + (kFromEnd ? tiles - 1 - rank : rank) * kRows,
             order_.first_head + begin + at % heads};
   }
 

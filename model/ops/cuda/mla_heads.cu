@@ -99,6 +99,23 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Forward<T> f) {
   }
 }
 
+// Keys alone, of parts that are as they should be.
+template <class T, int N>
+__global__ void __launch_bounds__(kThreads) keys_kernel(Forward<T> f) {
+  const Units& n = f.units;
+  const int64_t t = blockIdx.x;
+  const int of_head = n.nope_units + n.rope_units;
+  for (int i = threadIdx.x; i < n.heads * of_head; i += kThreads) {
+    const int64_t row = t * n.heads + i / of_head;
+    const int unit = i % of_head, at = unit * N, behind = (unit - n.nope_units) * N;
+    if (unit < n.nope_units) {
+      put<N>(f.k.row(row) + at, take<N>(f.k_nope.row(row) + at, n.nope - at), n.nope - at);
+    } else {
+      put<N>(f.k.row(row) + n.nope + behind, take<N>(f.k_rope.row(t) + behind, N), N);
+    }
+  }
+}
+
 template <class T>
 struct Backward {
   Rows<T> dq, dk, dk_nope, dk_rope;
@@ -181,6 +198,20 @@ void mla_heads_forward(Context& ctx, const MlaHeads& m) {
                       [&]<int N>(Units units) {
                         f.units = units;
                         forward_kernel<T, N><<<tokens, kThreads, 0, stream_of(ctx)>>>(f);
+                        check_launch();
+                      });
+  });
+}
+
+void mla_keys_forward(Context& ctx, const MlaHeads& m) {
+  if (m.k.empty()) return;
+  const auto tokens = static_cast<unsigned>(m.k.dim(0));
+  dispatch(m.k.dtype, [&]<class T>() {
+    Forward<T> f{{}, rows_of<T>(m.k), rows_of<T>(m.k_nope), rows_of<T>(m.k_rope), {}, {}};
+    dispatch_units<T>({f.k, f.k_nope, f.k_rope}, m.k.dim(1), m.k_nope.cols(), m.k_rope.cols(),
+                      [&]<int N>(Units units) {
+                        f.units = units;
+                        keys_kernel<T, N><<<tokens, kThreads, 0, stream_of(ctx)>>>(f);
                         check_launch();
                       });
   });

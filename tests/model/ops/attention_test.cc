@@ -54,6 +54,36 @@ void naive_attention(const Tensor& o, const Tensor& lse, const Data& d, const Ca
   }
 }
 
+// The last rows of each sequence over all its keys are those rows of the whole.
+TEST_CASE("attention of the last rows of sequences is that of all", "[ops]") {
+  const Case all{{0, 60, 61, 190}, 3, 1, 5, 7};
+  const std::vector<int32_t> cu{0, 7, 8, 108};
+  Tensors make;
+  Context ctx(2);
+  const Data d(make, DType::f64, all);
+  const double scale = 0.4;
+  attention_forward(ctx, d.o, d.lse, d.q, d.k, d.v, {all.cu, scale});
+  const Tensor q = make.zeros(DType::f64, {108, 3, 5}), o = make.poisoned(DType::f64, {108, 3, 7});
+  const Tensor lse = make.poisoned(DType::f64, {108, 3});
+  const auto row_of = [&](int64_t t, size_t s) { return all.cu[s + 1] - cu[s + 1] + t; };
+  const auto for_rows = [&](auto&& body) {
+    for (size_t s = 0; s + 1 < cu.size(); ++s)
+      for (int64_t t = cu[s]; t < cu[s + 1]; ++t)
+        for (int64_t h = 0; h < 3; ++h) body(3 * t + h, 3 * row_of(t, s) + h);
+  };
+  for_rows(
+      [&](int64_t to, int64_t from) { std::copy_n(d.q.row<double>(from), 5, q.row<double>(to)); });
+  attention_forward(ctx, o, lse, q, d.k, d.v, {cu, scale, all.cu});
+  double off = 0.0;
+  for_rows([&](int64_t to, int64_t from) {
+    for (int64_t j = 0; j < 7; ++j)
+      off = std::max(off, std::abs(o.row<double>(to)[j] - d.o.row<double>(from)[j]));
+    off = std::max(
+        off, std::abs(lse.row<double>(to / 3)[to % 3] - d.lse.row<double>(from / 3)[from % 3]));
+  });
+  CHECK(off < 1e-12);
+}
+
 const Case kCases[] = {{{0, 1}, 1, 1, 2, 3},
                        {{0, 3, 3, 10}, 2, 2, 6, 4},
                        {{0, 50, 51}, 4, 2, 8, 8},

@@ -140,6 +140,49 @@ TEST_CASE("cuda: attention in 16 bits is the CPU's", "[ops][cuda]") {
                  {test::bound_in(dtype, 0.0, 8e-3), test::bound_in(dtype, 0.0, 1.5e-2)});
 }
 
+// The last rows of sequences alone, over all their keys: tiles of them lie anywhere among the keys.
+TEST_CASE("cuda: attention of the last rows of sequences is that of all", "[ops][cuda]") {
+  Context* ctx = test::gpu();
+  if (ctx == nullptr) return;
+  struct Part {
+    Case all;
+    std::vector<int32_t> cu;  // of the rows
+  };
+  for (const Part& part : {Part{{{0, 150, 151, 590}, 4, 2, 192, 128}, {0, 30, 31, 231}},
+                           Part{{{0, 129, 400}, 2, 1, 64, 64}, {0, 129, 130}},
+                           Part{{{0, 5, 300}, 2, 2, 128, 128}, {0, 0, 140}},
+                           Part{{{0, 70, 200}, 2, 1, 256, 256}, {0, 1, 60}}})
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(name_of(dtype), part.all.cu, part.cu, part.all.dim);
+      Tensors make;
+      GpuTensors gpu(*ctx);
+      const Data in = inputs(make, dtype, part.all), whole = reference(make, in, part.all);
+      const auto last = [&](const Tensor& from) {  // the rows of `cu`, in f32
+        const int64_t rows = part.cu.back(), each = from.rows() / part.all.cu.back();
+        const Tensor to = make.zeros(DType::f32, {rows, part.all.heads, from.cols()});
+        for (size_t s = 0; s + 1 < part.cu.size(); ++s)
+          for (int32_t t = part.cu[s]; t < part.cu[s + 1]; ++t)
+            for (int64_t h = 0; h < each; ++h)
+              for (int64_t j = 0; j < from.cols(); ++j) {
+                const int64_t row = (part.all.cu[s + 1] - part.cu[s + 1] + t) * each + h;
+                to.row<float>(t * each + h)[j] = from.dtype == DType::f64
+                                                     ? static_cast<float>(from.row<double>(row)[j])
+                                                     : from.row<float>(row)[j];
+              }
+        return to;
+      };
+      const Tensor q = last(in.q), o = last(whole.o);
+      const Tensor got = gpu.poisoned(o, dtype);
+      attention_forward(*ctx, got, {}, gpu.upload(q, dtype), gpu.upload(in.k, dtype),
+                        gpu.upload(in.v, dtype),
+                        {Sequences(part.cu, gpu.ints(part.cu)), scale_of(part.all),
+                         Sequences(part.all.cu, gpu.ints(part.all.cu))});
+      const Tensor flat = o.reshape({o.rows(), o.cols()});
+      CHECK(test::relative_difference(gpu.download(make, got), flat) <
+            (dtype == DType::f32 ? 3e-6 : 8e-3));
+    }
+}
+
 TEST_CASE("cuda: attention gives the same bits again, whatever is packed beside it",
           "[ops][cuda]") {
   Context* ctx = test::gpu();
