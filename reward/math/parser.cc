@@ -228,8 +228,10 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::open_bracket:
       return !square_;  // in "[1, 2[" it closes
     case TokenKind::number:
-      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7! is none.
-      return left->kind == NodeKind::factorial;
+      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7! and n 2^n are none.
+      return left->kind == NodeKind::factorial ||
+             (left->kind == NodeKind::symbol && peek().space_before &&
+              peek(1).kind == TokenKind::power);
     case TokenKind::word:
       return !peek().in_text && peek().text.size() <= 3 && !breaks_unit_phrase(peek().text) &&
              !(left->kind == NodeKind::number && is_unit(peek().text));
