@@ -1,5 +1,6 @@
 #include "model/ops/cuda/column_sum.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 
 namespace temper::cuda {
@@ -22,6 +23,7 @@ __device__ float sum_lines(float own) {
 // parts[chunk][j]: the sum over the chunk's rows.
 template <class T>
 __global__ void partial_kernel(float* parts, Rows<T> a) {
+  follow();
   const int64_t j = int64_t{blockIdx.x} * kColumns + threadIdx.x;
   const int64_t first = int64_t{blockIdx.y} * kRowsOfBlock;
   const int64_t end = first + kRowsOfBlock < a.rows ? first + kRowsOfBlock : a.rows;
@@ -34,6 +36,7 @@ __global__ void partial_kernel(float* parts, Rows<T> a) {
 
 __global__ void finish_kernel(float* to, bool fresh, const float* parts, int64_t chunks,
                               int64_t n) {
+  follow();
   const int64_t j = int64_t{blockIdx.x} * kColumns + threadIdx.x;
   float sum = 0.0F;
   if (j < n)
@@ -45,10 +48,9 @@ __global__ void finish_kernel(float* to, bool fresh, const float* parts, int64_t
 }  // namespace
 
 void sum_parts(Context& ctx, const Grad& to, Tensor parts) {
-  finish_kernel<<<blocks_for(parts.cols(), kColumns), dim3(kColumns, kColumns), 0,
-                  stream_of(ctx)>>>(data_of<float>(to), to.fresh, data_of<float>(parts),
-                                    parts.rows(), parts.cols());
-  check_launch();
+  launch_following(ctx, finish_kernel,
+                   {blocks_for(parts.cols(), kColumns), dim3(kColumns, kColumns)},
+                   data_of<float>(to), to.fresh, data_of<float>(parts), parts.rows(), parts.cols());
 }
 
 void column_sums(Context& ctx, const Grad& to, Tensor a) {
@@ -57,9 +59,8 @@ void column_sums(Context& ctx, const Grad& to, Tensor a) {
   const Tensor parts = ctx.scratch.tensor("column_sum.parts", DType::f32, {chunks, n});
   const dim3 grid(blocks_for(n, kColumns), static_cast<unsigned>(chunks));
   dispatch(a.dtype, [&]<class T>() {
-    partial_kernel<<<grid, dim3(kColumns, kLines), 0, stream_of(ctx)>>>(data_of<float>(parts),
-                                                                        rows_of<T>(a));
-    check_launch();
+    launch_following(ctx, partial_kernel<T>, {grid, dim3(kColumns, kLines)}, data_of<float>(parts),
+                     rows_of<T>(a));
   });
   sum_parts(ctx, to, parts);
 }

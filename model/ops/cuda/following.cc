@@ -8,4 +8,8 @@ bool is_recording(Context& ctx) {
   return status == cudaStreamCaptureStatusActive;
 }
 
+bool starts_early(const Context& ctx) {
+  return ctx.cuda->properties.major >= 9;
+}
+
 }  // namespace temper::cuda

@@ -226,8 +226,8 @@ void launch(Context& ctx, const Tensor& x, const Tensor& w, const Few& f) {
   const auto kernel = few_hopper<kRows, kGated>;
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes));
   const int blocks = std::min(f.groups * f.tiles, runtime_of(ctx).properties.multiProcessorCount);
-  launch_following(ctx, kernel, {static_cast<unsigned>(blocks), kThreads, kBytes}, rows, weights,
-                   f);
+  launch_following(ctx, kernel, {static_cast<unsigned>(blocks), kThreads, kBytes, 1, true}, rows,
+                   weights, f);
 }
 
 template <bool kGated>

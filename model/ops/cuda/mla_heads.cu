@@ -1,5 +1,6 @@
 #include "model/ops/cuda/mla_heads.h"
 
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
 
@@ -39,10 +40,11 @@ __device__ void put(T* to, const Pack<T, N>& pack, int left) {
 // Rotates the pairs from element `first` of the rotated part on, forward (1) or back (-1).
 template <int N>
 __device__ void rotate(float (&x)[N], const Angles& angles, int64_t t, int first, float direction) {
+  const auto cos = load_pack<N / 2>(angles.cos.row(t) + first / 2);
+  const auto sin = load_pack<N / 2>(angles.sin.row(t) + first / 2);
 #pragma unroll
   for (int e = 0; e < N; e += 2) {
-    const float c = angles.cos.row(t)[(first + e) / 2];
-    const float s = direction * angles.sin.row(t)[(first + e) / 2];
+    const float c = cos.at[e / 2], s = direction * sin.at[e / 2];
     const float a = x[e], b = x[e + 1];
     x[e] = a * c - b * s;
     x[e + 1] = a * s + b * c;
@@ -74,27 +76,53 @@ struct Forward {
   Units units;
 };
 
+// What a thread moves: a pack from one place to another, on its way rotated or not.
+template <class T>
+struct Move {
+  const T* from = nullptr;  // null: nothing
+  T* to = nullptr;
+  int first = -1;  // of the rotated part; -1: not rotated
+  int left = 0;    // numbers
+};
+
+template <class T, int N>
+__device__ Move<T> move_of(const Forward<T>& f, int64_t t, int i) {
+  const Units& n = f.units;
+  const int of_q = n.heads * n.rope_units, of_head = n.nope_units + n.rope_units;
+  if (i < of_q) {
+    const int head = i / n.rope_units, at = (i - head * n.rope_units) * N;
+    T* q = f.q.row(t * n.heads + head) + n.nope + at;
+    return {q, q, at, N};
+  }
+  const int head = (i - of_q) / of_head, unit = i - of_q - head * of_head;
+  if (head >= n.heads) return {};
+  const int64_t row = t * n.heads + head;
+  if (unit < n.nope_units)
+    return {f.k_nope.row(row) + unit * N, f.k.row(row) + unit * N, -1, n.nope - unit * N};
+  const int at = (unit - n.nope_units) * N;
+  return {f.k_rope.row(t) + at, f.k.row(row) + n.nope + at, at, N};
+}
+
+// Two moves a thread at a time, so that their reads are on the way together.
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads) forward_kernel(Forward<T> f) {
+  follow();
   const Units& n = f.units;
   const int64_t t = blockIdx.x;
-  const int of_q = n.heads * n.rope_units, of_head = n.nope_units + n.rope_units;
-  for (int i = threadIdx.x; i < of_q + n.heads * of_head; i += kThreads) {
-    if (i < of_q) {
-      const int at = i % n.rope_units * N;
-      T* q = f.q.row(t * n.heads + i / n.rope_units) + n.nope + at;
-      put<N>(q, rotated<T, N>(take<N>(q, N), f.angles, t, at, 1.0F), N);
-      continue;
+  const int all = n.heads * (2 * n.rope_units + n.nope_units);
+  for (int i = threadIdx.x; i < all; i += 2 * kThreads) {
+    Move<T> move[2];
+    Pack<T, N> pack[2];
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      move[j] = move_of<T, N>(f, t, i + j * kThreads);
+      if (move[j].from != nullptr) pack[j] = take<N>(move[j].from, move[j].left);
     }
-    const int64_t row = t * n.heads + (i - of_q) / of_head;
-    const int unit = (i - of_q) % of_head;
-    if (unit < n.nope_units) {
-      const int at = unit * N, left = n.nope - at;
-      put<N>(f.k.row(row) + at, take<N>(f.k_nope.row(row) + at, left), left);
-    } else {
-      const int at = (unit - n.nope_units) * N;
-      put<N>(f.k.row(row) + n.nope + at,
-             rotated<T, N>(take<N>(f.k_rope.row(t) + at, N), f.angles, t, at, 1.0F), N);
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      if (move[j].from == nullptr) continue;
+      if (move[j].first >= 0) pack[j] = rotated<T, N>(pack[j], f.angles, t, move[j].first, 1.0F);
+      put<N>(move[j].to, pack[j], move[j].left);
     }
   }
 }
@@ -136,6 +164,7 @@ __device__ void add(T* to, bool fresh, const float (&x)[N], int left) {
 
 template <class T, int N>
 __global__ void __launch_bounds__(kThreads) backward_kernel(Backward<T> b) {
+  follow();
   const Units& n = b.units;
   const int64_t t = blockIdx.x;
   const int of_q = n.heads * n.rope_units, of_k = n.heads * n.nope_units;
@@ -170,13 +199,14 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(Backward<T> b) {
 // Calls body.template operator()<N>(units) with N = 16 bytes of numbers where all the views allow
 // it, else a pair.
 template <class T, class Body>
-void dispatch_units(std::initializer_list<Rows<T>> views, int64_t heads, int64_t nope, int64_t rope,
-                    Body&& body) {
+void dispatch_units(std::initializer_list<Rows<T>> views, const Angles& angles, int64_t heads,
+                    int64_t nope, int64_t rope, Body&& body) {
   const auto units = [&](int64_t n) {
     return Units{static_cast<int>(heads), static_cast<int>(nope), static_cast<int>(rope),
                  static_cast<int>((nope + n - 1) / n), static_cast<int>(rope / n)};
   };
-  bool wide = nope % kWide<T> == 0 && rope % kWide<T> == 0;
+  bool wide =
+      nope % kWide<T> == 0 && rope % kWide<T> == 0 && packs(angles.cos) && packs(angles.sin);
   for (const Rows<T>& view : views) wide = wide && packs(view);
   if (wide) return body.template operator()<kWide<T>>(units(kWide<T>));
   body.template operator()<2>(units(2));
@@ -194,11 +224,10 @@ void mla_heads_forward(Context& ctx, const MlaHeads& m) {
                  rows_of<T>(m.k_rope),
                  {rows_of<float>(m.cos), rows_of<float>(m.sin)},
                  {}};
-    dispatch_units<T>({f.q, f.k, f.k_nope, f.k_rope}, m.q.dim(1), m.k_nope.cols(), m.k_rope.cols(),
-                      [&]<int N>(Units units) {
+    dispatch_units<T>({f.q, f.k, f.k_nope, f.k_rope}, f.angles, m.q.dim(1), m.k_nope.cols(),
+                      m.k_rope.cols(), [&]<int N>(Units units) {
                         f.units = units;
-                        forward_kernel<T, N><<<tokens, kThreads, 0, stream_of(ctx)>>>(f);
-                        check_launch();
+                        launch_following(ctx, forward_kernel<T, N>, {tokens, kThreads}, f);
                       });
   });
 }
@@ -229,11 +258,10 @@ void mla_heads_backward(Context& ctx, const MlaHeadsGrads& g) {
                   g.dk_rope.fresh,
                   {rows_of<float>(g.cos), rows_of<float>(g.sin)},
                   {}};
-    dispatch_units<T>({b.dq, b.dk, b.dk_nope, b.dk_rope}, g.dq.dim(1), g.dk_nope.cols(),
+    dispatch_units<T>({b.dq, b.dk, b.dk_nope, b.dk_rope}, b.angles, g.dq.dim(1), g.dk_nope.cols(),
                       g.dk_rope.cols(), [&]<int N>(Units units) {
                         b.units = units;
-                        backward_kernel<T, N><<<tokens, kThreads, 0, stream_of(ctx)>>>(b);
-                        check_launch();
+                        launch_following(ctx, backward_kernel<T, N>, {tokens, kThreads}, b);
                       });
   });
 }

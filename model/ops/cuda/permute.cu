@@ -21,6 +21,7 @@ struct Choices {
 
 // in_chunk[e, c]: how many choices of chunk c are expert e.
 __global__ void count_chunks(Choices choices, int32_t* in_chunk) {
+  follow();
   extern __shared__ int32_t counts[];
   for (int e = threadIdx.x; e < choices.experts; e += blockDim.x) counts[e] = 0;
   __syncthreads();
@@ -60,6 +61,7 @@ __device__ int32_t exclusive_scan(int32_t* numbers, int n) {
 
 // One block: in_chunk becomes each chunk's first row within its expert; offsets the experts' own.
 __global__ void place_chunks(int32_t* in_chunk, int chunks, int32_t* offsets, int experts) {
+  follow();
   extern __shared__ int32_t totals[];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   for (int e = warp; e < experts; e += blockDim.x / 32) {
@@ -79,6 +81,7 @@ __global__ void place_chunks(int32_t* in_chunk, int chunks, int32_t* offsets, in
 // number of lower lanes that chose the same expert.
 __global__ void place_rows(Choices choices, const int32_t* in_chunk, const int32_t* offsets,
                            int32_t* row_of, int32_t* token_of) {
+  follow();
   extern __shared__ int32_t head[];
   const int lane = threadIdx.x;
   for (int e = lane; e < choices.experts; e += 32)
@@ -158,6 +161,7 @@ __global__ void __launch_bounds__(32 * kFewWarps)
 }
 
 __global__ void add_counts(int32_t* counts, const int32_t* offsets, int64_t experts) {
+  follow();
   const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
   if (e < experts) counts[e] += offsets[e + 1] - offsets[e];
 }
@@ -234,23 +238,21 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
   int32_t* in_chunk = data_of<int32_t>(
       ctx.scratch.tensor("permute.in_chunk", DType::i32, {choices.experts, choices.chunks}));
   if (choices.chunks > 0) {
-    count_chunks<<<choices.chunks, kThreads, shared, stream_of(ctx)>>>(choices, in_chunk);
-    check_launch();
+    launch_following(ctx, count_chunks, {static_cast<unsigned>(choices.chunks), kThreads, shared},
+                     choices, in_chunk);
   }
-  place_chunks<<<1, 1024, shared, stream_of(ctx)>>>(in_chunk, choices.chunks, offsets,
-                                                    choices.experts);
-  check_launch();
+  launch_following(ctx, place_chunks, {1, 1024, shared}, in_chunk, choices.chunks, offsets,
+                   choices.experts);
   if (choices.chunks == 0) return;
-  place_rows<<<choices.chunks, 32, shared, stream_of(ctx)>>>(
-      choices, in_chunk, offsets, data_of<int32_t>(plan.row_of), data_of<int32_t>(plan.token_of));
-  check_launch();
+  launch_following(ctx, place_rows, {static_cast<unsigned>(choices.chunks), 32, shared}, choices,
+                   in_chunk, offsets, data_of<int32_t>(plan.row_of),
+                   data_of<int32_t>(plan.token_of));
 }
 
 void count_rows(Context& ctx, Tensor counts, Tensor offsets) {
   if (counts.numel() == 0) return;
-  add_counts<<<blocks_for(counts.numel(), kThreads), kThreads, 0, stream_of(ctx)>>>(
-      data_of<int32_t>(counts), data_of<int32_t>(offsets), counts.numel());
-  check_launch();
+  launch_following(ctx, add_counts, {blocks_for(counts.numel(), kThreads), kThreads},
+                   data_of<int32_t>(counts), data_of<int32_t>(offsets), counts.numel());
 }
 
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {

@@ -66,6 +66,7 @@ __device__ float pack_gradient(const Backward<T>& b, int64_t row, int64_t col, f
 
 template <class T, int N>
 __global__ void backward_kernel(Backward<T> b) {
+  follow();
   const Place p = place_of<N>(b.dy.cols);
   if (p.row < b.dy.rows) pack_gradient<T, N>(b, p.row, p.col, 1.0F);
 }
@@ -81,6 +82,7 @@ struct Weighted {
 // A warp takes the row of a choice.
 template <class T, int N>
 __global__ void weighted_kernel(Backward<T> b, Weighted w) {
+  follow();
   const int64_t choice = int64_t{blockIdx.x} * kWarps + threadIdx.x / 32;
   if (choice >= w.count) return;
   const int64_t row = w.row_of[choice];
@@ -119,9 +121,8 @@ void swiglu_backward(Context& ctx, const SwigluGrads& grads, Tensor y, Tensor dy
   dispatch(dy.dtype, [&]<class T>() {
     const Backward<T> b = backward_of<T>(grads, y, dy, gate, up);
     dispatch_pack<T>({b.dgate, b.dup, b.y, b.dy, b.gate, b.up}, [&]<int N>() {
-      backward_kernel<T, N>
-          <<<blocks_for(b.dy.rows * b.dy.cols / N, kThreads), kThreads, 0, stream_of(ctx)>>>(b);
-      check_launch();
+      const unsigned blocks = blocks_for(b.dy.rows * b.dy.cols / N, kThreads);
+      launch_following(ctx, backward_kernel<T, N>, {blocks, kThreads}, b);
     });
   });
 }
@@ -134,8 +135,7 @@ void weighted_swiglu_backward(Context& ctx, const SwigluGrads& grads, const Grad
     const Weighted w{data_of<float>(rows.weights), data_of<float>(dweights), dweights.fresh,
                      data_of<int32_t>(rows.row_of), rows.row_of.numel()};
     dispatch_pack<T>({b.dgate, b.dup, b.y, b.dy, b.gate, b.up}, [&]<int N>() {
-      weighted_kernel<T, N><<<blocks_for(w.count, kWarps), kThreads, 0, stream_of(ctx)>>>(b, w);
-      check_launch();
+      launch_following(ctx, weighted_kernel<T, N>, {blocks_for(w.count, kWarps), kThreads}, b, w);
     });
   });
 }
