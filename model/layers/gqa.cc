@@ -1,11 +1,14 @@
 #include "model/layers/gqa.h"
 
+#include <array>
+
 #include "core/device.h"
 #include "core/named_range.h"
 #include "model/layers/stacked.h"
 #include "model/ops/attention.h"
 #include "model/ops/cache_entry.h"
 #include "model/ops/elementwise.h"
+#include "model/ops/gqa_heads.h"
 #include "model/ops/linear.h"
 #include "model/ops/permute.h"
 #include "model/ops/rms_norm.h"
@@ -14,55 +17,126 @@
 namespace temper {
 namespace {
 
-// One projection with its optional norm: raw = W x + b, out = norm(raw) (or raw itself).
-struct HeadProjection {
-  Tensor raw, rstd, out;  // [T, heads, D], [T*heads], [T, heads, D]
-};
-HeadProjection project_heads(Context& ctx, const ModelConfig& config, Arena& arena, Tensor x,
-                             int64_t heads, Tensor weight, Tensor bias, Tensor norm) {
-  const int64_t tokens = x.rows(), d = config.head_dim;
-  HeadProjection p;
-  p.raw = arena.tensor("gqa.proj", x.dtype, {tokens, heads, d});
-  linear_forward(ctx, p.raw.reshape({tokens, heads * d}), x, weight, bias);
-  p.out = p.raw;
-  if (norm.empty()) return p;
-  p.rstd = arena.tensor("gqa.rstd", stat_dtype(x.dtype), {tokens * heads});
-  p.out = arena.tensor("gqa.normed", x.dtype, {tokens, heads, d});
-  rms_norm_forward(ctx, p.out, {p.rstd}, p.raw, norm, config.rms_norm_eps);
-  return p;
+// Queries, keys and values are one projection of x, its rows those of q_proj, k_proj and v_proj.
+using Parts = std::array<Tensor, 3>;
+
+Parts weights_of(const GqaWeights& w) {
+  return {w.q_proj, w.k_proj, w.v_proj};
 }
+Parts biases_of(const GqaWeights& w) {
+  return {w.q_bias, w.k_bias, w.v_bias};
+}
+
+int64_t rows_of(const Tensor& part) {  // of a weight, numbers of a bias
+  return part.rank == 1 ? part.numel() : part.rows();
+}
+Tensor part_of(const Tensor& all, int64_t begin, int64_t count) {
+  return all.rank == 1 ? all.slice_cols(begin, count) : all.slice_rows(begin, count);
+}
+Tensor room_for(Context& ctx, const Parts& parts) {
+  const int64_t rows = rows_of(parts[0]) + rows_of(parts[1]) + rows_of(parts[2]);
+  const DType dtype = parts[0].dtype;
+  if (parts[0].rank == 1) return ctx.scratch.tensor("gqa.joined", dtype, {rows});
+  return ctx.scratch.tensor("gqa.joined", dtype, {rows, parts[0].cols()});
+}
+
+// The three as one tensor: where they lie, or a copy if they do not lie one behind another, as
+// those of odd sizes. In the caller's scope; empty where there are none.
+Tensor joined(Context& ctx, const Parts& parts) {
+  if (parts[0].empty()) return {};
+  const Tensor lying = stacked(stacked(parts[0], parts[1]), parts[2]);
+  if (!lying.empty()) return lying;
+  const Tensor copied = room_for(ctx, parts);
+  int64_t begin = 0;
+  for (const Tensor& part : parts) {
+    copy(ctx, part_of(copied, begin, rows_of(part)), part);
+    begin += rows_of(part);
+  }
+  return copied;
+}
+
+// The three gradients as one, and what it takes to hand a copy's parts on.
+struct JoinedGrad {
+  Grad all;
+  Parts parts;
+  bool copied = false, fresh_parts = false;
+
+  JoinedGrad(const LayerEnv& env, const Parts& to) : parts(to), fresh_parts(env.fresh_weights) {
+    if (to[0].empty()) return;
+    const Tensor lying = stacked(stacked(to[0], to[1]), to[2]);
+    copied = lying.empty();
+    all = copied ? fresh(room_for(env.ctx, to)) : env.grad(lying);
+  }
+  void hand_on(Context& ctx) const {
+    int64_t begin = 0;
+    for (const Tensor& part : parts) {
+      if (!copied) return;
+      const Tensor from = part_of(all, begin, rows_of(part));
+      fresh_parts ? copy(ctx, part, from) : add(ctx, part, from);
+      begin += rows_of(part);
+    }
+  }
+};
 
 // q, k, v of the rows, q and k after RoPE.
 void project_qkv(Context& ctx, const ModelConfig& config, Arena& arena, GqaSaved& s,
                  const GqaWeights& w, Tensor cos, Tensor sin) {
-  const int64_t heads = config.num_attention_heads, kv_heads = config.num_key_value_heads;
-  const HeadProjection q =
-      project_heads(ctx, config, arena, s.x, heads, w.q_proj, w.q_bias, w.q_norm);
-  const HeadProjection k =
-      project_heads(ctx, config, arena, s.x, kv_heads, w.k_proj, w.k_bias, w.k_norm);
-  s.v = project_heads(ctx, config, arena, s.x, kv_heads, w.v_proj, w.v_bias, {}).out;
-  rope_forward(ctx, q.out, cos, sin, RopeStyle::halves);
-  rope_forward(ctx, k.out, cos, sin, RopeStyle::halves);
-  s.q_raw = q.raw, s.q_rstd = q.rstd, s.q = q.out;
-  s.k_raw = k.raw, s.k_rstd = k.rstd, s.k = k.out;
+  const int64_t tokens = s.x.rows(), heads = config.num_attention_heads;
+  const int64_t kv_heads = config.num_key_value_heads, d = config.head_dim;
+  const DType dtype = s.x.dtype;
+  s.q = arena.tensor("gqa.q", dtype, {tokens, heads, d});
+  s.k = arena.tensor("gqa.k", dtype, {tokens, kv_heads, d});
+  s.v = arena.tensor("gqa.v", dtype, {tokens, kv_heads, d});
+  const bool normed = !w.q_norm.empty();
+  if (normed) {
+    s.q_raw = arena.tensor("gqa.q_raw", dtype, {tokens, heads, d});
+    s.k_raw = arena.tensor("gqa.k_raw", dtype, {tokens, kv_heads, d});
+    s.q_rstd = arena.tensor("gqa.q_rstd", stat_dtype(dtype), {tokens * heads});
+    s.k_rstd = arena.tensor("gqa.k_rstd", stat_dtype(dtype), {tokens * kv_heads});
+  }
+  {
+    ArenaScope scope(ctx.scratch);
+    const Tensor qkv = ctx.scratch.tensor("gqa.qkv", dtype, {tokens, (heads + 2 * kv_heads) * d});
+    linear_forward(ctx, qkv, s.x, joined(ctx, weights_of(w)));
+    const Tensor bias = joined(ctx, biases_of(w));
+    if (!normed) return gqa_heads_forward(ctx, {s.q, s.k, s.v, qkv, bias, cos, sin});
+    gqa_heads_forward(ctx, {s.q_raw, s.k_raw, s.v, qkv, bias, {}, {}});
+  }
+  rms_norm_forward(ctx, s.q, {s.q_rstd}, s.q_raw, w.q_norm, config.rms_norm_eps);
+  rms_norm_forward(ctx, s.k, {s.k_rstd}, s.k_raw, w.k_norm, config.rms_norm_eps);
+  rope_forward(ctx, s.q, cos, sin, RopeStyle::halves);
+  rope_forward(ctx, s.k, cos, sin, RopeStyle::halves);
 }
 
-// The way back of one projection: dout is the gradient after RoPE, used as scratch.
-struct ProjectionGrads {
-  Grad dx, dweight, dbias, dnorm;
+// The gradients of the heads: dq and dk after RoPE, used as scratch.
+struct HeadGradients {
+  Tensor dq, dk, dv;
 };
-void project_heads_backward(const LayerEnv& env, const ProjectionGrads& grads, Tensor dout,
-                            const HeadProjection& p, Tensor x, Tensor weight, Tensor norm) {
+// The way back from the heads to x.
+void project_qkv_backward(const LayerEnv& env, const Grad& dx, const GqaWeights& dw,
+                          const HeadGradients& g, const GqaSaved& s, const GqaWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
-  const int64_t tokens = dout.dim(0), heads = dout.dim(1), d = dout.dim(2);
-  Tensor draw = dout;
-  if (!norm.empty()) {
-    draw = ctx.scratch.tensor("gqa.draw", dout.dtype, {tokens, heads, d});
-    rms_norm_backward(ctx, {fresh(draw), grads.dnorm}, dout, p.raw, norm, p.rstd);
+  const int64_t tokens = g.dq.dim(0), width = g.dq.dim(1) * g.dq.cols(),
+                kv_width = g.dk.dim(1) * g.dk.cols();
+  const Tensor dqkv = ctx.scratch.tensor("gqa.dqkv", g.dq.dtype, {tokens, width + 2 * kv_width});
+  const JoinedGrad dbias(env, biases_of(dw)), dweight(env, weights_of(dw));
+  if (w.q_norm.empty()) {
+    gqa_heads_backward(ctx, {dqkv, dbias.all, g.dq, g.dk, g.dv, env.cos, env.sin});
+  } else {
+    rope_backward(ctx, g.dq, env.cos, env.sin, RopeStyle::halves);
+    rope_backward(ctx, g.dk, env.cos, env.sin, RopeStyle::halves);
+    const auto shaped = [&](const Tensor& like) {
+      return ctx.scratch.tensor("gqa.draw", like.dtype, {tokens, like.dim(1), like.cols()});
+    };
+    const Tensor dq_raw = shaped(g.dq), dk_raw = shaped(g.dk);
+    rms_norm_backward(ctx, {fresh(dq_raw), env.grad(dw.q_norm)}, g.dq, s.q_raw, w.q_norm, s.q_rstd);
+    rms_norm_backward(ctx, {fresh(dk_raw), env.grad(dw.k_norm)}, g.dk, s.k_raw, w.k_norm, s.k_rstd);
+    gqa_heads_backward(ctx, {dqkv, dbias.all, dq_raw, dk_raw, g.dv, {}, {}});
   }
-  linear_backward(ctx, {.dx = grads.dx, .dw = grads.dweight, .dbias = grads.dbias},
-                  draw.reshape({tokens, heads * d}), x, weight);
+  linear_backward(ctx, {.dx = dx, .dw = dweight.all}, dqkv, s.x, joined(ctx, weights_of(w)));
+  dweight.hand_on(ctx);
+  dbias.hand_on(ctx);
 }
 
 // One cache entry is all k heads, then all v heads.
@@ -139,17 +213,7 @@ void gqa_backward(const LayerEnv& env, const Grad& dx, const GqaWeights& dw, Ten
                   dy, s.o.reshape({tokens, heads * d}), w.o_proj);
   attention_backward(ctx, {fresh(dq), fresh(dk), fresh(dv)}, d_o, {s.q, s.k, s.v, s.o, s.lse},
                      {env.sequences, env.config.softmax_scale()});
-  rope_backward(ctx, dq, env.cos, env.sin, RopeStyle::halves);
-  rope_backward(ctx, dk, env.cos, env.sin, RopeStyle::halves);
-  const auto grads = [&](const Grad& to, Tensor weight, Tensor bias, Tensor norm) {
-    return ProjectionGrads{to, env.grad(weight), env.grad(bias), env.grad(norm)};
-  };
-  project_heads_backward(env, grads(dx, dw.q_proj, dw.q_bias, dw.q_norm), dq,
-                         {s.q_raw, s.q_rstd, s.q}, s.x, w.q_proj, w.q_norm);
-  project_heads_backward(env, grads(dx.written(), dw.k_proj, dw.k_bias, dw.k_norm), dk,
-                         {s.k_raw, s.k_rstd, s.k}, s.x, w.k_proj, w.k_norm);
-  project_heads_backward(env, grads(dx.written(), dw.v_proj, dw.v_bias, {}), dv, {s.v, {}, s.v},
-                         s.x, w.v_proj, {});
+  project_qkv_backward(env, dx, dw, {dq, dk, dv}, s, w);
 }
 
 namespace {
