@@ -19,10 +19,12 @@ struct HeadParams {
   // Which logits count, for the rows in order (model/ops/keep_logits.h); empty: all.
   Tensor kept_begin = {}, kept_ids = {};  // [R + 1], [K] i32
 };
-// What keeps a chunk's logits in a CPU's cache, or fills a GPU with 2^27 of them.
-constexpr int64_t head_chunk(Device device, int64_t vocab_size) {
+// What keeps a chunk's logits in a CPU's cache, or gives a GPU 2^27 of them; 2^29 where it does
+// without them (model/ops/head.h), since each chunk reads and writes the whole gradient of lm_head.
+constexpr int64_t head_chunk(Device device, int64_t vocab_size, bool without_logits = false) {
   if (device == Device::cpu) return 128;
-  return std::clamp<int64_t>((int64_t{1} << 27) / vocab_size / 256 * 256, 256, 8192);
+  const int64_t most = int64_t{1} << (without_logits ? 29 : 27);
+  return std::clamp<int64_t>(most / vocab_size / 256 * 256, 256, 8192);
 }
 
 // The rows of a batch that have a target, in order: the only ones whose logits are needed.
@@ -50,6 +52,11 @@ struct HeadGrads {
 void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Tensor dentropy,
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params);
+
+// Both in one, chunk by chunk, for dlogprob [R] that is known beforehand: logits are computed once.
+void lm_head_linear(Context& ctx, const LogProbOutputs& out, const HeadGrads& grads,
+                    Tensor dlogprob, Tensor hidden, Tensor lm_head, const HeadRows& rows,
+                    const HeadParams& params);
 
 // Calls `loss` with the logits [C, V] of each chunk in turn and with the place of its first row
 // among rows; what it leaves there must be their gradient, which goes on to hidden and lm_head.

@@ -86,6 +86,27 @@ int64_t activation_bytes_per_token(const ModelConfig& c, const TrainOptions& o, 
   return kept * static_cast<int64_t>(size_of(dtype));
 }
 
+namespace {
+
+// What attention's backward leaves in memory between its kernels for one token: 2 bytes for each
+// query, key and head that see each other, up to 64 KiB (model/ops/cuda/attention_pieces.h).
+int64_t attention_bytes_per_token(const ModelConfig& c, const PlanRequest& request,
+                                  int64_t longest) {
+  if (request.device == Device::cpu || stat_dtype(request.dtype) == request.dtype) return 0;
+  return std::min<int64_t>((longest + 128) * c.num_attention_heads, int64_t{64} << 10);
+}
+
+// A chunk of the head: with its logits and their gradient, or with the gradient alone.
+int64_t head_bytes(const ModelConfig& c, const PlanRequest& request) {
+  const auto narrow = static_cast<int64_t>(size_of(request.dtype));
+  const auto wide = static_cast<int64_t>(size_of(stat_dtype(request.dtype)));
+  const int64_t rows = head_chunk(request.device, c.vocab_size);
+  const int64_t many = head_chunk(request.device, c.vocab_size, true);
+  return c.vocab_size * std::max(rows * (wide + narrow), many * narrow);
+}
+
+}  // namespace
+
 MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& options,
                              const PlanRequest& request) {
   const DType wide = stat_dtype(request.dtype);
@@ -93,8 +114,6 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   const auto in = [&](DType dtype) { return parameters * static_cast<int64_t>(size_of(dtype)); };
   const int64_t weights = in(request.dtype);
   const int64_t moment = in(options.optimizer.bf16_moments ? DType::bf16 : wide);
-  const int64_t head = head_chunk(request.device, config.vocab_size) * config.vocab_size *
-                       static_cast<int64_t>(size_of(wide) + size_of(request.dtype));
   MemoryPlan plan;
   plan.memory_bytes =
       request.memory_bytes > 0 ? request.memory_bytes : available_memory(request.device);
@@ -103,17 +122,20 @@ MemoryPlan estimate_training(const ModelConfig& config, const TrainOptions& opti
   if (request.reference) plan.items.push_back({"reference weights", weights});
   if (request.cache_bytes > 0) plan.items.push_back({"rollout KV cache", request.cache_bytes});
   plan.items.insert(plan.items.end(), request.others.begin(), request.others.end());
-  plan.items.push_back({"head, one chunk of logits", head});
+  plan.items.push_back({"head, one chunk of logits", head_bytes(config, request)});
 
   const int64_t per_token = activation_bytes_per_token(config, options, request.dtype);
+  const int64_t longest = request.longest_sequence > 0 ? request.longest_sequence : 8192;
+  const int64_t of_attention = attention_bytes_per_token(config, request, longest);
   const int64_t room = plan.memory_bytes * 9 / 10 - plan.total_bytes();
   plan.micro_batch_tokens = request.micro_batch_tokens;
   const int64_t most = request.update_tokens > 0 ? request.update_tokens : INT64_MAX;
   if (plan.micro_batch_tokens == 0)
     plan.micro_batch_tokens =
-        std::clamp<int64_t>(room / per_token, 1, std::min<int64_t>(8192, most));
+        std::clamp<int64_t>(room / (per_token + of_attention), 1, std::min<int64_t>(8192, most));
   const int64_t alive = std::min(std::max(plan.micro_batch_tokens, request.longest_sequence), most);
   plan.items.push_back({"activations", per_token * alive});
+  if (of_attention > 0) plan.items.push_back({"attention's backward", of_attention * alive});
   return plan;
 }
 

@@ -109,9 +109,11 @@ int run(int argc, char** argv) {
   options.recompute = has("recompute");
   options.bias_update_speed = 0.001;
   options.balance_alpha = 0.0001;
-  const MemoryPlan plan = estimate_training(
-      config, options,
-      {.dtype = dtype, .device = ctx.device, .micro_batch_tokens = count * length});
+  const MemoryPlan plan = estimate_training(config, options,
+                                            {.dtype = dtype,
+                                             .device = ctx.device,
+                                             .longest_sequence = length,
+                                             .micro_batch_tokens = count * length});
   std::printf("%s\n", plan.text().c_str());
   OwnedWeights weights;
   {

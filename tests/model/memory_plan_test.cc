@@ -67,6 +67,24 @@ TEST_CASE("memory plan: a micro-batch is no larger than what an update has") {
   CHECK(bytes_of(asked.items, "activations") == bytes_of(plan.items, "activations"));
 }
 
+TEST_CASE("memory plan: on a GPU in bf16 attention's backward is counted") {
+  const ModelConfig config = preset_config("v3-1b");  // 8 heads
+  PlanRequest request = {.dtype = DType::bf16,
+                         .device = Device::cuda,
+                         .longest_sequence = 2048,
+                         .micro_batch_tokens = 16384,
+                         .memory_bytes = int64_t{1} << 40};
+  const auto bytes = [&] {
+    return bytes_of(estimate_training(config, {}, request).items, "attention's backward");
+  };
+  CHECK(bytes() == 16384 * (2048 + 128) * 8);
+  request.longest_sequence = 16384;  // heads are taken in turn
+  CHECK(bytes() == 16384 * (int64_t{64} << 10));
+  // Many more rows of the head are cheap at once where their logits are not in memory in f32.
+  CHECK(bytes_of(estimate_training(config, {}, request).items, "head, one chunk of logits") ==
+        std::max<int64_t>(4096 * 6, 8192 * 2) * config.vocab_size);
+}
+
 TEST_CASE("memory plan: models of rewards take their share, and are named where it is too much") {
   const ModelConfig config = preset_config("tiny");
   const PlanRequest alone = {.longest_sequence = 50, .memory_bytes = int64_t{64} << 20};
