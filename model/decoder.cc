@@ -131,7 +131,7 @@ void backward_mtp(Context& ctx, Arena& activations, ModelWeights& weight_grads,
     const Tensor dbefore = k == 0 ? grads.dhidden : doutput[k - 1];
     mtp_backward(ctx, activations, config,
                  {dbefore, weight_grads.embed_tokens, grads.dmtp_hidden[k], doutput[k],
-                  grads.balance_coefficient, grads.fresh_weights},
+                  grads.balance, grads.fresh_weights},
                  weight_grads.mtp[k], saved.mtp[k], weights.mtp[k]);
   }
 }
@@ -165,22 +165,9 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
       block_forward(layer_env(env, options, weights, l), stream, &again, weights.layers[l]);
       block = &again;
     }
-    block_backward(env, dx, weight_grads.layers[l], *block, weights.layers[l],
-                   grads.balance_coefficient);
+    block_backward(env, dx, weight_grads.layers[l], *block, weights.layers[l], grads.balance);
   }
   embedding_backward(ctx, weight_grads.embed_tokens, dx, batch.ids);
-}
-
-void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
-                          const ModelConfig& config, const TokenBatch& batch) {
-  if (config.n_routed_experts == 0) return;
-  const RouterParams params = router_params(config);
-  const auto visit = [&](const BlockSaved& block, const TokenBatch& of) {
-    if (!block.moe.route.scores.empty())
-      balance_loss_forward(ctx, sum, block.moe.route.scores, of.bounds(), params);
-  };
-  for (const BlockSaved& block : saved.blocks) visit(block, batch);
-  for (const MtpSaved& module : saved.mtp) visit(module.block, module.stream.batch);
 }
 
 int64_t count_moe_layers(const ModelWeights& weights) {

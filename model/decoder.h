@@ -52,23 +52,18 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
 struct DecoderGrads {
   Tensor dhidden;                   // [T, d]  gradient of hidden; used as scratch
   std::vector<Tensor> dmtp_hidden;  // [T', d]  one a module; empty without MTP
-  // Times the gradient of the sequence balance loss, summed over layers and sequences: the caller
-  // passes alpha / (sequences in the global batch).
-  double balance_coefficient = 0.0;
+  // The sequence balance loss, summed over layers and sequences: the caller passes alpha /
+  // (sequences in the global batch) and where the loss is added, before alpha.
+  BalanceLoss balance = {};
   // The gradients of all weights that run but embed_tokens' (and the head's, which is not touched
   // here) are fresh.
   bool fresh_weights = false;
 };
-// Adds into: every tensor of `weight_grads`.
+// Adds into: every tensor of `weight_grads`, grads.balance.sum.
 void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_grads,
                       const DecoderGrads& grads, const DecoderSaved& saved,
                       const ModelWeights& weights, const ModelConfig& config,
                       const TokenBatch& batch);
-
-// Adds the sum over layers and sequences of the sequence balance loss (before alpha) into
-// sum [1] f64; nothing without experts.
-void decoder_balance_loss(Context& ctx, Tensor sum, const DecoderSaved& saved,
-                          const ModelConfig& config, const TokenBatch& batch);
 
 // MoE layers of the main model, and together with those of its MTP modules.
 int64_t count_moe_layers(const ModelWeights& weights);

@@ -221,14 +221,26 @@ OwnedWeights allocate_weights(const ModelConfig& config, DType dtype, Device dev
   owned.router_biases = allocate(DType::f32, {bias_size}, device);
   char* next = static_cast<char*>(owned.storage.view.data);
   char* next_bias = static_cast<char*>(owned.router_biases.view.data);
+  const auto place = [&](Tensor& tensor) {
+    tensor.data = next;
+    next += padded(tensor.numel(), alignment) * static_cast<int64_t>(size_of(dtype));
+  };
+  // A gate lies right before the shared experts' first projection, so that one product takes the
+  // gradients of both back to their input.
+  Tensor* gate = nullptr;
   walk(owned.view, config, [&](const NamedTensor& named, Dims dims) {
     if (named.role == TensorRole::router_bias) {
       *named.tensor = make_tensor(next_bias, DType::f32, dims, device);
       next_bias += padded(product(dims), 16) * 4;
-    } else {
-      *named.tensor = make_tensor(next, dtype, dims, device);
-      next += padded(product(dims), alignment) * static_cast<int64_t>(size_of(dtype));
+      return;
     }
+    *named.tensor = make_tensor(nullptr, dtype, dims, device);
+    if (config.n_shared_experts > 0 && named.name.ends_with(".mlp.gate.weight")) {
+      gate = named.tensor;
+      return;
+    }
+    if (named.name.ends_with(".mlp.shared_experts.gate_up_proj.weight")) place(*gate);
+    place(*named.tensor);
   });
   if (has_tied_head(config)) owned.view.lm_head = owned.view.embed_tokens;
   return owned;

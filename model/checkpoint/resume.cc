@@ -1,6 +1,7 @@
 #include "model/checkpoint/resume.h"
 
 #include <algorithm>
+#include <functional>
 
 #include "core/device.h"
 #include "core/error.h"
@@ -23,8 +24,13 @@ constexpr size_t kPiece = size_t{64} << 20;  // bytes on their way from a device
 // A number of the order, names and shapes of the flat storage: moments fit only the same layout.
 std::string layout_of(ModelWeights& weights, const ModelConfig& config) {
   std::string text;
-  for (const NamedTensor& named : tensors_of(weights, config))
+  const void* last = nullptr;
+  for (const NamedTensor& named : tensors_of(weights, config)) {
     text += named.name + named.tensor->shape_text();
+    if (named.role == TensorRole::router_bias) continue;
+    if (std::less<>()(named.tensor->data, last)) text += " before it";
+    last = named.tensor->data;
+  }
   return std::to_string(fnv1a(text));
 }
 

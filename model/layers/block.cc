@@ -50,19 +50,26 @@ void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const 
 }
 
 void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, const BlockSaved& s,
-                    const BlockWeights& w, double balance_coefficient) {
+                    const BlockWeights& w, const BalanceLoss& balance) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   Tensor dnormed = ctx.scratch.tensor("block.dnormed", dx.dtype, {dx.rows(), dx.cols()});
 
   // Feed-forward: dx is dy and stays the residual's gradient; the norm adds its share.
-  if (is_moe(w)) {
-    moe_backward(env, fresh(dnormed), dw.moe, dx, s.moe, w.moe, balance_coefficient);
-  } else {
-    mlp_backward(env, fresh(dnormed), dw.mlp, dx, s.mlp, w.mlp);
+  {
+    ArenaScope ffn_scope(ctx.scratch);
+    ChosenRows chosen;  // [T*K, d]
+    if (is_moe(w)) {
+      chosen = {
+          ctx.scratch.tensor("block.dchosen", dx.dtype, {s.moe.plan.token_of.numel(), dx.cols()}),
+          s.moe.plan.row_of};
+      moe_backward(env, {fresh(dnormed), chosen.rows}, dw.moe, dx, s.moe, w.moe, balance);
+    } else {
+      mlp_backward(env, fresh(dnormed), dw.mlp, dx, s.mlp, w.mlp);
+    }
+    rms_norm_backward(ctx, {dx, env.grad(dw.post_attention_layernorm)}, dnormed, s.x_mid,
+                      w.post_attention_layernorm, s.x_mid_rstd, chosen);
   }
-  rms_norm_backward(ctx, {dx, env.grad(dw.post_attention_layernorm)}, dnormed, s.x_mid,
-                    w.post_attention_layernorm, s.x_mid_rstd);
 
   // Attention, likewise.
   if (env.config.attention == AttentionKind::mla) {

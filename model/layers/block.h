@@ -30,7 +30,7 @@ void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const 
 
 // On entry dx holds dy; on return the gradient of x. Adds into: the gradients `dw`.
 void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, const BlockSaved& saved,
-                    const BlockWeights& w, double balance_coefficient);
+                    const BlockWeights& w, const BalanceLoss& balance);
 
 // The same for new tokens over the cache.  Shapes: stream [N, d].
 void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w);

@@ -32,8 +32,11 @@ Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, T
   return c;
 }
 
-int64_t chunk_of(const HeadParams& params, const Tensor& hidden, const Tensor& lm_head) {
-  return params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device, lm_head.dim(0));
+int64_t chunk_of(const Context& ctx, const HeadParams& params, const Tensor& hidden,
+                 const Tensor& lm_head) {
+  if (params.chunk_tokens > 0) return params.chunk_tokens;
+  const bool without = head_without_logits(ctx, hidden, lm_head, {.kept_begin = params.kept_begin});
+  return head_chunk(hidden.device, lm_head.dim(0), without);
 }
 
 Tensor part_of(const Tensor& all, int64_t begin, int64_t n) {
@@ -59,7 +62,7 @@ HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> tar
 void lm_head_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                      const HeadRows& rows, const HeadParams& params) {
   const NamedRange range(ctx, "head forward");
-  const int64_t most = chunk_of(params, hidden, lm_head);
+  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
     const int64_t n = std::min(most, rows.count() - begin);
@@ -72,7 +75,7 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params) {
   const NamedRange range(ctx, "head backward");
-  const int64_t most = chunk_of(params, hidden, lm_head);
+  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
   if (rows.count() == 0) to_add(ctx, grads.dlm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);
@@ -88,9 +91,28 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
   }
 }
 
+void lm_head_linear(Context& ctx, const LogProbOutputs& out, const HeadGrads& grads,
+                    Tensor dlogprob, Tensor hidden, Tensor lm_head, const HeadRows& rows,
+                    const HeadParams& params) {
+  const NamedRange range(ctx, "head");
+  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
+  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
+  for (int64_t begin = 0; begin < rows.count(); begin += most) {
+    ArenaScope scope(ctx.scratch);
+    const int64_t n = std::min(most, rows.count() - begin);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
+    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
+    const Grad dw = begin == 0 ? grads.dlm_head : grads.dlm_head.written();
+    head_log_prob_linear(ctx, part_of(out, begin, n), {.dx = fresh(dhidden), .dw = dw},
+                         part_of(dlogprob, begin, n), c.hidden, lm_head, c.targets);
+    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
+  }
+}
+
 void lm_head_chunks(Context& ctx, const HeadGrads& grads, Tensor hidden, Tensor lm_head,
                     const HeadRows& rows, const HeadParams& params, const LogitsLoss& loss) {
-  const int64_t most = chunk_of(params, hidden, lm_head);
+  const int64_t most =
+      params.chunk_tokens > 0 ? params.chunk_tokens : head_chunk(hidden.device, lm_head.dim(0));
   if (rows.count() == 0) to_add(ctx, grads.dlm_head);
   for (int64_t begin = 0; begin < rows.count(); begin += most) {
     ArenaScope scope(ctx.scratch);

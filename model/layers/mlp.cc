@@ -23,22 +23,29 @@ void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
   if (saved != nullptr) *saved = {x, gate_up};
 }
 
-void mlp_backward(const LayerEnv& env, const Grad& dx, const MlpWeights& dw, Tensor dy,
-                  const MlpSaved& saved, const MlpWeights& w) {
+void mlp_hidden_backward(const LayerEnv& env, Tensor dgate_up, const MlpWeights& dw, Tensor dy,
+                         const MlpSaved& saved, const MlpWeights& w) {
   const NamedRange range(env.ctx, "mlp backward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t tokens = dy.rows(), inner = w.down_proj.cols();
   const Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});    // [T, I]
   const Tensor dact = ctx.scratch.tensor("mlp.dact", dy.dtype, {tokens, inner});  // [T, I]
-  const Tensor dgate_up =
-      ctx.scratch.tensor("mlp.dgate_up", dy.dtype, {tokens, 2 * inner});  // [T, 2I]
 
   linear_backward(ctx, {.dx = fresh(dact)}, dy, act, w.down_proj);
   swiglu_backward(
       ctx, {fresh(dgate_up.slice_cols(0, inner)), fresh(dgate_up.slice_cols(inner, inner))}, act,
       dact, saved.gate_up.slice_cols(0, inner), saved.gate_up.slice_cols(inner, inner));
   linear_backward(ctx, {.dw = env.grad(dw.down_proj)}, dy, act, w.down_proj);
+}
+
+void mlp_backward(const LayerEnv& env, const Grad& dx, const MlpWeights& dw, Tensor dy,
+                  const MlpSaved& saved, const MlpWeights& w) {
+  Context& ctx = env.ctx;
+  ArenaScope scope(ctx.scratch);
+  const Tensor dgate_up =
+      ctx.scratch.tensor("mlp.dgate_up", dy.dtype, {dy.rows(), saved.gate_up.cols()});  // [T, 2I]
+  mlp_hidden_backward(env, dgate_up, dw, dy, saved, w);
   linear_backward(ctx, {.dx = dx, .dw = env.grad(dw.gate_up_proj)}, dgate_up, saved.x,
                   w.gate_up_proj);
 }

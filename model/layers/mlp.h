@@ -16,6 +16,11 @@ struct MlpSaved {
 void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
                  const MlpWeights& w);
 
+// From dy to the gradient of gate_proj x and up_proj x. Adds into: dw.down_proj; dgate_up [T, 2I],
+// which may be a slice, is written.
+void mlp_hidden_backward(const LayerEnv& env, Tensor dgate_up, const MlpWeights& dw, Tensor dy,
+                         const MlpSaved& saved, const MlpWeights& w);
+
 // Adds into: dx [T, d] and the gradients `dw`.
 void mlp_backward(const LayerEnv& env, const Grad& dx, const MlpWeights& dw, Tensor dy,
                   const MlpSaved& saved, const MlpWeights& w);

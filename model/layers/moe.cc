@@ -2,6 +2,7 @@
 
 #include "core/device.h"
 #include "core/named_range.h"
+#include "model/layers/stacked.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/gated_linear.h"
 #include "model/ops/linear.h"
@@ -36,27 +37,25 @@ void route_tokens(const LayerEnv& env, Arena& arena, MoeSaved& s, const MoeWeigh
 
 // The routed experts' way back. With z = weight * silu(gate) * up their output is W_down z, so that
 // the weights' gradient needs no output: dweight = (W_down^T dy) . silu(gate) up.
-void experts_backward(const LayerEnv& env, const Grad& dx, const Grad& dweights,
-                      const MoeWeights& dw, Tensor dy, const MoeSaved& s, const MoeWeights& w) {
+void experts_backward(const LayerEnv& env, Tensor drows, const Grad& dweights, const MoeWeights& dw,
+                      Tensor dy, const MoeSaved& s, const MoeWeights& w) {
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = s.gate_up.rows(), inner = s.gate_up.cols() / 2;
-  const PickedRows x(s.x, s.plan.token_of), drows(dy, s.plan.token_of);       // [T*K, d]
+  const PickedRows x(s.x, s.plan.token_of), dout(dy, s.plan.token_of);        // [T*K, d]
   const Tensor z = ctx.scratch.tensor("moe.act", dy.dtype, {rows, inner});    // [T*K, I]
   const Tensor dz = ctx.scratch.tensor("moe.dact", dy.dtype, {rows, inner});  // [T*K, I]
   const Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dy.dtype, {rows, 2 * inner});
 
-  grouped_linear_backward(ctx, {.dx = fresh(dz)}, drows, z, w.experts_down_proj, s.plan.offsets);
+  grouped_linear_backward(ctx, {.dx = fresh(dz)}, dout, z, w.experts_down_proj, s.plan.offsets);
   weighted_swiglu_backward(
       ctx, {fresh(dgate_up.slice_cols(0, inner)), fresh(dgate_up.slice_cols(inner, inner))},
       dweights, z, dz, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner),
       {s.route.weights, s.plan.row_of});
-  grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, drows, z,
-                          w.experts_down_proj, s.plan.offsets);
-  const Tensor dinput = ctx.scratch.tensor("moe.dinput", dy.dtype, {rows, dy.cols()});  // [T*K, d]
-  grouped_linear_backward(ctx, {.dx = fresh(dinput)}, dgate_up, dinput, w.experts_gate_up_proj,
+  grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, dout, z, w.experts_down_proj,
                           s.plan.offsets);
-  gather_rows_backward(ctx, dx, dinput, s.plan.row_of);
+  grouped_linear_backward(ctx, {.dx = fresh(drows)}, dgate_up, drows, w.experts_gate_up_proj,
+                          s.plan.offsets);
   grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_gate_up_proj)}, dgate_up, x,
                           w.experts_gate_up_proj, s.plan.offsets);
 }
@@ -94,27 +93,36 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
   if (saved != nullptr) *saved = s;
 }
 
-void moe_backward(const LayerEnv& env, const Grad& dx, const MoeWeights& dw, Tensor dy,
-                  const MoeSaved& s, const MoeWeights& w, double balance_coefficient) {
+void moe_backward(const LayerEnv& env, const MoeInputGrads& dx, const MoeWeights& dw, Tensor dy,
+                  const MoeSaved& s, const MoeWeights& w, const BalanceLoss& balance) {
   const NamedRange range(env.ctx, "moe backward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const DType wide = stat_dtype(dy.dtype);
   const int64_t tokens = dy.rows(), experts = w.gate.dim(0);
   const Tensor dweights =
-      ctx.scratch.tensor("moe.dweights", wide, {tokens, s.route.weights.cols()});     // [T, K]
-  const Tensor dlogits = ctx.scratch.tensor("moe.dlogits", wide, {tokens, experts});  // [T, E]
+      ctx.scratch.tensor("moe.dweights", wide, {tokens, s.route.weights.cols()});  // [T, K]
 
-  experts_backward(env, dx, fresh(dweights), dw, dy, s, w);
-  if (env.config.n_shared_experts > 0)
-    mlp_backward(env, dx.written(), dw.shared_experts, dy, s.shared, w.shared_experts);
-
-  // The gate: from the weights of the chosen, and from the balance loss.
-  const RouterParams params = router_params(env.config);
-  router_backward(ctx, fresh(dlogits), dweights, s.route, params);
-  if (balance_coefficient != 0.0)
-    balance_loss_backward(ctx, dlogits, s.route.scores, env.sequences, balance_coefficient, params);
-  linear_backward(ctx, {.dx = dx.written(), .dw = env.grad(dw.gate)}, dlogits, s.x, w.gate);
+  experts_backward(env, dx.rows, fresh(dweights), dw, dy, s, w);
+  // Left of the shared experts' gradient, so that one product takes both back to x: the gate's,
+  // from the weights of the chosen and from the balance loss.
+  const int64_t shared = env.config.n_shared_experts > 0 ? s.shared.gate_up.cols() : 0;
+  const Tensor both = ctx.scratch.tensor("moe.dlogits", dy.dtype, {tokens, experts + shared});
+  const Tensor dlogits = both.slice_cols(0, experts);  // [T, E]
+  BalanceLoss of_layer = balance;
+  of_layer.sequences = env.sequences;
+  router_backward(ctx, fresh(dlogits), dweights, s.route, router_params(env.config), of_layer);
+  if (shared == 0)
+    return linear_backward(ctx, {.dx = dx.dx, .dw = env.grad(dw.gate)}, dlogits, s.x, w.gate);
+  const Tensor dgate_up = both.slice_cols(experts, shared);  // [T, 2I]
+  mlp_hidden_backward(env, dgate_up, dw.shared_experts, dy, s.shared, w.shared_experts);
+  const Tensor weights = stacked(w.gate, w.shared_experts.gate_up_proj);
+  const Tensor dweight = stacked(dw.gate, dw.shared_experts.gate_up_proj);
+  if (!weights.empty() && !dweight.empty())
+    return linear_backward(ctx, {.dx = dx.dx, .dw = env.grad(dweight)}, both, s.x, weights);
+  linear_backward(ctx, {.dx = dx.dx, .dw = env.grad(dw.shared_experts.gate_up_proj)}, dgate_up, s.x,
+                  w.shared_experts.gate_up_proj);
+  linear_backward(ctx, {.dx = dx.dx.written(), .dw = env.grad(dw.gate)}, dlogits, s.x, w.gate);
 }
 
 }  // namespace temper

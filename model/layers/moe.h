@@ -22,9 +22,15 @@ struct MoeSaved {
 void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
                  const MoeWeights& w);
 
-// Adds into: dx [T, d] and the gradients `dw`; the balance loss's gradient, times
-// `balance_coefficient`, goes into the gate's logits.
-void moe_backward(const LayerEnv& env, const Grad& dx, const MoeWeights& dw, Tensor dy,
-                  const MoeSaved& saved, const MoeWeights& w, double balance_coefficient);
+// Adds into: dx [T, d], the gradients `dw` and balance.sum; the balance loss's gradient goes into
+// the gate's logits. The sequences are the environment's.
+struct MoeInputGrads {
+  Grad dx;
+  // [T*K, d]  written: the routed experts' share, by the plan's rows, which is still to be added to
+  // dx (gather_rows_backward, or the norm before: model/ops/rms_norm.h)
+  Tensor rows;
+};
+void moe_backward(const LayerEnv& env, const MoeInputGrads& dx, const MoeWeights& dw, Tensor dy,
+                  const MoeSaved& saved, const MoeWeights& w, const BalanceLoss& balance);
 
 }  // namespace temper

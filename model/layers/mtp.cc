@@ -79,7 +79,7 @@ void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,
   env.fresh_weights = grads.fresh_weights;
   rms_norm_backward(ctx, {grads.doutput, env.grad(dw.shared_head_norm)}, grads.dhidden, s.output,
                     w.shared_head_norm, s.output_rstd);
-  block_backward(env, grads.doutput, dw.block, s.block, w.block, grads.balance_coefficient);
+  block_backward(env, grads.doutput, dw.block, s.block, w.block, grads.balance);
 
   Tensor djoined = ctx.scratch.tensor("mtp.djoined", dtype, {tokens, 2 * d});  // [T', 2d]
   Tensor dembedded = ctx.scratch.tensor("mtp.dembedded", dtype, {tokens, d});  // [T', d]

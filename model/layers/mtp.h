@@ -42,7 +42,7 @@ void mtp_forward(Context& ctx, Arena& activations, const ModelConfig& config, Mt
 // saved.hidden; doutput [T', d] holds the gradient of saved.output and is used as scratch.
 struct MtpGrads {
   Tensor dbefore, dembed_tokens, dhidden, doutput;
-  double balance_coefficient = 0.0;
+  BalanceLoss balance = {};    // as in block_backward
   bool fresh_weights = false;  // `dw` is (LayerEnv)
 };
 void mtp_backward(Context& ctx, Arena& activations, const ModelConfig& config,

@@ -2,6 +2,7 @@
 
 #include "model/ops/check.h"
 #include "model/ops/cuda/head_gemm_hopper.h"
+#include "model/ops/cuda/head_linear.h"
 #include "model/ops/keep_logits.h"
 
 namespace temper {
@@ -17,22 +18,21 @@ Tensor make_logits(Context& ctx, const Tensor& hidden, const Tensor& lm_head,
   return logits;
 }
 
-// Whether the GPU can do without the logits.
-bool without_logits(const Context& ctx, const Tensor& hidden, const Tensor& lm_head,
-                    const HeadTargets& targets) {
+}  // namespace
+
+bool head_without_logits(const Context& ctx, const Tensor& hidden, const Tensor& lm_head,
+                         const HeadTargets& targets) {
   if (hidden.device != Device::cuda || !targets.kept_begin.empty()) return false;
   if constexpr (kWithCuda) return cuda::head_fits_hopper(ctx, hidden, lm_head);
   no_backend();
 }
-
-}  // namespace
 
 void head_log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                            const HeadTargets& targets) {
   check_alike({hidden, lm_head, out.logprob, out.entropy, out.lse});
   ArenaScope scope(ctx.scratch);
   if constexpr (kWithCuda)
-    if (without_logits(ctx, hidden, lm_head, targets))
+    if (head_without_logits(ctx, hidden, lm_head, targets))
       return cuda::head_log_prob_forward_hopper(ctx, out, hidden, lm_head, targets);
   log_prob_forward(ctx, out, make_logits(ctx, hidden, lm_head, targets), targets.targets,
                    targets.temperature);
@@ -43,7 +43,7 @@ void head_log_prob_backward(Context& ctx, const LinearGrads& grads, const HeadGr
   check_alike({hidden, lm_head, grads.dx, grads.dw, gradients.dlogprob, gradients.dentropy});
   ArenaScope scope(ctx.scratch);
   if constexpr (kWithCuda) {
-    if (without_logits(ctx, hidden, lm_head, targets)) {
+    if (head_without_logits(ctx, hidden, lm_head, targets)) {
       const Tensor dlogits = ctx.scratch.tensor("head.dlogits", hidden.dtype,
                                                 {hidden.rows(), lm_head.dim(0)});  // [T, V]
       cuda::head_log_prob_backward_hopper(ctx, dlogits, gradients, hidden, lm_head, targets);
@@ -53,6 +53,26 @@ void head_log_prob_backward(Context& ctx, const LinearGrads& grads, const HeadGr
   const Tensor logits = make_logits(ctx, hidden, lm_head, targets);
   log_prob_backward(ctx, logits, gradients.dlogprob, gradients.dentropy, gradients.saved,
                     targets.targets, targets.temperature);
+  linear_backward(ctx, grads, logits, hidden, lm_head);
+}
+
+void head_log_prob_linear(Context& ctx, const LogProbOutputs& out, const LinearGrads& grads,
+                          Tensor dlogprob, Tensor hidden, Tensor lm_head,
+                          const HeadTargets& targets) {
+  check_alike({hidden, lm_head, out.logprob, out.entropy, out.lse, grads.dx, grads.dw, dlogprob});
+  ArenaScope scope(ctx.scratch);
+  if constexpr (kWithCuda) {
+    if (head_without_logits(ctx, hidden, lm_head, targets)) {
+      if (hidden.dtype == DType::bf16)
+        return cuda::head_log_prob_linear_hopper(ctx, out, grads, dlogprob, hidden, lm_head,
+                                                 targets);
+      head_log_prob_forward(ctx, out, hidden, lm_head, targets);
+      return head_log_prob_backward(ctx, grads, {dlogprob, {}, out}, hidden, lm_head, targets);
+    }
+  }
+  const Tensor logits = make_logits(ctx, hidden, lm_head, targets);
+  log_prob_forward(ctx, out, logits, targets.targets, targets.temperature);
+  log_prob_backward(ctx, logits, dlogprob, {}, out, targets.targets, targets.temperature);
   linear_backward(ctx, grads, logits, hidden, lm_head);
 }
 

@@ -24,6 +24,10 @@ struct HeadTargets {
 void head_log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                            const HeadTargets& targets);
 
+// Whether the GPU does without the f32 logits, so that many more rows are cheap at once.
+bool head_without_logits(const Context& ctx, const Tensor& hidden, const Tensor& lm_head,
+                         const HeadTargets& targets);
+
 // The way back; the logits are made again, their gradient is of hidden's dtype.
 // Shapes: dlogprob [T]; dentropy [T] or empty; saved as forward made it.
 // Adds into: grads.dx [T, d] (of hidden), grads.dw [V, d] (of lm_head).
@@ -33,5 +37,12 @@ struct HeadGradients {
 };
 void head_log_prob_backward(Context& ctx, const LinearGrads& grads, const HeadGradients& gradients,
                             Tensor hidden, Tensor lm_head, const HeadTargets& targets);
+
+// Forward and back in one where the derivative by the log-probabilities is known beforehand, so
+// that the logits are made once. Shapes: out, dlogprob [T]. Adds into: grads.dx [T, d] (of hidden),
+// grads.dw [V, d] (of lm_head).
+void head_log_prob_linear(Context& ctx, const LogProbOutputs& out, const LinearGrads& grads,
+                          Tensor dlogprob, Tensor hidden, Tensor lm_head,
+                          const HeadTargets& targets);
 
 }  // namespace temper

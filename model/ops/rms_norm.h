@@ -25,7 +25,12 @@ void rms_norm_forward(Context& ctx, Tensor y, const RmsNormSaved& saved, Tensor 
 struct RmsNormGrads {
   Grad dx = {}, dw = {};
 };
+// Rows that count in dy too: those of row_of[t, k] for each k in row t (permute.h: ExpertPlan).
+// Shapes: rows [R, n], row_of [T, K] i32.
+struct ChosenRows {
+  Tensor rows = {}, row_of = {};
+};
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
-                       Tensor rstd);
+                       Tensor rstd, const ChosenRows& more = {});
 
 }  // namespace temper

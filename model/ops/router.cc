@@ -18,7 +18,7 @@ void check_params(const RouterParams& params, int64_t experts) {
 
 void check_sequences(std::span<const int32_t> cu_seqlens, int64_t tokens) {
   require(!cu_seqlens.empty() && cu_seqlens.front() == 0 && cu_seqlens.back() == tokens,
-          "balance_loss: cu_seqlens does not span the tokens");
+          "balance loss: cu_seqlens does not span the tokens");
 }
 
 }  // namespace
@@ -56,19 +56,26 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
 }
 
 void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
-                     const RouterParams& params) {
-  const int64_t tokens = dlogits.rows(), experts = dlogits.cols();
+                     const RouterParams& params, const BalanceLoss& balance) {
+  const int64_t tokens = saved.scores.rows(), experts = saved.scores.cols();
   check_params(params, experts);
-  check_alike({dlogits, dweights, saved.scores});
-  check_i32(saved.experts, "router: experts");
-  check_shape(saved.experts, {tokens, params.top_k}, "router: experts");
-  check_shape(dweights, {tokens, params.top_k}, "router: dweights");
-  check_shape(saved.scores, {tokens, experts}, "router: scores");
-  switch (dlogits.device) {
+  check_alike({saved.scores, dlogits, dweights});
+  if (dlogits.data) check_shape(dlogits, {tokens, experts}, "router: dlogits");
+  if (dweights.data) {
+    check_i32(saved.experts, "router: experts");
+    check_shape(saved.experts, {tokens, params.top_k}, "router: experts");
+    check_shape(dweights, {tokens, params.top_k}, "router: dweights");
+  }
+  if (balance.wanted()) check_sequences(balance.sequences.cu_seqlens, tokens);
+  if (balance.sum.data)
+    require(balance.sum.dtype == DType::f64 && balance.sum.numel() == 1,
+            "balance loss: the sum is not one f64");
+  switch (saved.scores.device) {
     case Device::cpu:
-      return cpu::router_backward(ctx, to_add(ctx, dlogits), dweights, saved, params);
+      return cpu::router_backward(ctx, to_add(ctx, dlogits), dweights, saved, params, balance);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::router_backward(ctx, dlogits, dweights, saved, params);
+      if constexpr (kWithCuda)
+        return cuda::router_backward(ctx, dlogits, dweights, saved, params, balance);
       no_backend();
   }
 }
@@ -82,37 +89,6 @@ void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed) {
       return cpu::router_bias_step(ctx, bias, counts, speed);
     case Device::cuda:
       if constexpr (kWithCuda) return cuda::router_bias_step(ctx, bias, counts, speed);
-      no_backend();
-  }
-}
-
-void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
-                          const RouterParams& params) {
-  check_params(params, scores.cols());
-  check_sequences(sequences.cu_seqlens, scores.rows());
-  require(sum.dtype == DType::f64 && sum.numel() == 1, "balance_loss: sum is not one f64");
-  switch (scores.device) {
-    case Device::cpu:
-      return cpu::balance_loss_forward(ctx, sum, scores, sequences, params);
-    case Device::cuda:
-      if constexpr (kWithCuda)
-        return cuda::balance_loss_forward(ctx, sum, scores, sequences, params);
-      no_backend();
-  }
-}
-
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
-                           double coefficient, const RouterParams& params) {
-  check_params(params, scores.cols());
-  check_sequences(sequences.cu_seqlens, scores.rows());
-  check_alike({dlogits, scores});
-  check_rows_cols(dlogits, scores.rows(), scores.cols(), "balance_loss: dlogits");
-  switch (scores.device) {
-    case Device::cpu:
-      return cpu::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
-    case Device::cuda:
-      if constexpr (kWithCuda)
-        return cuda::balance_loss_backward(ctx, dlogits, scores, sequences, coefficient, params);
       no_backend();
   }
 }

@@ -34,23 +34,26 @@ struct RouterOutputs {
 void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
                     const RouterParams& params);
 
-// dlogits += the gradient of the weights by the logits, times dweights. Selection and bias get
-// none.
-// Shapes: dlogits [T, E]; dweights [T, K], which is read alone. Adds into: dlogits.
+// The sequence balance loss: the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i
+// in the top-K of the unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt.
+// Source: DeepSeek-V3 eq. 17-20 (the caller multiplies by alpha / number of sequences).
+struct BalanceLoss {
+  double coefficient = 0.0;  // of its gradient; counts f carry none
+  Tensor sum = {};           // [1] f64  the loss is added to it; empty: not wanted
+  Sequences sequences = {};
+
+  bool wanted() const { return coefficient != 0.0 || !sum.empty(); }
+};
+
+// dlogits += the gradient of the weights by the logits, times dweights, and of the balance loss
+// times its coefficient. Selection and bias get none.
+// Shapes: dlogits [T, E]; dweights [T, K], which is read alone; an empty one counts as zeros.
+// Types: dlogits may be narrower than the scores. Adds into: dlogits (empty: skipped), balance.sum.
 void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
-                     const RouterParams& params);
+                     const RouterParams& params, const BalanceLoss& balance = {});
 
 // bias_i += speed * sign(mean(counts) - counts_i).  Source: DeepSeek-V3 section 2.1.2.
 // Shapes: bias [E] f32, counts [E] i32.
 void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed);
-
-// sum += the sum over sequences of sum_i f_i P_i, with f_i = E/(K T_s) * #{t: i in the top-K of
-// the unbiased scores} and P_i = 1/T_s sum_t s_it / sum_j s_jt. Source: DeepSeek-V3 eq. 17-20 (the
-// caller multiplies by alpha / number of sequences). Adds into: sum [1] f64.
-void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
-                          const RouterParams& params);
-// Adds `coefficient` times the gradient of balance_loss_forward into dlogits. Counts f carry none.
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
-                           double coefficient, const RouterParams& params);
 
 }  // namespace temper

@@ -123,9 +123,8 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
     const Tensor gradient =
         upload_numbers(ctx_, activations_, dtype, numbers, loss_scale());  // [R]
     const LogProbOutputs head = make_outputs(linear_arena_, dtype, task.rows.count(), false);
-    lm_head_forward(ctx_, head, task.hidden, weights_.view.lm_head, task.rows, params);
-    lm_head_backward(ctx_, task.grads, gradient, {}, head, task.hidden, weights_.view.lm_head,
-                     task.rows, params);
+    lm_head_linear(ctx_, head, task.grads, gradient, task.hidden, weights_.view.lm_head, task.rows,
+                   params);
     linear_.push_back({std::move(numbers), head.logprob});
   });
 }
@@ -196,8 +195,8 @@ void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const 
   // The mean over the global batch's sequences, summed over layers (DeepSeek-V3 eq. 17).
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
   if (config_.n_routed_experts > 0) {
-    grads.balance_coefficient = options_.balance_alpha / sequences_total * loss_scale();
-    decoder_balance_loss(ctx_, balance_sum_.view, saved, config_, batch);
+    grads.balance.coefficient = options_.balance_alpha / sequences_total * loss_scale();
+    grads.balance.sum = balance_sum_.view;
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
   fresh_ = false;

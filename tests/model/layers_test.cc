@@ -134,15 +134,21 @@ void check_moe(const ModelConfig& config, double balance) {
   MoeSaved saved;
   const MoeWeights& w = b.weights.view.layers[2].moe;
   const RouterParams params = router_params(b.config);
-  check_layer(
-      b, "model.layers.2.mlp.",
-      {[&](Tensor y, bool save) {
-         moe_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
-       },
-       [&] { moe_backward(b.env(), b.dx, b.grads.view.layers[2].moe, b.dy, saved, w, balance); },
-       [&] {
-         return balance * test::balance_loss(b.ctx, saved.route.scores, b.cu_seqlens, params);
-       }});
+  check_layer(b, "model.layers.2.mlp.",
+              {[&](Tensor y, bool save) {
+                 moe_forward(b.env(), b.begin(y), save ? &saved : nullptr, b.x, w);
+               },
+               [&] {
+                 const int64_t rows = saved.plan.token_of.numel();
+                 const Tensor chosen = b.tensors.poisoned(DType::f64, {rows, b.x.cols()});
+                 moe_backward(b.env(), {b.dx, chosen}, b.grads.view.layers[2].moe, b.dy, saved, w,
+                              {balance});
+                 gather_rows_backward(b.ctx, b.dx, chosen, saved.plan.row_of);
+               },
+               [&] {
+                 return balance *
+                        test::balance_loss(b.ctx, saved.route.scores, b.cu_seqlens, params);
+               }});
 }
 
 void check_block(const ModelConfig& config, size_t layer, double balance) {
@@ -157,7 +163,7 @@ void check_block(const ModelConfig& config, size_t layer, double balance) {
                [&] {
                  // block_backward turns dy into dx in place; the harness wants an addition.
                  const Tensor d = b.tensors.copy_of(b.dy);
-                 block_backward(b.env(), d, b.grads.view.layers[layer], saved, w, balance);
+                 block_backward(b.env(), d, b.grads.view.layers[layer], saved, w, {balance});
                  for (int64_t i = 0; i < d.numel(); ++i)
                    b.dx.get<double>()[i] += d.get<double>()[i];
                },
@@ -255,7 +261,7 @@ TEST_CASE("layers: gradient of an MTP module in f64, with sequences of one and t
   loss();
   REQUIRE(saved.stream.batch.cu_seqlens == std::vector<int32_t>{0, 4, 5, 11});
   mtp_backward(b.ctx, b.activations, config,
-               {dbefore, b.grads.view.embed_tokens, dhidden, b.tensors.copy_of(doutput), balance},
+               {dbefore, b.grads.view.embed_tokens, dhidden, b.tensors.copy_of(doutput), {balance}},
                b.grads.view.mtp[0], saved, w.mtp[0]);
   CHECK(check_gradient(before, dbefore, loss, 100, kStep).relative < kTolerance);
   const auto weights = tensors_of(b.weights.view, config), grads = tensors_of(b.grads.view, config);

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <set>
+#include <vector>
 
 #include "model/checkpoint/transfer.h"
+#include "model/layers/stacked.h"
 #include "tests/support/catch.h"
 
 namespace temper {
@@ -49,26 +52,32 @@ TEST_CASE("weights: every tensor has its own aligned part of one storage") {
   const ModelConfig config = preset_config("tiny");
   for (const DType dtype : {DType::f32, DType::f64}) {
     OwnedWeights owned = allocate_weights(config, dtype);
-    const auto* end = static_cast<const char*>(owned.storage.view.data);
     std::set<std::string> names;
-    int64_t parameters = 0;
+    std::vector<Tensor> stored;
     for (const NamedTensor& named : tensors_of(owned.view, config)) {
       INFO(named.name);
       CHECK(names.insert(named.name).second);
       CHECK(reinterpret_cast<uintptr_t>(named.tensor->data) % 64 == 0);
-      if (named.role == TensorRole::router_bias) {
-        CHECK(named.tensor->dtype == DType::f32);
-        continue;
-      }
-      CHECK(named.tensor->dtype == dtype);
-      CHECK(static_cast<const char*>(named.tensor->data) == end);
-      const auto elements = static_cast<size_t>(named.tensor->numel());
-      end += (elements + 63) / 64 * 64 * size_of(dtype);
-      parameters += named.tensor->numel();
+      const bool bias = named.role == TensorRole::router_bias;
+      CHECK(named.tensor->dtype == (bias ? DType::f32 : dtype));
+      if (!bias) stored.push_back(*named.tensor);
+    }
+    std::sort(stored.begin(), stored.end(),
+              [](const Tensor& a, const Tensor& b) { return std::less<>()(a.data, b.data); });
+    const auto* end = static_cast<const char*>(owned.storage.view.data);
+    int64_t parameters = 0;
+    for (const Tensor& tensor : stored) {
+      CHECK(static_cast<const char*>(tensor.data) == end);
+      end += (static_cast<size_t>(tensor.numel()) + 63) / 64 * 64 * size_of(dtype);
+      parameters += tensor.numel();
     }
     CHECK(parameters == count_parameters(config).total);
     CHECK(end == static_cast<const char*>(owned.storage.view.data) +
                      static_cast<size_t>(owned.storage.view.numel()) * size_of(dtype));
+    // A gate and the shared experts' first projection are one matrix for backward.
+    const MoeWeights& moe = owned.view.layers.back().moe;
+    CHECK(stacked(moe.gate, moe.shared_experts.gate_up_proj).rows() ==
+          config.n_routed_experts + 2 * config.shared_intermediate_size());
   }
 }
 

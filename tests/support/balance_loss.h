@@ -8,7 +8,8 @@ namespace temper::test {
 inline double balance_loss(Context& ctx, const Tensor& scores, const Sequences& sequences,
                            const RouterParams& params) {
   const OwnedTensor sum = allocate(DType::f64, {1});
-  balance_loss_forward(ctx, sum.view, scores, sequences, params);
+  router_backward(ctx, {}, {}, {.scores = scores}, params,
+                  {.sum = sum.view, .sequences = sequences});
   return sum.view.get<double>()[0];
 }
 

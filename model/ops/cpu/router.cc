@@ -181,18 +181,40 @@ struct RowSums {
   }
 };
 
+// The loss into balance.sum, its gradient into dlogits where that is not empty.
+template <class T>
+void balance_loss(Context& ctx, const Tensor& dlogits, const Tensor& scores,
+                  const RouterParams& params, const BalanceLoss& balance) {
+  const int64_t n = scores.cols();
+  ArenaScope scope(ctx.scratch);
+  T* dscores = ctx.scratch.tensor("balance.dscores", dtype_of<T>(), {n}).template get<T>();
+  double loss = 0.0;
+  for_sequences<T>(ctx, scores, balance.sequences.cu_seqlens, params,
+                   [&](int64_t begin, int64_t end, double* f) {
+                     const auto length = static_cast<double>(end - begin);
+                     const double unit = balance.coefficient / length;
+                     double sum = 0.0;
+                     for (int64_t t = begin; t < end; ++t) {
+                       const T* row = scores.row<T>(t);
+                       const RowSums<T> sums(row, f, n);
+                       const double term = sums.weighted / sums.plain;
+                       sum += term;
+                       if (!dlogits.data) continue;
+                       for (int64_t e = 0; e < n; ++e)
+                         dscores[e] = static_cast<T>(unit * (f[e] - term) / sums.plain);
+                       scores_backward(row, dscores, n, params.scoring_func, dlogits.row<T>(t));
+                     }
+                     loss += sum / length;
+                   });
+  if (balance.sum.data) *balance.sum.get<double>() += loss;
+}
+
 }  // namespace
 
 void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tensor bias,
                     const RouterParams& params) {
   const float* b = bias.data ? bias.get<float>() : nullptr;
   dispatch_float(logits.dtype, [&]<class T>() { forward<T>(ctx, out, logits, b, params); });
-}
-
-void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
-                     const RouterParams& params) {
-  dispatch_float(dlogits.dtype,
-                 [&]<class T>() { backward<T>(ctx, dlogits, dweights, saved, params); });
 }
 
 void router_bias_step(Context&, Tensor bias, Tensor counts, double speed) {
@@ -208,38 +230,11 @@ void router_bias_step(Context&, Tensor bias, Tensor counts, double speed) {
   }
 }
 
-void balance_loss_forward(Context& ctx, Tensor total, Tensor scores, const Sequences& sequences,
-                          const RouterParams& params) {
-  double& loss = *total.get<double>();
-  dispatch_float(scores.dtype, [&]<class T>() {
-    for_sequences<T>(ctx, scores, sequences.cu_seqlens, params,
-                     [&](int64_t begin, int64_t end, double* f) {
-                       double sum = 0.0;
-                       for (int64_t t = begin; t < end; ++t) {
-                         const RowSums<T> sums(scores.row<T>(t), f, scores.cols());
-                         sum += sums.weighted / sums.plain;
-                       }
-                       loss += sum / static_cast<double>(end - begin);
-                     });
-  });
-}
-
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
-                           double coefficient, const RouterParams& params) {
-  const int64_t n = scores.cols();
-  dispatch_float(scores.dtype, [&]<class T>() {
-    ArenaScope scope(ctx.scratch);
-    T* dscores = ctx.scratch.tensor("balance.dscores", dtype_of<T>(), {n}).template get<T>();
-    for_sequences<T>(
-        ctx, scores, sequences.cu_seqlens, params, [&](int64_t begin, int64_t end, double* f) {
-          const double unit = coefficient / static_cast<double>(end - begin);
-          for (int64_t t = begin; t < end; ++t) {
-            const RowSums<T> sums(scores.row<T>(t), f, n);
-            for (int64_t e = 0; e < n; ++e)
-              dscores[e] = static_cast<T>(unit * (f[e] - sums.weighted / sums.plain) / sums.plain);
-            scores_backward(scores.row<T>(t), dscores, n, params.scoring_func, dlogits.row<T>(t));
-          }
-        });
+void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
+                     const RouterParams& params, const BalanceLoss& balance) {
+  dispatch_float(saved.scores.dtype, [&]<class T>() {
+    if (dlogits.data && dweights.data) backward<T>(ctx, dlogits, dweights, saved, params);
+    if (balance.wanted()) balance_loss<T>(ctx, dlogits, saved.scores, params, balance);
   });
 }
 

@@ -1,9 +1,12 @@
 // The head's product with what is done to its logits, tile by tile while they are in registers: a
-// tile's share of a row's softmax, or the gradient of the logits in 16 bits. Tiles, order and
-// pipeline are those of the experts' products (grouped_mainloop.h), with one group of all rows.
+// tile's share of a row's softmax, the same with weights exp(z - reference) of which the gradient
+// is made when the row's sum is known (head_linear.h), or the gradient of the logits in 16 bits.
+// Tiles, order and pipeline are those of the experts' products (grouped_mainloop.h), with one group
+// of all rows.
 #include "model/ops/cuda/head_gemm_hopper.h"
 
 #include "model/ops/cuda/each_narrow.h"
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/grouped_mainloop.h"
 #include "model/ops/cuda/grouped_store.h"
@@ -25,7 +28,11 @@ struct Forward {
   const int32_t* target;
   float inverse;  // 1 / temperature
   int tiles;
+  // Where weights exp(z - reference) are kept: of each row, and what its largest logit is.
+  const float* reference = nullptr;
+  float* top = nullptr;
 };
+static_assert(kTileCols == kHeadTile && sizeof(Share) == kHeadShare * sizeof(float));
 
 struct Backward {
   const int32_t* target;
@@ -63,19 +70,28 @@ struct Corner {
         col(t.col + static_cast<int>(threadIdx.x) % 4 * 2) {}
 };
 
+// kKeep: exp(z - reference) goes to C, 0 for the target.
+template <bool kKeep>
 struct StatsEpilogue {
-  static constexpr int kParts = 0;
+  static constexpr int kParts = kKeep ? RowsEpilogue<Narrow, false>::kParts : 0;
   const Problem& p;
   const Forward& f;
+  RowsEpilogue<Narrow, false> rows;
 
-  __device__ void prepare(const Tile&) {}
-  __device__ void part(int) {}
+  __device__ void prepare(const Tile& t) {
+    if constexpr (kKeep) rows.prepare(t);
+  }
+  __device__ void part(int i) {
+    if constexpr (kKeep) rows.part(i);
+  }
   __device__ void finish(float (&d)[128], const Tile& t) {
     const Corner corner(t);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const int row = corner.row + 8 * half;
-      float top = -INFINITY;
+      // The target among the thread's columns.
+      const int at = row < t.end ? f.target[row] - corner.col : -1;
+      float top = -INFINITY, target_logit = 0.0F;
 #pragma unroll
       for (int i = 0; i < 64; ++i) {
         float& z = d[i / 2 * 4 + 2 * half + i % 2];
@@ -83,25 +99,27 @@ struct StatsEpilogue {
         top = fmaxf(top, z);
       }
       top = quad_max(top);
-      float sum = 0.0F, below = 0.0F;
+      float sum = 0.0F, below = 0.0F, scale = 0.0F;
+      if constexpr (kKeep)
+        if (row < t.end) scale = exp2_approx(fminf(top - f.reference[row], kMostAbove) * kLog2E);
 #pragma unroll
       for (int i = 0; i < 64; ++i) {
-        const float gap = fmaxf(d[i / 2 * 4 + 2 * half + i % 2] - top, -1e30F);
-        const float e = exp2_approx(gap * kLog2E);
+        float& z = d[i / 2 * 4 + 2 * half + i % 2];
+        const float gap = fmaxf(z - top, -1e30F), e = exp2_approx(gap * kLog2E);
         sum += e;
         below += e * gap;
+        const bool is_target = at == i / 2 * 8 + i % 2;
+        if (is_target) target_logit = z;
+        if constexpr (kKeep) z = is_target ? 0.0F : e * scale;
       }
       sum = quad_sum(sum);
       below = quad_sum(below);
       if (row >= t.end || t.col >= p.cols) continue;  // of two tiles apart one may be empty
       if (threadIdx.x % 4 == 0)
         f.shares[static_cast<int64_t>(row) * f.tiles + t.col / kTileCols] = {top, sum, below, 0.0F};
-      const int at = f.target[row] - corner.col;  // the target among the thread's columns
-      if (at < 0 || at >= kTileCols || at % 8 > 1) continue;
-#pragma unroll
-      for (int i = 0; i < 64; ++i)
-        if (at == i / 2 * 8 + i % 2) f.target_logit[row] = d[i / 2 * 4 + 2 * half + i % 2];
+      if (at >= 0 && at < kTileCols && at % 8 <= 1) f.target_logit[row] = target_logit;
     }
+    if constexpr (kKeep) rows.finish(d, t);
   }
 };
 
@@ -148,11 +166,12 @@ struct GradientEpilogue {
 
 #endif
 
+template <bool kKeep>
 __global__ void __launch_bounds__(kThreads, 1)
     stats_kernel(const __grid_constant__ CUtensorMap a, const __grid_constant__ CUtensorMap b,
                  const Problem p, const Forward f) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
-  run_tiles<Narrow, Kind::forward>(p, a, b, [&] { return StatsEpilogue{p, f}; });
+  run_tiles<Narrow, Kind::forward>(p, a, b, [&] { return StatsEpilogue<kKeep>{p, f, {p}}; });
 #endif
 }
 
@@ -167,6 +186,7 @@ __global__ void __launch_bounds__(kThreads, 1)
 // A warp a row: the shares of its tiles in order of the lanes, then of the lanes.
 __global__ void join_kernel(Forward f, int64_t rows, int64_t vocab, float* logprob, float* entropy,
                             float* lse) {
+  follow();
   const int64_t row = int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
   if (row >= rows) return;
   const int lane = threadIdx.x % 32;
@@ -190,6 +210,7 @@ __global__ void join_kernel(Forward f, int64_t rows, int64_t vocab, float* logpr
   if (f.target[row] >= vocab) __trap();  // a target outside the vocabulary
   const double all = static_cast<double>(top) + log(sum);
   lse[row] = static_cast<float>(all);
+  if (f.top != nullptr) f.top[row] = top;
   if (entropy != nullptr) entropy[row] = static_cast<float>(log(sum) - below / sum);
   logprob[row] =
       f.target[row] < 0 ? 0.0F : static_cast<float>(static_cast<double>(f.target_logit[row]) - all);
@@ -206,25 +227,48 @@ Problem problem_of(void* c, int64_t stride, const Tensor& hidden, const Tensor& 
 
 }  // namespace
 
+namespace {
+
+// Where `kept` is null: no weights.
+void forward_hopper(Context& ctx, const LogProbOutputs& out, const HeadWeights* kept,
+                    const Tensor& hidden, const Tensor& lm_head, const HeadTargets& targets) {
+  ArenaScope scope(ctx.scratch);
+  const int64_t rows = hidden.rows(), vocab = lm_head.rows();
+  const int64_t tiles = (vocab + kTileCols - 1) / kTileCols;
+  const Tensor shares =
+      kept != nullptr ? kept->shares
+                      : ctx.scratch.tensor("head.shares", DType::f32, {rows, tiles, kHeadShare});
+  const Tensor logit = ctx.scratch.tensor("head.target_logit", DType::f32, {rows});
+  Forward f{reinterpret_cast<Share*>(shares.data), data_of<float>(logit),
+            data_of<int32_t>(targets.targets), static_cast<float>(1.0 / targets.temperature),
+            static_cast<int>(tiles)};
+  Problem problem = problem_of(nullptr, 0, hidden, lm_head);
+  if (kept != nullptr) {
+    f.reference = data_of<float>(kept->reference);
+    f.top = data_of<float>(kept->top);
+    problem = problem_of(kept->weights.data, kept->weights.row_stride, hidden, lm_head);
+  }
+  launch_tiles<Kind::forward>(ctx, kept == nullptr ? stats_kernel<false> : stats_kernel<true>,
+                              rows_map(hidden), weights_map(lm_head, Kind::forward), problem, f);
+  launch_following(ctx, join_kernel, {blocks_for(rows, 4), 128}, f, rows, vocab,
+                   data_of<float>(out.logprob), data_of<float>(out.entropy),
+                   data_of<float>(out.lse));
+}
+
+}  // namespace
+
 template <>
 void head_log_prob_forward_hopper_of<kNarrow>(Context& ctx, const LogProbOutputs& out,
                                               const Tensor& hidden, const Tensor& lm_head,
                                               const HeadTargets& targets) {
-  ArenaScope scope(ctx.scratch);
-  const int64_t rows = hidden.rows(), vocab = lm_head.rows();
-  const int64_t tiles = (vocab + kTileCols - 1) / kTileCols;
-  const Tensor shares = ctx.scratch.tensor("head.shares", DType::f32, {rows, tiles, 4});
-  const Tensor logit = ctx.scratch.tensor("head.target_logit", DType::f32, {rows});
-  const Forward f{reinterpret_cast<Share*>(shares.data), data_of<float>(logit),
-                  data_of<int32_t>(targets.targets), static_cast<float>(1.0 / targets.temperature),
-                  static_cast<int>(tiles)};
-  launch_tiles<Kind::forward>(ctx, stats_kernel, rows_map(hidden),
-                              weights_map(lm_head, Kind::forward),
-                              problem_of(nullptr, 0, hidden, lm_head), f);
-  join_kernel<<<blocks_for(rows, 4), 128, 0, stream_of(ctx)>>>(
-      f, rows, vocab, data_of<float>(out.logprob), data_of<float>(out.entropy),
-      data_of<float>(out.lse));
-  check_launch();
+  forward_hopper(ctx, out, nullptr, hidden, lm_head, targets);
+}
+
+template <>
+void head_log_prob_weights_hopper_of<kNarrow>(Context& ctx, const LogProbOutputs& out,
+                                              const HeadWeights& kept, const Tensor& hidden,
+                                              const Tensor& lm_head, const HeadTargets& targets) {
+  forward_hopper(ctx, out, &kept, hidden, lm_head, targets);
 }
 
 template <>

@@ -26,4 +26,19 @@ void head_log_prob_backward_hopper_of(Context& ctx, const Tensor& dlogits,
                                       const HeadGradients& gradients, const Tensor& hidden,
                                       const Tensor& lm_head, const HeadTargets& targets);
 
+// The softmax's weights before their sum is known, for head_linear.h.
+struct HeadWeights {
+  Tensor weights;         // [T, V] bf16  exp(z - reference), no more than e^80; 0 for the target
+  Tensor reference, top;  // [T] f32  asked for: of each row; given: its largest logit
+  Tensor shares;  // [T, tiles, kHeadShare] f32  the largest logit of each kHeadTile, and more
+};
+constexpr int kHeadShare = 4, kHeadTile = 256;
+constexpr float kMostAbove = 80.0F;  // of e^80, in nats
+
+// head_log_prob_forward_hopper which leaves the weights too.
+template <DType kNarrow>  // where the numbers are of that type: bf16, for f16 has no such weights
+void head_log_prob_weights_hopper_of(Context& ctx, const LogProbOutputs& out,
+                                     const HeadWeights& kept, const Tensor& hidden,
+                                     const Tensor& lm_head, const HeadTargets& targets);
+
 }  // namespace temper::cuda

@@ -39,27 +39,39 @@ struct Spread {
   unsigned taken = 0;
 };
 
+// Orders like the number itself; a NaN like -inf, and nothing is 0.
+__device__ inline unsigned rank_of(float x) {
+  if (isnan(x)) x = -INFINITY;
+  const unsigned bits = __float_as_uint(x + 0.0F);  // -0 is 0
+  return bits >> 31 ? ~bits : bits | 0x80000000U;
+}
+
 // Marks the `count` largest of n; ties go to the lower index. A NaN counts as -inf, so exactly
 // `count` are marked whatever the values.
 template <int kPerLane>
 __device__ void take_largest(Spread<kPerLane>& numbers, int n, int count) {
   const int lane = threadIdx.x % 32;
+  unsigned rank[kPerLane];
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) rank[i] = lane + 32 * i < n ? rank_of(numbers.value[i]) : 0U;
   numbers.taken = 0;
   for (int k = 0; k < count; ++k) {
-    float best = -INFINITY;
-    int at = n;  // none yet
+    unsigned best = 0;
 #pragma unroll
-    for (int i = 0; i < kPerLane; ++i) {
-      const float v = isnan(numbers.value[i]) ? -INFINITY : numbers.value[i];
-      const bool candidate = lane + 32 * i < n && !(numbers.taken >> i & 1);
-      if (candidate && (at == n || v > best)) best = v, at = lane + 32 * i;
-    }
-    for (int offset = 16; offset > 0; offset /= 2) {
-      const float v = __shfl_xor_sync(kAll, best, offset);
-      const int other = __shfl_xor_sync(kAll, at, offset);
-      if (other < n && (at == n || v > best || (v == best && other < at))) best = v, at = other;
-    }
-    if (at < n && at % 32 == lane) numbers.taken |= 1U << at / 32;
+    for (int i = 0; i < kPerLane; ++i) best = max(best, rank[i]);
+    best = __reduce_max_sync(kAll, best);
+    if (best == 0) return;  // fewer than `count`
+    unsigned at = kAll;
+#pragma unroll
+    for (int i = kPerLane - 1; i >= 0; --i)
+      if (rank[i] == best) at = static_cast<unsigned>(lane + 32 * i);
+    at = __reduce_min_sync(kAll, at);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i)
+      if (at == static_cast<unsigned>(lane + 32 * i)) {
+        numbers.taken |= 1U << i;
+        rank[i] = 0;
+      }
   }
 }
 
@@ -188,96 +200,50 @@ __global__ void route(ForwardRows rows, Gate gate) {
   weigh(scores, gate, rows.experts.row(t), rows.weights.row(t));
 }
 
-// ds -> dlogits of one row, added or, if it is fresh, written. `dscores(e)` is called by all lanes
-// of the warp together.
-template <class DScore>
-__device__ void scores_backward(const float* scores, const Gate& gate, float* dlogits, bool fresh,
-                                DScore&& dscores) {
-  const int lane = threadIdx.x % 32;
-  float dot = 0.0F;
-  if (!gate.sigmoid) {
-    for (int base = 0; base < gate.experts; base += 32) {
-      const float ds = dscores(base + lane);
-      if (base + lane < gate.experts) dot += ds * scores[base + lane];
-    }
-    dot = warp_sum(dot);
-  }
-  for (int base = 0; base < gate.experts; base += 32) {
-    const int e = base + lane;
-    const float ds = dscores(e);
-    if (e >= gate.experts) continue;
-    const float s = scores[e];
-    const float grad = gate.sigmoid ? ds * s * (1.0F - s) : s * (ds - dot);
-    dlogits[e] = fresh ? grad : dlogits[e] + grad;
-  }
-}
-
-struct BackwardRows {
-  Rows<float> dlogits;
-  bool fresh;  // dlogits
-  Rows<float> dweights, scores;
-  Rows<int32_t> experts;
-};
-
-__global__ void route_gradient(BackwardRows rows, Gate gate) {
-  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (t >= rows.dlogits.rows) return;
-  // Lane k holds choice k.
-  const int lane = threadIdx.x % 32;
-  const bool holds = lane < gate.top_k;
-  const float* scores = rows.scores.row(t);
-  const int expert = holds ? rows.experts.row(t)[lane] : -1;
-  const float score = holds ? scores[expert] : 0.0F;
-  const float dw = holds ? rows.dweights.row(t)[lane] : 0.0F;
-  const float sum = warp_sum(score) + kSmallest, dot = warp_sum(dw * score);
-  const float own = gate.normalise ? gate.factor / sum * (dw - dot / sum) : gate.factor * dw;
-  scores_backward(scores, gate, rows.dlogits.row(t), rows.fresh, [&](int e) {
-    float ds = 0.0F;
-    for (int k = 0; k < gate.top_k; ++k) {
-      const int chosen = __shfl_sync(kAll, expert, k);
-      const float value = __shfl_sync(kAll, own, k);
-      if (chosen == e) ds = value;
-    }
-    return ds;
-  });
-}
-
-// ---- The balance loss. f is counted first (integers, so in any order), then each token's term is
-// taken by a warp, each sequence's sum by a block, and the total by one thread.
+// ---- The way back: of the weights, and of the balance loss. Its f is counted first (integers, so
+// in any order); each token's share of the loss is taken by a warp, all shares by one block.
 
 struct Balance {
-  Rows<float> scores;
-  const int32_t* cu_seqlens;
-  int64_t sequences;
-  int32_t* chosen;  // [S, E] how many tokens of the sequence have the expert in their top K
+  const int32_t* cu_seqlens = nullptr;
+  int64_t sequences = 0;
+  int32_t* chosen = nullptr;  // [S, E] how many tokens of the sequence have the expert in their top
+                              // K; null: no balance loss
+  double* terms = nullptr;    // [T] each token's share of the loss
+  double coefficient = 0.0;
 };
 
+// The sequence of token t; all lanes of the warp ask together.
 __device__ int64_t sequence_of(const Balance& b, int64_t t) {
-  int64_t low = 0, high = b.sequences;  // cu[low] <= t < cu[high]
-  while (high - low > 1) {
-    const int64_t middle = (low + high) / 2;
-    (b.cu_seqlens[middle] <= t ? low : high) = middle;
+  const int64_t lane = threadIdx.x % 32;
+  int64_t low = 0, count = b.sequences;  // cu[low] <= t < cu[low + count]
+  while (count > 1) {
+    const int64_t step = (count + 31) / 32, at = lane * step;
+    const unsigned before = __ballot_sync(kAll, at < count && b.cu_seqlens[low + at] <= t);
+    const int64_t passed = (__popc(before) - 1) * step;
+    low += passed;
+    count = min(step, count - passed);
   }
   return low;
 }
 
-constexpr int64_t kTokensOfBlock = 16;  // whose choices are counted in shared memory first
+constexpr int64_t kTokensOfBlock = 32;  // whose choices are counted in shared memory first
 
 template <int kPerLane>
-__global__ void count_chosen(Balance b, Gate gate) {
+__global__ void count_chosen(Balance b, Rows<float> scores, Gate gate) {
+  follow();
   extern __shared__ int32_t counts[];  // of the sequence that the block's first token is of
   for (int e = threadIdx.x; e < gate.experts; e += kThreads) counts[e] = 0;
   __syncthreads();
   const int64_t first = blockIdx.x * kTokensOfBlock, own = sequence_of(b, first);
-  const int64_t end = min(first + kTokensOfBlock, b.scores.rows);
+  const int64_t end = min(first + kTokensOfBlock, scores.rows);
   for (int64_t t = first + threadIdx.x / 32; t < end; t += kWarps) {
-    Spread<kPerLane> scores = load_row<kPerLane>(b.scores.row(t), gate.experts);
-    take_largest(scores, gate.experts, gate.top_k);
-    const int64_t s = sequence_of(b, t);
+    Spread<kPerLane> row = load_row<kPerLane>(scores.row(t), gate.experts);
+    take_largest(row, gate.experts, gate.top_k);
+    const int64_t s = t < b.cu_seqlens[own + 1] ? own : sequence_of(b, t);
     int32_t* chosen = s == own ? counts : b.chosen + s * gate.experts;
 #pragma unroll
     for (int i = 0; i < kPerLane; ++i)
-      if (scores.taken >> i & 1) atomicAdd(&chosen[threadIdx.x % 32 + 32 * i], 1);
+      if (row.taken >> i & 1) atomicAdd(&chosen[threadIdx.x % 32 + 32 * i], 1);
   }
   __syncthreads();
   for (int e = threadIdx.x; e < gate.experts; e += kThreads)
@@ -289,91 +255,132 @@ __device__ double warp_sum_double(double x) {
   return x;
 }
 
-// What one token's term is made of: its sequence's f = unit * chosen, and its sums of scores.
-struct Term {
-  const int32_t* chosen;
-  int64_t length;
-  double unit, plain, weighted;
-
-  __device__ Term(const Balance& b, const Gate& gate, int64_t t) {
-    const int64_t s = sequence_of(b, t);
-    chosen = b.chosen + s * gate.experts;
-    length = b.cu_seqlens[s + 1] - b.cu_seqlens[s];
-    unit = static_cast<double>(gate.experts) / static_cast<double>(gate.top_k * length);
-    plain = weighted = 0.0;
-    for (int e = threadIdx.x % 32; e < gate.experts; e += 32) {
-      const double score = b.scores.row(t)[e];
-      plain += score;
-      weighted += unit * chosen[e] * score;
-    }
-    plain = warp_sum_double(plain) + static_cast<double>(kSmallest);
-    weighted = warp_sum_double(weighted);
+// Adds the balance loss's gradient by the scores to `ds`, and writes the token's share of the loss.
+template <int kPerLane>
+__device__ void balance_scores(const Balance& b, const Gate& gate, int64_t t,
+                               const float (&scores)[kPerLane], float (&ds)[kPerLane]) {
+  const int lane = threadIdx.x % 32;
+  const int64_t s = sequence_of(b, t);
+  const int32_t* chosen = b.chosen + s * gate.experts;
+  const auto length = static_cast<double>(b.cu_seqlens[s + 1] - b.cu_seqlens[s]);
+  const double unit = static_cast<double>(gate.experts) / (gate.top_k * length);
+  double f[kPerLane], plain = 0.0, weighted = 0.0;
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) {
+    const int e = lane + 32 * i;
+    f[i] = e < gate.experts ? unit * chosen[e] : 0.0;
+    plain += static_cast<double>(scores[i]);
+    weighted += f[i] * static_cast<double>(scores[i]);
   }
-};
-
-__global__ void token_terms(Balance b, Gate gate, double* terms) {
-  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (t >= b.scores.rows) return;
-  const Term term(b, gate, t);
-  if (threadIdx.x % 32 == 0) terms[t] = term.weighted / term.plain;
+  plain = warp_sum_double(plain) + static_cast<double>(kSmallest);
+  const double term = warp_sum_double(weighted) / plain;
+  if (b.terms != nullptr && lane == 0) b.terms[t] = term / length;
+  const double factor = b.coefficient / length / plain;
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) ds[i] += static_cast<float>(factor * (f[i] - term));
 }
 
-// One block a sequence: the mean of its terms.
-__global__ void sequence_means(Balance b, const double* terms, double* means) {
-  __shared__ double parts[kWarps];
-  const int64_t begin = b.cu_seqlens[blockIdx.x], end = b.cu_seqlens[blockIdx.x + 1];
+template <class T>
+struct BackwardRows {
+  Rows<T> dlogits;               // may be null
+  bool fresh;                    // dlogits
+  Rows<float> dweights, scores;  // dweights may be null
+  Rows<int32_t> experts;
+};
+
+// The weights' gradient by the scores.
+template <int kPerLane>
+__device__ void weight_scores(Rows<float> dweights, Rows<int32_t> experts, const float* scores,
+                              const Gate& gate, int64_t t, float (&ds)[kPerLane]) {
+  // Lane k holds choice k.
+  const int lane = threadIdx.x % 32;
+  const bool holds = lane < gate.top_k;
+  const int expert = holds ? experts.row(t)[lane] : -1;
+  const float score = holds ? scores[expert] : 0.0F;
+  const float dw = holds ? dweights.row(t)[lane] : 0.0F;
+  const float sum = warp_sum(score) + kSmallest, dot = warp_sum(dw * score);
+  const float own = gate.normalise ? gate.factor / sum * (dw - dot / sum) : gate.factor * dw;
+  for (int k = 0; k < gate.top_k; ++k) {
+    const int chosen = __shfl_sync(kAll, expert, k);
+    const float value = __shfl_sync(kAll, own, k);
+#pragma unroll
+    for (int i = 0; i < kPerLane; ++i)
+      if (chosen == lane + 32 * i) ds[i] = value;
+  }
+}
+
+// A warp a token: ds of each of its experts, then dlogits, added or, if they are fresh, written.
+template <class T, int kPerLane>
+__global__ void route_gradient(BackwardRows<T> rows, Balance balance, Gate gate) {
+  follow();
+  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  if (t >= rows.scores.rows) return;
+  const int lane = threadIdx.x % 32;
+  const float* from = rows.scores.row(t);
+  float scores[kPerLane], ds[kPerLane] = {}, dot = 0.0F;
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i)
+    scores[i] = lane + 32 * i < gate.experts ? from[lane + 32 * i] : 0.0F;
+  if (rows.dweights) weight_scores(rows.dweights, rows.experts, from, gate, t, ds);
+  if (balance.chosen != nullptr) balance_scores(balance, gate, t, scores, ds);
+  if (!rows.dlogits) return;
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) dot += ds[i] * scores[i];  // a score beyond the row is 0
+  if (!gate.sigmoid) dot = warp_sum(dot);
+#pragma unroll
+  for (int i = 0; i < kPerLane; ++i) {
+    if (lane + 32 * i >= gate.experts) continue;
+    T& to = rows.dlogits.row(t)[lane + 32 * i];
+    const float s = scores[i];
+    const float grad = gate.sigmoid ? ds[i] * s * (1.0F - s) : s * (ds[i] - dot);
+    to = from_float<T>(rows.fresh ? grad : to_float(to) + grad);
+  }
+}
+
+// One block: the sum of all terms, in an order that their number gives.
+__global__ void add_terms(const double* terms, int64_t count, double* total) {
+  follow();
+  __shared__ double parts[32];
   double sum = 0.0;
-  for (int64_t t = begin + threadIdx.x; t < end; t += blockDim.x) sum += terms[t];
+#pragma unroll 8
+  for (int64_t t = threadIdx.x; t < count; t += blockDim.x) sum += terms[t];
   sum = warp_sum_double(sum);
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = sum;
   __syncthreads();
-  if (threadIdx.x > 0) return;
-  sum = 0.0;
-  for (int w = 0; w < kWarps; ++w) sum += parts[w];
-  means[blockIdx.x] = begin < end ? sum / static_cast<double>(end - begin) : 0.0;
-}
-
-__global__ void add_means(const double* means, int64_t count, double* total) {
-  double sum = *total;
-  for (int64_t s = 0; s < count; ++s) sum += means[s];
-  *total = sum;
-}
-
-__global__ void balance_gradient(Balance b, Gate gate, Rows<float> dlogits, double coefficient) {
-  const int64_t t = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-  if (t >= b.scores.rows) return;
-  const Term term(b, gate, t);
-  const double mean = term.weighted / term.plain;
-  const double unit = coefficient / static_cast<double>(term.length) / term.plain;
-  scores_backward(b.scores.row(t), gate, dlogits.row(t), false, [&](int e) {
-    return e < gate.experts ? static_cast<float>(unit * (term.unit * term.chosen[e] - mean)) : 0.0F;
-  });
+  if (threadIdx.x >= 32) return;
+  sum = warp_sum_double(parts[threadIdx.x]);
+  if (threadIdx.x == 0) *total += sum;
 }
 
 // Calls body.template operator()<experts of a lane>().
 template <class Body>
 void dispatch_experts(int64_t experts, Body&& body) {
+  if (experts <= 32) return body.template operator()<1>();
   if (experts <= 64) return body.template operator()<2>();
   if (experts <= 256) return body.template operator()<8>();
   body.template operator()<kMostPerLane>();
 }
 
-// The counts of f, in scratch memory of the caller's scope.
-Balance count_balance(Context& ctx, const Tensor& scores, const Sequences& sequences,
+// The counts of f and the place of the terms, in scratch memory of the caller's scope.
+Balance count_balance(Context& ctx, const Tensor& scores, const BalanceLoss& loss,
                       const Gate& gate) {
+  if (!loss.wanted()) return {};
+  const Sequences& sequences = loss.sequences;
   require(sequences.on_device.numel() == sequences.count() + 1,
-          "balance_loss: the sequences are not on the GPU");
+          "balance loss: the sequences are not on the GPU");
   const Tensor chosen =
       ctx.scratch.tensor("balance.chosen", DType::i32, {sequences.count(), gate.experts});
-  const Balance b{rows_of<float>(scores), data_of<int32_t>(sequences.on_device), sequences.count(),
-                  data_of<int32_t>(chosen)};
+  Balance b{data_of<int32_t>(sequences.on_device), sequences.count(), data_of<int32_t>(chosen),
+            nullptr, loss.coefficient};
+  if (!loss.sum.empty())
+    b.terms = data_of<double>(ctx.scratch.tensor("balance.terms", DType::f64, {scores.rows()}));
   check(cudaMemsetAsync(b.chosen, 0, static_cast<size_t>(chosen.numel()) * sizeof(int32_t),
                         stream_of(ctx)));
+  const Rows<float> rows = rows_of<float>(scores);
   dispatch_experts(gate.experts, [&]<int kPerLane>() {
     const size_t shared = static_cast<size_t>(gate.experts) * sizeof(int32_t);
-    count_chosen<kPerLane>
-        <<<blocks_for(b.scores.rows, kTokensOfBlock), kThreads, shared, stream_of(ctx)>>>(b, gate);
-    check_launch();
+    launch_following(ctx, count_chosen<kPerLane>,
+                     {blocks_for(rows.rows, kTokensOfBlock), kThreads, shared}, b, rows, gate);
   });
   return b;
 }
@@ -393,41 +400,23 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
 }
 
 void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
-                     const RouterParams& params) {
-  const BackwardRows rows{rows_of<float>(dlogits), dlogits.fresh, rows_of<float>(dweights),
-                          rows_of<float>(saved.scores), rows_of<int32_t>(saved.experts)};
-  if (rows.dlogits.rows == 0) return;
-  route_gradient<<<blocks_for(rows.dlogits.rows, kWarps), kThreads, 0, stream_of(ctx)>>>(
-      rows, gate_of(params, dlogits.cols()));
-  check_launch();
-}
-
-void balance_loss_forward(Context& ctx, Tensor sum, Tensor scores, const Sequences& sequences,
-                          const RouterParams& params) {
+                     const RouterParams& params, const BalanceLoss& loss) {
+  const Tensor& scores = saved.scores;
   if (scores.rows() == 0) return;
   const Gate gate = gate_of(params, scores.cols());
   ArenaScope scope(ctx.scratch);
-  const Balance b = count_balance(ctx, scores, sequences, gate);
-  double* terms = data_of<double>(ctx.scratch.tensor("balance.terms", DType::f64, {scores.rows()}));
-  double* means =
-      data_of<double>(ctx.scratch.tensor("balance.means", DType::f64, {sequences.count()}));
-  token_terms<<<blocks_for(scores.rows(), kWarps), kThreads, 0, stream_of(ctx)>>>(b, gate, terms);
-  check_launch();
-  sequence_means<<<blocks_for(b.sequences, 1), kThreads, 0, stream_of(ctx)>>>(b, terms, means);
-  check_launch();
-  add_means<<<1, 1, 0, stream_of(ctx)>>>(means, b.sequences, data_of<double>(sum));
-  check_launch();
-}
-
-void balance_loss_backward(Context& ctx, Tensor dlogits, Tensor scores, const Sequences& sequences,
-                           double coefficient, const RouterParams& params) {
-  if (scores.rows() == 0) return;
-  const Gate gate = gate_of(params, scores.cols());
-  ArenaScope scope(ctx.scratch);
-  const Balance b = count_balance(ctx, scores, sequences, gate);
-  balance_gradient<<<blocks_for(scores.rows(), kWarps), kThreads, 0, stream_of(ctx)>>>(
-      b, gate, rows_of<float>(dlogits), coefficient);
-  check_launch();
+  const Balance balance = count_balance(ctx, scores, loss, gate);
+  dispatch(dlogits.data != nullptr ? dlogits.dtype : DType::f32, [&]<class T>() {
+    const BackwardRows<T> rows{rows_of<T>(dlogits), dlogits.fresh, rows_of<float>(dweights),
+                               rows_of<float>(scores), rows_of<int32_t>(saved.experts)};
+    dispatch_experts(gate.experts, [&]<int kPerLane>() {
+      launch_following(ctx, route_gradient<T, kPerLane>,
+                       {blocks_for(scores.rows(), kWarps), kThreads}, rows, balance, gate);
+    });
+  });
+  if (balance.terms == nullptr) return;
+  launch_following(ctx, add_terms, {1, 1024}, balance.terms, scores.rows(),
+                   data_of<double>(loss.sum));
 }
 
 }  // namespace temper::cuda

@@ -44,6 +44,27 @@ TEST_CASE("the head is the product, the cut and the log-probabilities one after 
   CHECK(test::relative_difference(out.lse, expected.lse) < 1e-14);
 }
 
+TEST_CASE("the head forward and back in one is one after the other", "[ops]") {
+  Head h;
+  const bool kept = GENERATE(false, true);
+  if (kept) h.keep();
+  h.targets.temperature = 0.6;
+  const LogProbOutputs out = h.outputs(), expected = h.outputs();
+  const Tensor dhidden = h.make.poisoned(h.f, {h.rows, h.d}), dlm_head = h.make.copy_of(h.lm_head);
+  const Tensor expected_dhidden = h.make.poisoned(h.f, {h.rows, h.d});
+  const Tensor expected_dlm_head = h.make.copy_of(h.lm_head);
+  head_log_prob_linear(h.ctx, out, {fresh(dhidden), dlm_head}, h.dlogprob, h.hidden, h.lm_head,
+                       h.targets);
+  head_log_prob_forward(h.ctx, expected, h.hidden, h.lm_head, h.targets);
+  head_log_prob_backward(h.ctx, {fresh(expected_dhidden), expected_dlm_head},
+                         {h.dlogprob, {}, expected}, h.hidden, h.lm_head, h.targets);
+  CHECK(test::relative_difference(out.logprob, expected.logprob) < 1e-14);
+  CHECK(test::relative_difference(out.entropy, expected.entropy) < 1e-14);
+  CHECK(test::relative_difference(out.lse, expected.lse) < 1e-14);
+  CHECK(test::relative_difference(dhidden, expected_dhidden) < 1e-14);
+  CHECK(test::relative_difference(dlm_head, expected_dlm_head) < 1e-14);
+}
+
 TEST_CASE("the head's gradients", "[ops][gradient]") {
   Head h;
   const bool with_entropy = GENERATE(false, true), kept = GENERATE(false, true);

@@ -169,11 +169,12 @@ TEST_CASE("the balance loss's gradient", "[ops][gradient]") {
   };
   loss();
   const Tensor dlogits = make.zeros_slice(DType::f64, {tokens, experts});
-  balance_loss_backward(ctx, dlogits, r.out.scores, cu, 0.3, params);
+  const BalanceLoss balance{.coefficient = 0.3, .sequences = cu};
+  router_backward(ctx, dlogits, {}, r.out, params, balance);
   CHECK(test::check_gradient(logits, dlogits, loss, 200, 1e-4).relative < 1e-8);
   loss();
   const Tensor twice = make.doubled(dlogits);
-  balance_loss_backward(ctx, dlogits, r.out.scores, cu, 0.3, params);
+  router_backward(ctx, dlogits, {}, r.out, params, balance);
   CHECK(test::relative_difference(dlogits, twice) < 1e-14);
 }
 

@@ -78,6 +78,29 @@ TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
   });
 }
 
+TEST_CASE("cuda: RMSNorm's gradient with chosen rows is the CPU's", "[ops][cuda]") {
+  on_both(2e-6, 6e-3, [](Sides& s, double bound) {
+    for (const int64_t cols : {33, 192, 1024, 4096}) {
+      const int64_t tokens = 75, k = 3, rows = tokens * k;
+      std::vector<int32_t> order;
+      for (int64_t c = 0; c < rows; ++c) order.push_back(static_cast<int32_t>(c * 7 % rows));
+      const Tensor x = s.normal({tokens, cols}), w = s.normal({cols}),
+                   dy = s.normal({tokens, cols});
+      const Tensor y = s.make.poisoned(f, {tokens, cols}), rstd = s.make.poisoned(f, {tokens});
+      const Tensor more = s.normal({rows, cols}), dx = s.normal({tokens, cols});
+      const Tensor dw = s.make.normal(f, {cols}), gpu_dx = s.up(dx), gpu_dw = s.wide(dw);
+      rms_norm_forward(s.host, y, {rstd}, x, w, 1e-6);
+      const Tensor row_of = s.make.ints({tokens, k}, order);
+      rms_norm_backward(s.host, {dx, dw}, dy, x, w, rstd, {more, row_of});
+      rms_norm_backward(s.ctx, {gpu_dx, gpu_dw}, s.up(dy), s.up(x), s.dense(w), s.wide(rstd),
+                        {s.up(more), s.on_gpu.upload(row_of)});
+      CHECK(s.off(gpu_dx, dx) < bound);
+      // Where dy and the rows are added up first the sum is rounded.
+      CHECK(s.off(gpu_dw, dw, Layout::dense) < test::bound_in(s.dtype, 1e-5, 4e-3));
+    }
+  });
+}
+
 TEST_CASE("cuda: RoPE's tables and rotations are the CPU's", "[ops][cuda]") {
   on_each(2e-6, 4e-3, [](Sides& s, double bound) {
     const int64_t tokens = 19, heads = 3;

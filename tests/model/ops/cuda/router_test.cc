@@ -123,16 +123,22 @@ TEST_CASE("cuda: the balance loss is the CPU's", "[ops][cuda]") {
     const Tensor sum = make.zeros(DType::f64, {1});
     *sum.get<double>() = 0.75;
     const Tensor gpu_sum = on_gpu.upload(sum);
-    balance_loss_forward(host, sum, s.cpu.out.scores, cu, g.params);
-    balance_loss_forward(*ctx, gpu_sum, s.gpu.out.scores, on_device, g.params);
-    CHECK(download_doubles(*ctx, gpu_sum)[0] == Approx(*sum.get<double>()).epsilon(1e-6));
-
     const Tensor dlogits = make.normal(DType::f32, {cu.back(), g.experts}, 1e-3);
     const Tensor gpu_dlogits = on_gpu.upload(dlogits, DType::f32, Layout::odd_slice);
-    balance_loss_backward(host, dlogits, s.cpu.out.scores, cu, 0.3, g.params);
-    balance_loss_backward(*ctx, gpu_dlogits, s.gpu.out.scores, on_device, 0.3, g.params);
+    router_backward(host, dlogits, {}, s.cpu.out, g.params, {0.3, sum, cu});
+    router_backward(*ctx, gpu_dlogits, {}, s.gpu.out, g.params, {0.3, gpu_sum, on_device});
+    CHECK(download_doubles(*ctx, gpu_sum)[0] == Approx(*sum.get<double>()).epsilon(1e-6));
     CHECK(test::relative_difference(on_gpu.download(make, gpu_dlogits, Layout::odd_slice),
                                     dlogits) < 5e-6);
+
+    // Together with the weights' gradient, written in bf16; of one expert there is none.
+    if (g.experts == 1) continue;
+    const Tensor dweights = make.normal(DType::f32, {cu.back(), g.params.top_k}, 1e-3);
+    const Tensor narrow = on_gpu.poisoned(dlogits, DType::bf16);
+    router_backward(host, fresh(dlogits), dweights, s.cpu.out, g.params, {0.3, {}, cu});
+    router_backward(*ctx, fresh(narrow), on_gpu.upload(dweights, DType::f32), s.gpu.out, g.params,
+                    {0.3, {}, on_device});
+    CHECK(test::relative_difference(on_gpu.download(make, narrow), dlogits) < 4e-3);
   }
 }
 
