@@ -35,7 +35,8 @@ Chunk make_chunk(Context& ctx, const HeadRows& rows, int64_t begin, int64_t n, T
 int64_t chunk_of(const Context& ctx, const HeadParams& params, const Tensor& hidden,
                  const Tensor& lm_head) {
   if (params.chunk_tokens > 0) return params.chunk_tokens;
-  const bool without = head_without_logits(ctx, hidden, lm_head, {.kept_begin = params.kept_begin});
+  const bool without =
+      head_without_logits(ctx, hidden, lm_head, {.targets = {}, .kept_begin = params.kept_begin});
   return head_chunk(hidden.device, lm_head.dim(0), without);
 }
 
