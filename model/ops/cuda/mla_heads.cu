@@ -237,8 +237,8 @@ void mla_keys_forward(Context& ctx, const MlaHeads& m) {
   const auto tokens = static_cast<unsigned>(m.k.dim(0));
   dispatch(m.k.dtype, [&]<class T>() {
     Forward<T> f{{}, rows_of<T>(m.k), rows_of<T>(m.k_nope), rows_of<T>(m.k_rope), {}, {}};
-    dispatch_units<T>({f.k, f.k_nope, f.k_rope}, m.k.dim(1), m.k_nope.cols(), m.k_rope.cols(),
-                      [&]<int N>(Units units) {
+    dispatch_units<T>({f.k, f.k_nope, f.k_rope}, f.angles, m.k.dim(1), m.k_nope.cols(),
+                      m.k_rope.cols(), [&]<int N>(Units units) {
                         f.units = units;
                         keys_kernel<T, N><<<tokens, kThreads, 0, stream_of(ctx)>>>(f);
                         check_launch();
