@@ -95,7 +95,7 @@ TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][c
 
 // Sizes for the kernel that has all weights of its columns at hand, and some for the others.
 TEST_CASE("cuda: products of few rows are the CPU's", "[ops][cuda]") {
-  on_both(3e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(3e-6, 6e-3, [](Sides& s, double bound) {
     struct Size {
       int64_t rows, n, k;
     };

@@ -7,7 +7,7 @@ namespace temper {
 namespace {
 
 using test::Layout;
-using test::on_both;
+using test::on_each;
 using test::Sides;
 
 constexpr DType f = DType::f32;
@@ -53,7 +53,7 @@ void check_heads(Sides& s, double bound, const Size& z, bool bias, bool rotated)
 }
 
 TEST_CASE("cuda: the heads of one projection and their gradients are the CPU's", "[ops][cuda]") {
-  on_both(2e-6, 6e-3, [](Sides& s, double bound) {
+  on_each(2e-6, 6e-3, [](Sides& s, double bound) {
     for (const Size& z :
          {Size{1, 1, 1, 2}, {19, 3, 1, 6}, {300, 14, 2, 64}, {37, 4, 4, 128}, {7, 5, 5, 48}}) {
       check_heads(s, bound, z, true, true);

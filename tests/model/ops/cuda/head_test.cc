@@ -75,9 +75,9 @@ void check_head(Context& ctx, DType dtype, const Size& z, bool entropy, double s
   head_log_prob_backward(h.host, {fresh(dx), fresh(dw)}, cpu_d, x, w, targets);
   head_log_prob_backward(ctx, {fresh(gpu_dx), fresh(gpu_dw)}, gpu_d, gpu_x, gpu_w, on_gpu);
   // The logits' gradient is rounded where hidden is narrow.
-  const double wide = size > 1.0 ? 4e-5 : 1e-5;
-  CHECK(h.off(gpu_dx, dx) < test::bound_in(dtype, wide, 8e-3));
-  CHECK(h.off(gpu_dw, dw) < test::bound_in(dtype, wide, 4e-3));
+  const double in_f32 = size > 1.0 ? 4e-5 : 1e-5;
+  CHECK(h.off(gpu_dx, dx) < test::bound_in(dtype, in_f32, 8e-3));
+  CHECK(h.off(gpu_dw, dw) < test::bound_in(dtype, in_f32, 4e-3));
   if (entropy) return;
 
   // Both in one, written and added.
@@ -87,12 +87,12 @@ void check_head(Context& ctx, DType dtype, const Size& z, bool entropy, double s
                        on_gpu);
   CHECK(h.off(once.lse, cpu.lse) < 2e-6);
   CHECK(h.off(once.logprob, cpu.logprob) < 2e-6);
-  CHECK(h.off(new_dx, dx) < test::bound_in(dtype, wide, 1e-2));
-  CHECK(h.off(new_dw, dw) < test::bound_in(dtype, wide, 6e-3));
+  CHECK(h.off(new_dx, dx) < test::bound_in(dtype, in_f32, 1e-2));
+  CHECK(h.off(new_dw, dw) < test::bound_in(dtype, in_f32, 6e-3));
   head_log_prob_backward(h.host, {dx, dw}, cpu_d, x, w, targets);
   head_log_prob_linear(ctx, once, {new_dx, new_dw}, gpu_d.dlogprob, gpu_x, gpu_w, on_gpu);
-  CHECK(h.off(new_dx, dx) < test::bound_in(dtype, wide, 1e-2));
-  CHECK(h.off(new_dw, dw) < test::bound_in(dtype, wide, 6e-3));
+  CHECK(h.off(new_dx, dx) < test::bound_in(dtype, in_f32, 1e-2));
+  CHECK(h.off(new_dw, dw) < test::bound_in(dtype, in_f32, 6e-3));
 }
 
 TEST_CASE("cuda: the head's log-probabilities and gradients are the CPU's", "[ops][cuda]") {
