@@ -62,6 +62,8 @@ OwnedWeights first_weights(Context& ctx, const GrpoOptions& o, const ModelInUse&
 }
 
 void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
+  if (r.interrupted && r.steps == 0)
+    return log.info("interrupted before its first step; --resume goes on with " + o.out);
   char line[240];
   std::snprintf(line, sizeof line,
                 "grpo: %lld steps, reward %.3f -> %.3f, rollout %.0f tokens/s, training %.0f "
@@ -80,6 +82,7 @@ void report(const GrpoResult& r, const GrpoOptions& o, Logger& log) {
                 r.seconds.whole, r.seconds.rollout, r.seconds.update, r.seconds.database,
                 100.0 * r.seconds.database / std::max(1e-9, r.seconds.whole));
   log.info(line);
+  if (r.interrupted) log.info("interrupted; --resume goes on with " + o.out);
   log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
 }
 

@@ -66,7 +66,7 @@ std::string look_inside(const QuickstartOptions& o, const std::string& program) 
          temper + " inspect curve " + grpo + " --metric reward/mean" + temper +
          " inspect samples " + grpo + " --best 3" + temper + " inspect sql " + grpo +
          " 'SELECT completion, reward FROM samples LIMIT 5'" + temper + " generate --model " +
-         grpo + "/model --prompt \"8+7-5+2=?\"\n";
+         grpo + "/model --prompt $'8+7-5+2=?\\n'\n";  // a task ends its line
 }
 
 int run_quickstart(const QuickstartOptions& o, Invocation& cli) {

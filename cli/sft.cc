@@ -95,6 +95,8 @@ int64_t most_tokens(const std::vector<Sample>& samples, int64_t count) {
 }
 
 void report(const SftResult& result, const SftOptions& o, Logger& log) {
+  if (result.interrupted && result.steps == 0)
+    return log.info("interrupted before its first step; --resume goes on with " + o.out);
   char line[160];
   std::snprintf(line, sizeof line, "sft: %lld steps, loss %.4f, %.0f tokens/s",
                 static_cast<long long>(result.steps), result.loss, result.tokens_per_second);
@@ -104,6 +106,7 @@ void report(const SftResult& result, const SftOptions& o, Logger& log) {
                   result.heldout_after);
     log.info(line);
   }
+  if (result.interrupted) log.info("interrupted; --resume goes on with " + o.out);
   log.info("model: " + o.out + "/model   look inside: temper inspect " + o.out);
 }
 

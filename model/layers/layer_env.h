@@ -24,7 +24,7 @@ struct EarlierTokens {
 };
 
 // A layer's forward adds its output to the residual stream, which is of the wider dtype of the
-// activations (docs/decisions/0011-wide-residual-stream.md), and, where `saved` is not null, keeps
+// activations (docs/decisions/0015-wide-residual-stream.md), and, where `saved` is not null, keeps
 // what backward needs in the activations arena; with saved == nullptr its temporaries live in the
 // context's scratch.
 // A layer's backward adds into dx and into every weight's gradient (or writes what is fresh).

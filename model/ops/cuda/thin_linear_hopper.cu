@@ -122,10 +122,11 @@ CUtensorMap boxes_of(const Operand& o, int64_t batch, int lines) {
 bool thin_linear_hopper(Context& ctx, const Operand& c, const Operand& a, const Operand& b,
                         bool add, int64_t batch) {
   const auto steps = static_cast<int>(blocks_for(a.cols, kStep));
-  if (ctx.cuda->properties.major != 9 || a.transposed || !b.transposed || c.rows > kRows ||
+  const cudaDeviceProp& card = runtime_of(ctx).properties;
+  if (card.major != 9 || a.transposed || !b.transposed || c.rows > kRows ||
       a.dtype != DType::bf16 || b.dtype != DType::bf16 || steps > kMostSteps ||
       c.cols % kCols != 0 || !aligned(a) || !aligned(b) || !aligned(c) ||
-      c.cols / kCols * batch > ctx.cuda->properties.multiProcessorCount)
+      c.cols / kCols * batch > card.multiProcessorCount)
     return false;
   const Thin t{c.dtype == DType::bf16 ? static_cast<bf16*>(c.data) : nullptr,
                c.dtype == DType::f32 ? static_cast<float*>(c.data) : nullptr,
