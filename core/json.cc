@@ -99,7 +99,9 @@ Json parse_json(std::string_view text, const std::string& where) {
     throw UserError({.what = std::string("not valid JSON: ") + reason,
                      .where = where + (one_line ? "" : ":" + std::to_string(line)) + ", column " +
                               std::to_string(column),
-                     .found = std::string(text.substr(offset, 40))});
+                     .found = offset < text.size() ? std::string(text.substr(offset, 40))
+                                                   : std::string("the end of the text"),
+                     .hint = "mend the text there; in a JSONL file each line is one whole object"});
   }
   return document;
 }

@@ -75,7 +75,7 @@ std::string SftCounts::warnings() const {
 
 std::vector<Segment> SftRowReader::render(const JsonValue& row, const std::string& where) const {
   if (chat_ == nullptr) {
-    throw UserError({.what = "the row is text, but the model folder has no tokenizer",
+    throw UserError({.what = "the row has no `ids`, and the model folder has no tokenizer for text",
                      .where = where,
                      .expected = "{\"ids\":[...]}"});
   }

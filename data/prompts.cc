@@ -40,7 +40,7 @@ Prompt read_prompt(const JsonValue& row, const std::string& where, const Tokeniz
     return prompt;
   }
   if (tokenizer == nullptr || chat == nullptr) {
-    throw UserError({.what = "the row is text, but the model folder has no tokenizer",
+    throw UserError({.what = "the row has no `ids`, and the model folder has no tokenizer for text",
                      .where = where,
                      .expected = "{\"ids\":[...]}"});
   }
