@@ -1,6 +1,7 @@
 #include "reward/math/relation.h"
 
 #include <flint/fmpz_lll.h>
+#include <flint/fmpz_mat.h>
 
 namespace temper {
 namespace {
