@@ -48,6 +48,23 @@ LogProbOutputs part_of(const LogProbOutputs& all, int64_t begin, int64_t n) {
           part_of(all.lse, begin, n)};
 }
 
+// Goes back over the rows chunk by chunk: gradient(chunk, begin, n, dhidden, dw) writes dhidden
+// [n, d], which is then added at its rows, and dw, which is written once and added to from then on.
+template <class Gradient>
+void each_chunk(Context& ctx, const HeadGrads& grads, const Tensor& hidden, const Tensor& lm_head,
+                const HeadRows& rows, const HeadParams& params, Gradient&& gradient) {
+  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
+  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
+  for (int64_t begin = 0; begin < rows.count(); begin += most) {
+    ArenaScope scope(ctx.scratch);
+    const int64_t n = std::min(most, rows.count() - begin);
+    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
+    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
+    gradient(c, begin, n, dhidden, begin == 0 ? grads.dlm_head : grads.dlm_head.written());
+    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
+  }
+}
+
 }  // namespace
 
 HeadRows make_head_rows(Context& ctx, Arena& arena, std::span<const int32_t> targets) {
@@ -76,38 +93,24 @@ void lm_head_backward(Context& ctx, const HeadGrads& grads, Tensor dlogprob, Ten
                       const LogProbOutputs& saved, Tensor hidden, Tensor lm_head,
                       const HeadRows& rows, const HeadParams& params) {
   const NamedRange range(ctx, "head backward");
-  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
-  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
-  for (int64_t begin = 0; begin < rows.count(); begin += most) {
-    ArenaScope scope(ctx.scratch);
-    const int64_t n = std::min(most, rows.count() - begin);
-    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
-    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
-    const Grad dw = begin == 0 ? grads.dlm_head : grads.dlm_head.written();
-    head_log_prob_backward(
-        ctx, {.dx = fresh(dhidden), .dw = dw},
-        {part_of(dlogprob, begin, n), part_of(dentropy, begin, n), part_of(saved, begin, n)},
-        c.hidden, lm_head, c.targets);
-    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
-  }
+  each_chunk(ctx, grads, hidden, lm_head, rows, params,
+             [&](const Chunk& c, int64_t begin, int64_t n, const Tensor& dhidden, const Grad& dw) {
+               head_log_prob_backward(ctx, {.dx = fresh(dhidden), .dw = dw},
+                                      {part_of(dlogprob, begin, n), part_of(dentropy, begin, n),
+                                       part_of(saved, begin, n)},
+                                      c.hidden, lm_head, c.targets);
+             });
 }
 
 void lm_head_linear(Context& ctx, const LogProbOutputs& out, const HeadGrads& grads,
                     Tensor dlogprob, Tensor hidden, Tensor lm_head, const HeadRows& rows,
                     const HeadParams& params) {
   const NamedRange range(ctx, "head");
-  const int64_t most = chunk_of(ctx, params, hidden, lm_head);
-  if (rows.count() == 0) to_add(ctx, grads.dlm_head);
-  for (int64_t begin = 0; begin < rows.count(); begin += most) {
-    ArenaScope scope(ctx.scratch);
-    const int64_t n = std::min(most, rows.count() - begin);
-    const Chunk c = make_chunk(ctx, rows, begin, n, hidden, params);
-    const Tensor dhidden = ctx.scratch.tensor("head.dhidden", hidden.dtype, {n, hidden.cols()});
-    const Grad dw = begin == 0 ? grads.dlm_head : grads.dlm_head.written();
-    head_log_prob_linear(ctx, part_of(out, begin, n), {.dx = fresh(dhidden), .dw = dw},
-                         part_of(dlogprob, begin, n), c.hidden, lm_head, c.targets);
-    scatter_rows_add(ctx, grads.dhidden, dhidden, c.rows);
-  }
+  each_chunk(ctx, grads, hidden, lm_head, rows, params,
+             [&](const Chunk& c, int64_t begin, int64_t n, const Tensor& dhidden, const Grad& dw) {
+               head_log_prob_linear(ctx, part_of(out, begin, n), {.dx = fresh(dhidden), .dw = dw},
+                                    part_of(dlogprob, begin, n), c.hidden, lm_head, c.targets);
+             });
 }
 
 void lm_head_chunks(Context& ctx, const HeadGrads& grads, Tensor hidden, Tensor lm_head,

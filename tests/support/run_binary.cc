@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/file.h"
+#include "core/temporary_folder.h"
 
 namespace temper {
 
@@ -41,11 +42,7 @@ ProgramResult run_program(const std::string& program, const std::vector<std::str
   return result;
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = std::filesystem::temp_directory_path() / "temper-test-XXXXXX";
-  if (mkdtemp(pattern.data()) == nullptr) throw_errno("mkdtemp " + pattern);
-  path_ = pattern;
-}
+TemporaryFolder::TemporaryFolder() : path_(make_temporary_folder("temper-test")) {}
 
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
