@@ -175,8 +175,8 @@ __global__ void multiplied(const int* from, int* to) {
       wait(&full, n & 1);
       begin_products();
       for (int i = 0; i < 4; ++i)
-        multiply_64<false, false>(d, operand<false>(left) + i * kNext16<false>,
-                                  operand<false>(right) + i * kNext16<false>, 1);
+        multiply_64<bf16, false, false>(d, operand<false>(left) + i * kNext16<false>,
+                                        operand<false>(right) + i * kNext16<false>, 1);
       end_products();
       wait_products<0>();
       arrive_as_warp(&empty);
