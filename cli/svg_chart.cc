@@ -75,19 +75,48 @@ std::string axes(const Chart& chart, const Frame& f) {
          text_at((left + right) / 2, bottom + 26, chart.x_label, "middle", 10);
 }
 
+// The line through a chart's points; of those in one column of the picture (a pixel wide) its
+// first, lowest, highest and last place, since what lies between them draws the same.
+std::string path_of(const Chart& chart, const Frame& f) {
+  std::string path;
+  const auto add = [&](double x, double y) {
+    path += (path.empty() ? "" : " ") + number(x, "%.1f") + "," + number(y, "%.1f");
+  };
+  struct Column {
+    double x, first, low, high, last;
+    size_t count = 0;
+  } column{};
+  const auto finish = [&] {
+    if (column.count > 0) add(column.x, column.first);
+    if (column.count > 2) add(column.x, column.low), add(column.x, column.high);
+    if (column.count > 1) add(column.x, column.last);
+  };
+  for (const auto& [value, height] : chart.points) {
+    if (!std::isfinite(height)) continue;
+    const double x = f.x(value), y = f.y(height);
+    if (column.count > 0 && std::floor(x) == std::floor(column.x)) {
+      column = {column.x, column.first,    std::min(column.low, y), std::max(column.high, y),
+                y,        column.count + 1};
+    } else {
+      finish();
+      column = {x, y, y, y, y, 1};
+    }
+  }
+  finish();
+  return path;
+}
+
 std::string curve(const Chart& chart, const Frame& f) {
-  std::string path, marks;
-  for (size_t i = 0; i < chart.points.size(); ++i) {
+  std::string marks;
+  for (size_t i = 0; chart.dots && i < chart.points.size(); ++i) {
     const auto& [x, y] = chart.points[i];
     if (!std::isfinite(y)) continue;
-    path += (path.empty() ? "" : " ") + number(f.x(x), "%.1f") + "," + number(f.y(y), "%.1f");
-    if (!chart.dots) continue;
     marks += "<circle cx=\"" + number(f.x(x), "%.1f") + "\" cy=\"" + number(f.y(y), "%.1f") +
              "\" r=\"3\" fill=\"#1f5f9f\"/>\n";
     if (i < chart.errors.size())
       marks += line_from(f.x(x), f.y(y - chart.errors[i]), f.x(x), f.y(y + chart.errors[i]));
   }
-  return "<polyline points=\"" + path +
+  return "<polyline points=\"" + path_of(chart, f) +
          "\" fill=\"none\" stroke=\"#1f5f9f\" stroke-width=\"1.5\"/>\n" + marks;
 }
 
