@@ -30,6 +30,16 @@ void add_row_options(OptionsTable& table, TaskRowOptions& o) {
   table.add("demonstrations", &o.demonstrations, "add a completion to learn from to every row");
 }
 
+// Writes the rows that were asked for, each as row(its number) gives it.
+template <class Row>
+int write_rows(const TaskRowOptions& o, Invocation& cli, const Row& row) {
+  std::string text;
+  for (int64_t i = o.first; i < o.first + o.count; ++i)
+    text += row(static_cast<uint32_t>(i)) + "\n";
+  write_result(o.out, text, cli.out);
+  return 0;
+}
+
 struct CountdownCommand {
   TaskRowOptions rows;
   CountdownOptions problem;
@@ -64,18 +74,13 @@ OptionsTable countdown_table(CountdownCommand& o) {
 }
 
 int run_countdown(const CountdownCommand& o, Invocation& cli) {
-  std::string text;
-  for (int64_t i = o.rows.first; i < o.rows.first + o.rows.count; ++i) {
-    const auto index = static_cast<uint32_t>(i);
+  return write_rows(o.rows, cli, [&](uint32_t index) {
     const CountdownProblem p = make_countdown(o.rows.seed, index, o.rows.split, o.problem);
     std::string completion;
-    if (o.rows.demonstrations) {
+    if (o.rows.demonstrations)
       completion = countdown_demonstration(p, o.rows.seed, index, o.problem, o.demonstration);
-    }
-    text += countdown_row(p, o.problem.prompt, completion) + "\n";
-  }
-  write_result(o.rows.out, text, cli.out);
-  return 0;
+    return countdown_row(p, o.problem.prompt, completion);
+  });
 }
 
 struct ArithmeticCommand {
@@ -100,18 +105,13 @@ OptionsTable arithmetic_table(ArithmeticCommand& o) {
 }
 
 int run_arithmetic(const ArithmeticCommand& o, Invocation& cli) {
-  std::string text;
-  for (int64_t i = o.rows.first; i < o.rows.first + o.rows.count; ++i) {
-    const auto index = static_cast<uint32_t>(i);
+  return write_rows(o.rows, cli, [&](uint32_t index) {
     const ArithmeticProblem p = make_arithmetic(o.rows.seed, index, o.rows.split, o.problem);
     std::string completion;
-    if (o.rows.demonstrations) {
+    if (o.rows.demonstrations)
       completion = arithmetic_demonstration(p, o.rows.seed, index, o.solved);
-    }
-    text += arithmetic_row(p, completion) + "\n";
-  }
-  write_result(o.rows.out, text, cli.out);
-  return 0;
+    return arithmetic_row(p, completion);
+  });
 }
 
 }  // namespace
