@@ -1,13 +1,11 @@
 #include "reward/math/exact.h"
 
+#include <cstdlib>
+
 namespace temper {
 namespace {
 
 using Value = std::optional<mpq_class>;
-
-size_t bits_of(const mpq_class& x) {
-  return mpz_sizeinbase(x.get_num_mpz_t(), 2) + mpz_sizeinbase(x.get_den_mpz_t(), 2);
-}
 
 bool is_integer(const mpq_class& x) {
   return x.get_den() == 1;
@@ -19,7 +17,8 @@ mpz_class floor_of(const mpq_class& x) {
   return result;
 }
 
-Value integer_power(const mpq_class& base, const mpz_class& exponent) {
+// base^exponent if it fits into kMaxExactBits.
+Value bounded_power(const mpq_class& base, const mpz_class& exponent) {
   if (base == 0) return exponent > 0 ? Value(0) : std::nullopt;
   if (base == 1) return base;
   if (!exponent.fits_slong_p()) return std::nullopt;
@@ -27,20 +26,15 @@ Value integer_power(const mpq_class& base, const mpz_class& exponent) {
   const unsigned long size = static_cast<unsigned long>(std::labs(n));
   if (base == -1) return mpq_class(size % 2 == 0 ? 1 : -1);
   if (size > kMaxExactBits || bits_of(base) * size > kMaxExactBits) return std::nullopt;
-  mpz_class above, below;
-  mpz_pow_ui(above.get_mpz_t(), base.get_num_mpz_t(), size);
-  mpz_pow_ui(below.get_mpz_t(), base.get_den_mpz_t(), size);
-  mpq_class result = n < 0 ? mpq_class(below, above) : mpq_class(above, below);
-  result.canonicalize();
-  return result;
+  return integer_power(base, n);
 }
 
 Value power(const mpq_class& base, const mpq_class& exponent) {
-  if (is_integer(exponent)) return integer_power(base, exponent.get_num());
+  if (is_integer(exponent)) return bounded_power(base, exponent.get_num());
   const mpz_class& degree = exponent.get_den();
   if (degree > 64) return std::nullopt;
   const Value root = exact_root(base, degree.get_ui());
-  return root ? integer_power(*root, exponent.get_num()) : std::nullopt;
+  return root ? bounded_power(*root, exponent.get_num()) : std::nullopt;
 }
 
 Value factorial(const mpq_class& x) {
@@ -117,6 +111,20 @@ Value combined(const Node& node, const std::vector<mpq_class>& x) {
 }
 
 }  // namespace
+
+size_t bits_of(const mpq_class& x) {
+  return mpz_sizeinbase(x.get_num_mpz_t(), 2) + mpz_sizeinbase(x.get_den_mpz_t(), 2);
+}
+
+mpq_class integer_power(const mpq_class& base, long n) {
+  const unsigned long size = static_cast<unsigned long>(std::labs(n));
+  mpz_class above, below;
+  mpz_pow_ui(above.get_mpz_t(), base.get_num_mpz_t(), size);
+  mpz_pow_ui(below.get_mpz_t(), base.get_den_mpz_t(), size);
+  mpq_class result = n < 0 ? mpq_class(below, above) : mpq_class(above, below);
+  result.canonicalize();
+  return result;
+}
 
 std::optional<mpq_class> exact_root(const mpq_class& x, unsigned long k) {
   if (k == 0 || (x < 0 && k % 2 == 0)) return std::nullopt;

@@ -13,10 +13,6 @@ constexpr size_t kMaxTerms = 500;
 constexpr size_t kMaxTermBits = 20'000;
 constexpr long kMaxRootDegree = 1000;
 
-size_t bits_of(const mpq_class& x) {
-  return mpz_sizeinbase(x.get_num_mpz_t(), 2) + mpz_sizeinbase(x.get_den_mpz_t(), 2);
-}
-
 size_t hash_of(const Term& term) {
   size_t hash = static_cast<size_t>(term.kind);
   const auto mix = [&hash](size_t x) { hash = (hash ^ x) * 0x9E3779B97F4A7C15u; };
@@ -30,16 +26,6 @@ size_t hash_of(const Term& term) {
 
 bool same_term(const Term& x, const Term& y) {
   return x.kind == y.kind && x.a == y.a && x.b == y.b && x.n == y.n && x.value == y.value;
-}
-
-mpq_class integer_power(const mpq_class& base, long n) {
-  const unsigned long size = static_cast<unsigned long>(std::labs(n));
-  mpz_class above, below;
-  mpz_pow_ui(above.get_mpz_t(), base.get_num_mpz_t(), size);
-  mpz_pow_ui(below.get_mpz_t(), base.get_den_mpz_t(), size);
-  mpq_class result = n < 0 ? mpq_class(below, above) : mpq_class(above, below);
-  result.canonicalize();
-  return result;
 }
 
 // Takes n-th powers of small primes out of x and gives their product.

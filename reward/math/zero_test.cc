@@ -96,10 +96,6 @@ class ZeroTest {
     return TermValues(terms_, 128, budget_, &numbers_, true).at(id_) != nullptr;
   }
 
-  static size_t bits_of(const mpq_class& x) {
-    return mpz_sizeinbase(x.get_num_mpz_t(), 2) + mpz_sizeinbase(x.get_den_mpz_t(), 2);
-  }
-
   void measure(TermId id) {
     const Term& term = terms_[id];
     auto& exact = exact_[static_cast<size_t>(id)];
