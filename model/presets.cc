@@ -53,12 +53,10 @@ ModelConfig tiny_dense() {
 // Learns a task from nothing within minutes of one GPU (docs/results.md): all parts of `tiny`, with
 // V3's sizes of a head, for which the GPU's attention kernels are made.
 ModelConfig v3_70m() {
-  ModelConfig config;
-  config.vocab_size = 288;  // bytes and special tokens, as `tiny`
+  ModelConfig config = tiny();
   config.hidden_size = 512;
   config.intermediate_size = 1536;
   config.num_hidden_layers = 8;
-  config.num_attention_heads = 4;
   config.max_position_embeddings = 2048;
   config.initializer_range = 0.03;
   config.q_lora_rank = 384;
@@ -66,15 +64,7 @@ ModelConfig v3_70m() {
   config.qk_nope_head_dim = 128;
   config.qk_rope_head_dim = 64;
   config.v_head_dim = 128;
-  config.n_routed_experts = 16;
-  config.n_shared_experts = 1;
-  config.num_experts_per_tok = 4;
   config.moe_intermediate_size = 256;
-  config.first_k_dense_replace = 1;
-  config.n_group = 4;
-  config.topk_group = 2;
-  config.routed_scaling_factor = 1.5;
-  config.num_nextn_predict_layers = 1;
   return config;
 }
 
