@@ -4,10 +4,8 @@
 #include "core/file.h"
 #include "core/json.h"
 #include "data/store_reader.h"
-#include "tests/support/catch.h"
+#include "tests/cli/workshop.h"
 #include "tests/support/loopback_server.h"
-#include "tests/support/paths.h"
-#include "tests/support/run_binary.h"
 
 using namespace temper;
 namespace fs = std::filesystem;
@@ -15,30 +13,13 @@ namespace fs = std::filesystem;
 namespace {
 
 // A V3 teacher and a dense student with random weights, and a few sums.
-struct Workshop {
-  TemporaryFolder folder;
-
-  Workshop() {
+struct SumsWorkshop : test::Workshop {
+  SumsWorkshop() {
     done({"model", "init", "--preset", "tiny", "--out", "teacher", "--seed", "2"});
     done({"model", "init", "--preset", "tiny-dense", "--out", "student", "--seed", "3"});
     folder.write("sums.jsonl",
                  "{\"prompt\":\"1+1=?\",\"gold\":\"2\"}\n{\"prompt\":\"2+3=?\",\"gold\":\"5\"}\n"
                  "{\"prompt\":\"9+9=?\",\"gold\":\"18\"}\n");
-  }
-  ProgramResult run(const Arguments& arguments) const {
-    return run_program(test::temper_binary(), arguments, folder.path());
-  }
-  std::string done(const Arguments& arguments) const {
-    const ProgramResult result = run(arguments);
-    INFO(arguments[0] << ": " << result.err);
-    REQUIRE(result.exit_code == 0);
-    return result.out;
-  }
-  void refused(const Arguments& arguments, const std::string& part) const {
-    const ProgramResult result = run(arguments);
-    INFO(result.err);
-    CHECK(result.exit_code == 2);
-    CHECK_THAT(result.err, Contains(part));
   }
   std::vector<Json> rows(const std::string& file) const {
     std::vector<Json> out;
@@ -68,7 +49,7 @@ int64_t metric(Database& db, const std::string& name) {
 }  // namespace
 
 TEST_CASE("rejection: a checkpoint's answers, filtered, counted and written in both forms") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   const Arguments rejection =
       Arguments{"rejection",  "--teacher",    "teacher", "--data",
                 "sums.jsonl", "--form",       "both",    "--prompts-per-step",
@@ -92,7 +73,7 @@ TEST_CASE("rejection: a checkpoint's answers, filtered, counted and written in b
                                                    rows[0]["source"]["sample"].GetInt64())
                                  .value();
   CHECK(rows[0]["messages"][1]["content"].GetString() == stored);
-  shop.refused(rejection, "in use");
+  shop.refused(rejection, {"in use"});
   // A run without its last step goes on to the same rows.
   const std::string whole = read_file(shop.folder.path() / "run/samples.jsonl");
   {
@@ -112,7 +93,7 @@ TEST_CASE("rejection: a checkpoint's answers, filtered, counted and written in b
 }
 
 TEST_CASE("distill: recorded traces of which the right ones teach a dense student") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   std::string traces;
   for (const char* sum : {"1+1|2", "2+3|5", "9+9|18", "4+4|8"}) {
     const std::string text = sum;
@@ -138,7 +119,7 @@ TEST_CASE("distill: recorded traces of which the right ones teach a dense studen
 }
 
 TEST_CASE("distill: an OpenAI-compatible server teaches") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   test::LoopbackServer server([](const std::string& body, const std::string&) {
     const bool first = body.find("1+1") != std::string::npos;
     return test::ServedAnswer{
@@ -155,7 +136,7 @@ TEST_CASE("distill: an OpenAI-compatible server teaches") {
 }
 
 TEST_CASE("distill by logits: KL to the teacher falls, also on the student's own answers") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   const Arguments common =
       Arguments{"distill", "--teacher", "teacher", "--student", "student", "--data", "sums.jsonl"} +
       kAny + Arguments{"--batch-size", "3", "--learning-rate", "3e-3"};
@@ -176,7 +157,7 @@ TEST_CASE("distill by logits: KL to the teacher falls, also on the student's own
 }
 
 TEST_CASE("distill goes on where it was cut off, to the same bytes") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   const Arguments common =
       Arguments{"distill",    "--teacher",    "teacher", "--student", "student",   "--data",
                 "sums.jsonl", "--save-every", "2",       "--loss",    "forward-kl"} +
@@ -203,15 +184,15 @@ TEST_CASE("distill goes on where it was cut off, to the same bytes") {
 }
 
 TEST_CASE("what cannot teach is refused by name") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   const Arguments common{"distill", "--student", "student", "--reward", "math", "--out", "run"};
-  shop.refused(common + Arguments{"--teacher", "nobody", "--data", "sums.jsonl"}, "nobody");
-  shop.refused(common + Arguments{"--teacher", "teacher"}, "--data");
+  shop.refused(common + Arguments{"--teacher", "nobody", "--data", "sums.jsonl"}, {"nobody"});
+  shop.refused(common + Arguments{"--teacher", "teacher"}, {"--data"});
   shop.folder.write("t.jsonl", "{\"problem\":\"1+1\",\"gold\":\"2\",\"response\":\"3\"}\n");
-  shop.refused(common + Arguments{"--teacher", "t.jsonl", "--loss", "forward-kl"}, "checkpoint");
+  shop.refused(common + Arguments{"--teacher", "t.jsonl", "--loss", "forward-kl"}, {"checkpoint"});
   shop.refused(common + Arguments{"--teacher", "teacher", "--data", "sums.jsonl", "--on-policy"},
-               "--on-policy");
-  shop.refused(common + Arguments{"--teacher", "t.jsonl"}, "not right");
+               {"--on-policy"});
+  shop.refused(common + Arguments{"--teacher", "t.jsonl"}, {"not right"});
   // A teacher whose vocabulary says other words under the same ids.
   fs::copy(shop.folder.path() / "teacher", shop.folder.path() / "other");
   std::string tokenizer = read_file(shop.folder.path() / "other/tokenizer.json");
@@ -222,11 +203,11 @@ TEST_CASE("what cannot teach is refused by name") {
   write_file_atomically(shop.folder.path() / "other/tokenizer.json", tokenizer);
   shop.refused(common + Arguments{"--teacher", "other", "--data", "sums.jsonl", "--loss",
                                   "reverse-kl", "--on-policy"},
-               "different tokenizers");
+               {"different tokenizers"});
 }
 
 TEST_CASE("sft mixes files by weight") {
-  const Workshop shop;
+  const SumsWorkshop shop;
   std::string rows;
   for (int i = 0; i < 8; ++i)
     rows += "{\"prompt\":\"" + std::to_string(i) + "\",\"completion\":\"x\"}\n";
@@ -241,5 +222,5 @@ TEST_CASE("sft mixes files by weight") {
   CHECK_THAT(mixed.err, Contains("6 of 16 samples of b.jsonl"));
   CHECK_THAT(shop.database("run").value<std::string>("SELECT data_hashes FROM runs").value(),
              Contains("\"a.jsonl\""));
-  shop.refused(sft + Arguments{"--data", "a.jsonl:0.75", "--data", "b.jsonl"}, "weight");
+  shop.refused(sft + Arguments{"--data", "a.jsonl:0.75", "--data", "b.jsonl"}, {"weight"});
 }

@@ -2,29 +2,20 @@
 // the CPU's, and the same bits come again.
 #include <sstream>
 
-#include "cli/compare_runs.h"
-#include "core/device.h"
 #include "core/json.h"
 #include "data/store_reader.h"
 #include "tests/cli/micro_workshop.h"
 #include "tests/support/catch.h"
+#include "tests/support/gpu.h"
 
 using namespace temper;
+using test::has;
 using test::kMicroGrpo;
 using test::kMicroSft;
 using test::MicroWorkshop;
+using test::no_gpu;
 
 namespace {
-
-bool no_gpu() {
-  if (gpu_count() > 0) return false;
-  WARN("skipped: no GPU");
-  return true;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 std::vector<double> curve(const MicroWorkshop& w, const std::string& run, const std::string& kind,
                           const std::string& metric) {
@@ -110,10 +101,7 @@ TEST_CASE("gpu: distillation by logits gives the CPU's distances, and goes on in
               w.folder.path());
   CHECK(curve(w, "killed", "distill", "kl").size() == 3);
   w.ends(0, saving + Arguments{"--resume", "--out", "killed"});
-  for (const RunDifference& d : compare_runs(w.path("straight"), w.path("killed"))) {
-    INFO(d.what);
-    CHECK(d.differing == 0);
-  }
+  CHECK(test::differing(w.path("straight"), w.path("killed")).empty());
 }
 
 TEST_CASE("gpu: a reward model learns and scores as on the CPU, as a rule too", "[gpu]") {

@@ -2,41 +2,26 @@
 // GPU fails ends with a message, keeps its last checkpoint and goes on from it.
 #include <filesystem>
 
-#include "cli/compare_runs.h"
-#include "core/device.h"
 #include "data/store_reader.h"
 #include "tests/cli/micro_workshop.h"
 #include "tests/support/catch.h"
+#include "tests/support/gpu.h"
 
 using namespace temper;
+using test::differing;
+using test::has;
 using test::kMicroGrpo;
 using test::kMicroSft;
 using test::MicroWorkshop;
+using test::no_gpu;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool no_gpu() {
-  if (gpu_count() > 0) return false;
-  WARN("skipped: no GPU");
-  return true;
-}
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 const Arguments kSft =
     kMicroSft + Arguments{"--max-steps", "8", "--save-every", "2", "--device", "cuda"};
 const Arguments kGrpo =
     kMicroGrpo + Arguments{"--steps", "6", "--save-every", "2", "--device", "cuda"};
-
-std::string differing(const fs::path& a, const fs::path& b) {
-  std::string names;
-  for (const RunDifference& d : compare_runs(a, b))
-    if (d.differing > 0) names += d.what + " ";
-  return names;
-}
 
 int64_t count(const fs::path& run, const std::string& sql) {
   Database db = open_for_reading(run);

@@ -3,27 +3,13 @@
 #include <vector>
 
 #include "data/store_reader.h"
-#include "tests/support/catch.h"
-#include "tests/support/paths.h"
-#include "tests/support/run_binary.h"
+#include "tests/cli/workshop.h"
 
 using namespace temper;
+using test::has;
+using test::Workshop;
 
 namespace {
-
-struct Shop {
-  TemporaryFolder folder;
-
-  ProgramResult run(const Arguments& arguments) const {
-    return run_program(test::temper_binary(), arguments, folder.path());
-  }
-  std::string done(const Arguments& arguments) const {
-    const ProgramResult result = run(arguments);
-    INFO(result.err);
-    REQUIRE(result.exit_code == 0);
-    return result.out;
-  }
-};
 
 const Arguments kNeeded{"grpo",  "--model", "init",     "--data",     "train.jsonl",
                         "--out", "nowhere", "--reward", "countdown=1"};
@@ -33,14 +19,10 @@ const Arguments kSmall{"--steps",           "1", "--prompts-per-step",   "2",
                        "--mini-batches",    "2", "--max-generations",    "2",
                        "--overlong-buffer", "4"};
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("grpo presets: --print-config shows the published values, and flags win") {
-  const Shop shop;
+  const Workshop shop;
   const std::string dapo =
       shop.done(kNeeded + Arguments{"--clip-low", "0.1", "--preset", "dapo", "--print-config"});
   for (const char* line :
@@ -54,7 +36,7 @@ TEST_CASE("grpo presets: --print-config shows the published values, and flags wi
 }
 
 TEST_CASE("grpo presets: each one runs, and its resolved table is stored with the run") {
-  const Shop shop;
+  const Workshop shop;
   shop.done({"model", "init", "--preset", "tiny", "--out", "init", "--seed", "2"});
   shop.done({"data", "countdown", "--out", "train.jsonl", "--count", "8"});
   for (const std::string name :
@@ -75,7 +57,7 @@ TEST_CASE("grpo presets: each one runs, and its resolved table is stored with th
 }
 
 TEST_CASE("grpo presets: combinations that help nobody end with the mend and exit code 2") {
-  const Shop shop;
+  const Workshop shop;
   const auto refused = [&](const Arguments& more, const std::string& mend) {
     const ProgramResult result = shop.run(kNeeded + more);
     INFO(result.err);

@@ -6,6 +6,8 @@
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
+#include "tests/support/run_binary.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

@@ -7,16 +7,12 @@
 
 #include "data/tokenizer_export.h"
 #include "model/checkpoint/hf_folder.h"
-#include "tests/support/catch.h"
-#include "tests/support/paths.h"
-#include "tests/support/run_binary.h"
+#include "tests/cli/workshop.h"
 #include "tests/support/small_models.h"
 
 namespace temper::test {
 
-struct MicroWorkshop {
-  TemporaryFolder folder;
-
+struct MicroWorkshop : Workshop {
   MicroWorkshop() {
     ModelConfig config = small_v3_config();
     config.vocab_size = TinyTokenizer::kVocabSize;
@@ -35,27 +31,6 @@ struct MicroWorkshop {
     }
     folder.write("sft.jsonl", sft);
     folder.write("prompts.jsonl", prompts);
-  }
-  std::filesystem::path path(const std::string& name) const { return folder.path() / name; }
-  bool exists(const std::string& name) const { return std::filesystem::exists(path(name)); }
-
-  ProgramResult run(const Arguments& arguments) const {
-    return run_program(temper_binary(), arguments, folder.path());
-  }
-  // Runs what must end with this exit code; returns what it wrote to stderr and stdout.
-  std::string ends(int code, const Arguments& arguments) const {
-    const ProgramResult result = run(arguments);
-    INFO(arguments[0] << ": " << result.err);
-    REQUIRE(result.exit_code == code);
-    return result.err + result.out;
-  }
-  // Runs what must be refused, in words that hold all `parts`.
-  void refused(const Arguments& arguments, const std::vector<std::string>& parts,
-               int code = 2) const {
-    const ProgramResult result = run(arguments);
-    INFO(result.err);
-    CHECK(result.exit_code == code);
-    for (const std::string& part : parts) CHECK(result.err.find(part) != std::string::npos);
   }
 
  private:

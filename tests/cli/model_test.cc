@@ -6,7 +6,7 @@
 #include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -17,7 +17,7 @@ ProgramResult model(std::vector<std::string> arguments) {
 }
 
 TEST_CASE("cli: model init, info and convert on the tiny preset") {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const std::string tiny = dir / "tiny", again = dir / "again", narrow = dir / "narrow";
   REQUIRE(model({"init", "--preset", "tiny", "--out", tiny, "--seed", "3"}).exit_code == 0);
   REQUIRE(model({"init", "--preset", "tiny", "--out", again, "--seed", "3"}).exit_code == 0);
@@ -37,8 +37,8 @@ TEST_CASE("cli: model init, info and convert on the tiny preset") {
 }
 
 TEST_CASE("cli: model commands refuse what would lose a file or make no sense") {
-  test::TemporaryDir dir;
-  test::write_text(dir / "notes.txt", "mine");
+  TemporaryFolder dir;
+  dir.write("notes.txt", "mine");
   const std::string here = dir.path();
   ProgramResult result = model({"init", "--preset", "tiny", "--out", here});
   CHECK(result.exit_code == 2);
@@ -55,7 +55,7 @@ TEST_CASE("cli: model commands refuse what would lose a file or make no sense") 
 TEST_CASE("cli: model convert reads stories260K") {
   const auto source = test::shared_data_dir() / "stories260K/stories260K.bin";
   if (!test::present(source)) return;
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const ProgramResult result =
       model({"convert", "--in", source, "--out", dir / "m", "--dtype", "f32"});
   CHECK(result.exit_code == 0);

@@ -4,13 +4,13 @@
 
 #include <set>
 
-#include "cli/compare_runs.h"
 #include "core/file.h"
 #include "data/store_reader.h"
 #include "tests/cli/micro_workshop.h"
 #include "tests/support/catch.h"
 
 using namespace temper;
+using test::differing;
 using test::kMicroGrpo;
 using test::kMicroSft;
 using test::MicroWorkshop;
@@ -36,13 +36,6 @@ void kill_at_each(const MicroWorkshop& w, const Arguments& recipe,
     REQUIRE(result.exit_code == kKilled);
   }
   w.ends(0, recipe);
-}
-
-std::string differing(const fs::path& a, const fs::path& b) {
-  std::string names;
-  for (const RunDifference& d : compare_runs(a, b))
-    if (d.differing > 0) names += d.what + " (" + d.example + ") ";
-  return names;
 }
 
 // Runs the recipe into "r" unharmed and gives that folder another name, so that one killed on its

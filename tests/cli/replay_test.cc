@@ -8,11 +8,7 @@ using namespace temper::test;
 
 namespace {
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
-struct Workshop : MicroWorkshop {
+struct ReplayWorkshop : MicroWorkshop {
   std::string sql(const std::string& statement) const {
     Database db(path("run") / kStoreFile, OpenMode::write);
     return db.value<std::string>(statement).value_or("");
@@ -29,7 +25,7 @@ struct Workshop : MicroWorkshop {
 }  // namespace
 
 TEST_CASE("replay step: from a checkpoint, the same bits; a changed row is found and named") {
-  const Workshop shop;
+  const ReplayWorkshop shop;
   shop.ends(0, kMicroGrpo +
                    Arguments{"--steps", "4", "--save-every", "2", "--keep", "9", "--out", "run"});
   const std::string said = shop.ends(0, {"replay", "step", "run", "3"});
@@ -82,7 +78,7 @@ TEST_CASE("replay step: from a checkpoint, the same bits; a changed row is found
 }
 
 TEST_CASE("replay step: stale rollouts, corrections, several updates, a moving reference") {
-  const Workshop shop;
+  const ReplayWorkshop shop;
   shop.ends(0, kMicroGrpo + Arguments{"--steps",
                                       "4",
                                       "--out",
@@ -125,7 +121,7 @@ TEST_CASE("replay step: stale rollouts, corrections, several updates, a moving r
 }
 
 TEST_CASE("replay step says what it cannot replay") {
-  const Workshop shop;
+  const ReplayWorkshop shop;
   shop.ends(0, kMicroSft + Arguments{"--max-steps", "1", "--out", "sft"});
   shop.refused({"replay", "step", "sft", "1"}, {"no GRPO run", "verify-resume"});
   shop.ends(0, kMicroGrpo + Arguments{"--steps", "2", "--out", "run", "--log-tokens", "3"});
@@ -140,7 +136,7 @@ TEST_CASE("replay step says what it cannot replay") {
 }
 
 TEST_CASE("inspect prune says what is lost, does it when told, and a resume goes on") {
-  const Workshop shop;
+  const ReplayWorkshop shop;
   const Arguments grpo = kMicroGrpo + Arguments{"--out", "run"};
   shop.ends(0, grpo + Arguments{"--steps", "3"});
   const std::string warning = shop.ends(0, {"inspect", "prune", "run", "--keep-steps", "1"});

@@ -10,16 +10,14 @@
 #include "tests/support/catch.h"
 
 using namespace temper;
+using test::differing;
+using test::has;
 using test::kMicroGrpo;
 using test::kMicroSft;
 using test::MicroWorkshop;
 namespace fs = std::filesystem;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
 
 // Kills the recipe again and again; every resumed run must end in the bits of the one unharmed.
 void verify(const MicroWorkshop& w, const Arguments& recipe, const std::string& kills) {
@@ -30,13 +28,6 @@ void verify(const MicroWorkshop& w, const Arguments& recipe, const std::string& 
   CHECK(has(result.out, "every resumed run ended in the same bits"));
   CHECK(has(result.out, "model/training_state.safetensors"));  // moments too
   CHECK_FALSE(w.exists("v"));
-}
-
-std::string differing(const fs::path& a, const fs::path& b) {
-  std::string names;
-  for (const RunDifference& d : compare_runs(a, b))
-    if (d.differing > 0) names += d.what + " ";
-  return names;
 }
 
 void flip_byte(const fs::path& file) {
@@ -292,16 +283,11 @@ TEST_CASE("verify-resume: folders that differ are told apart, file by file") {
   fs::copy(w.path("a"), w.path("b"), fs::copy_options::recursive | fs::copy_options::copy_symlinks);
   w.folder.write("a/rows.jsonl", "one\n");
   w.folder.write("b/rows.jsonl", "two\n");
-  std::string names;
-  for (const RunDifference& d : compare_folders(w.path("a"), w.path("b")))
-    if (d.differing > 0) names += d.what + " ";
-  CHECK(names == "rows.jsonl ");
+  CHECK(differing(compare_folders(w.path("a"), w.path("b"))) == "rows.jsonl ");
   flip_byte(w.path("b/run/model/model.safetensors"));
   fs::remove(w.path("b/rows.jsonl"));
-  names.clear();
-  for (const RunDifference& d : compare_folders(w.path("a"), w.path("b")))
-    if (d.differing > 0) names += d.what + " ";
-  CHECK(names == "rows.jsonl run/model/model.safetensors ");
+  CHECK(differing(compare_folders(w.path("a"), w.path("b"))) ==
+        "rows.jsonl run/model/model.safetensors ");
 }
 
 TEST_CASE("verify-resume: a recipe that fails or is none says so") {

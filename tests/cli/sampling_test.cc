@@ -12,6 +12,7 @@
 #include "tests/support/run_binary.h"
 #include "tests/support/shared.h"
 #include "tests/support/small_models.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

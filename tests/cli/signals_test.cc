@@ -14,6 +14,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
 #include "tests/support/run_binary.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 namespace fs = std::filesystem;

@@ -6,43 +6,22 @@
 #include "core/file.h"
 #include "data/store_reader.h"
 #include "model/checkpoint/hf_folder.h"
-#include "tests/support/catch.h"
-#include "tests/support/paths.h"
-#include "tests/support/run_binary.h"
+#include "tests/cli/workshop.h"
 #include "tests/support/shared.h"
 
 using namespace temper;
+using test::has;
 namespace fs = std::filesystem;
 
 namespace {
 
 // A folder with a random tiny model and a little Countdown data; commands run inside of it.
-struct Workshop {
-  TemporaryFolder folder;
-
-  Workshop() {
+struct CountdownWorkshop : test::Workshop {
+  CountdownWorkshop() {
     done({"model", "init", "--preset", "tiny", "--out", "init", "--seed", "2"});
     done({"data", "countdown", "--out", "train.jsonl", "--count", "24", "--demonstrations"});
     done({"data", "countdown", "--out", "test.jsonl", "--count", "4", "--split", "test"});
   }
-  ProgramResult run(const Arguments& arguments) const {
-    return run_program(test::temper_binary(), arguments, folder.path());
-  }
-  // Runs what must go well; returns the standard output.
-  std::string done(const Arguments& arguments) const {
-    const ProgramResult result = run(arguments);
-    INFO(arguments[0] << ": " << result.err);
-    REQUIRE(result.exit_code == 0);
-    return result.out;
-  }
-  // Runs what must be refused as the user's mistake, in words that hold all `parts`.
-  void refused(const Arguments& arguments, const std::vector<std::string>& parts) const {
-    const ProgramResult result = run(arguments);
-    INFO(result.err);
-    CHECK(result.exit_code == 2);
-    for (const std::string& part : parts) CHECK(result.err.find(part) != std::string::npos);
-  }
-  bool exists(const std::string& path) const { return fs::exists(folder.path() / path); }
 };
 
 const Arguments kModelAndData{"--model", "init", "--data", "train.jsonl"};
@@ -61,14 +40,10 @@ const Arguments kGrpo{"grpo",
                       "--max-new-tokens",
                       "12"};
 
-bool has(const std::string& text, const std::string& part) {
-  return text.find(part) != std::string::npos;
-}
-
 }  // namespace
 
 TEST_CASE("stages: data, init, sft, eval, grpo, inspect from the command line") {
-  const Workshop w;
+  const CountdownWorkshop w;
   const ProgramResult sft = w.run(kSft + Arguments{"--out", "sft", "--holdout", "0.2"});
   INFO(sft.err);
   REQUIRE(sft.exit_code == 0);
@@ -121,7 +96,7 @@ TEST_CASE("stages: data, init, sft, eval, grpo, inspect from the command line") 
 }
 
 TEST_CASE("stages: two runs of one setting have one hash of their options") {
-  const Workshop w;
+  const CountdownWorkshop w;
   const auto hash = [&](const std::string& out, const Arguments& more) {
     w.done(Arguments{"sft", "--batch-size", "4", "--max-steps", "1", "--out", out} + kModelAndData +
            more);
@@ -136,7 +111,7 @@ TEST_CASE("stages: two runs of one setting have one hash of their options") {
 }
 
 TEST_CASE("stages: the same commands twice give the same bytes") {
-  const Workshop w;
+  const CountdownWorkshop w;
   for (const char* out : {"a", "b"}) w.done(kSft + Arguments{"--out", out, "--seed", "5"});
   const auto weights = [&](const std::string& run) {
     return read_file(w.folder.path() / run / "model/model.safetensors");
@@ -146,7 +121,7 @@ TEST_CASE("stages: the same commands twice give the same bytes") {
 }
 
 TEST_CASE("stages: a mistake is refused before anything is written, with its mend") {
-  const Workshop w;
+  const CountdownWorkshop w;
   const fs::path dir = w.folder.path();
   w.refused(kSft + Arguments{"--out", "r", "--learning-rat", "1"},
             {"--learning-rat", "did you mean '--learning-rate'?"});
@@ -198,7 +173,7 @@ TEST_CASE("stages: a mistake is refused before anything is written, with its men
 }
 
 TEST_CASE("stages: a run directory that holds a run is left as it is") {
-  const Workshop w;
+  const CountdownWorkshop w;
   w.done(kSft + Arguments{"--out", "r"});
   const fs::path model = w.folder.path() / "r/model/model.safetensors";
   const std::string before = read_file(model);
@@ -214,7 +189,7 @@ TEST_CASE("stages: a run directory that holds a run is left as it is") {
 }
 
 TEST_CASE("stages: a run that cannot go on says why and keeps what was written") {
-  const Workshop w;
+  const CountdownWorkshop w;
   const ProgramResult result =
       w.run(Arguments{"sft", "--out", "r", "--learning-rate", "1e25", "--batch-size", "4",
                       "--max-steps", "20", "--save-every", "1"} +
@@ -239,7 +214,7 @@ TEST_CASE("stages: a run that cannot go on says why and keeps what was written")
 }
 
 TEST_CASE("stages: rows of ids train a model that has no tokenizer") {
-  const Workshop w;
+  const CountdownWorkshop w;
   fs::remove(w.folder.path() / "init/tokenizer.json");
   fs::remove(w.folder.path() / "init/tokenizer_config.json");
   w.folder.write("ids.jsonl",
@@ -257,7 +232,7 @@ TEST_CASE("stages: rows of ids train a model that has no tokenizer") {
 TEST_CASE("stages: stories260K tells its story about Lily and is fine-tuned") {
   const fs::path source = test::shared_data_dir() / "stories260K/stories260K.bin";
   if (!test::present(source)) return;
-  const Workshop w;
+  const CountdownWorkshop w;
   w.done({"model", "convert", "--in", source.string(), "--out", "stories", "--dtype", "f32"});
   const auto story = [&](const std::string& model) {
     return w.done({"generate", "--model", model, "--ids", "1", "--temperature", "0",

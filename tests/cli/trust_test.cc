@@ -5,7 +5,6 @@
 
 #include <filesystem>
 
-#include "cli/compare_runs.h"
 #include "core/file.h"
 #include "data/migrations.h"
 #include "data/store_reader.h"
@@ -13,6 +12,7 @@
 #include "tests/support/catch.h"
 
 using namespace temper;
+using test::differing;
 using test::kMicroSft;
 using test::MicroWorkshop;
 namespace fs = std::filesystem;
@@ -43,12 +43,6 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-bool all_equal(const fs::path& a, const fs::path& b) {
-  for (const RunDifference& d : compare_runs(a, b))
-    if (d.differing > 0) return false;
-  return true;
-}
-
 }  // namespace
 
 TEST_CASE("trust: a disk that fills up ends the run in words, and with space it goes on") {
@@ -68,7 +62,7 @@ TEST_CASE("trust: a disk that fills up ends the run in words, and with space it 
   REQUIRE(disk.remount(0, "size=20m"));
   w.ends(0, recipe + Arguments{"--resume", "--out", "disk/r"});
   w.ends(0, recipe + Arguments{"--out", "straight"});
-  CHECK(all_equal(w.path("straight"), w.path("disk/r")));
+  CHECK(differing(w.path("straight"), w.path("disk/r")).empty());
 }
 
 TEST_CASE("trust: a limit on the size of files is an error in words, not a death by signal") {

@@ -10,13 +10,13 @@
 #include "core/error.h"
 #include "core/temporary_folder.h"
 #include "tests/support/catch.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 namespace fs = std::filesystem;
 
 TEST_CASE("files: an atomic write replaces a regular file and leaves nothing beside it") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   write_file_atomically(dir / "a", "one");
   write_file_atomically(dir / "a", "two");
   CHECK(read_file(dir / "a") == "two");
@@ -25,7 +25,7 @@ TEST_CASE("files: an atomic write replaces a regular file and leaves nothing bes
 }
 
 TEST_CASE("files: what cannot be written whole leaves the file as it was, and nothing beside it") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   write_file_atomically(dir / "a", "one");
   rlimit before{};
   REQUIRE(getrlimit(RLIMIT_FSIZE, &before) == 0);
@@ -52,9 +52,9 @@ TEST_CASE(
 }
 
 TEST_CASE("files: a link stays, and what it names is written") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   fs::create_directories(dir / "far");
-  test::write_text(dir / "far/target", "old");
+  dir.write("far/target", "old");
   fs::create_symlink("far/target", dir / "link");
   fs::create_symlink(dir / "link", dir / "chain");
   fs::create_symlink("far/new", dir / "dangling");
@@ -71,7 +71,7 @@ TEST_CASE("files: a link stays, and what it names is written") {
 }
 
 TEST_CASE("files: a pipe is written to, not replaced") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const fs::path pipe = dir / "pipe";
   REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
   const std::string content(200000, 'x');  // more than a pipe holds

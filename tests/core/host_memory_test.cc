@@ -7,7 +7,7 @@
 #include "core/device.h"
 #include "tests/support/catch.h"
 #include "tests/support/sanitized.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 namespace fs = std::filesystem;
@@ -16,14 +16,14 @@ namespace {
 
 // A machine with 1 GB available, as /proc and /sys would show it.
 struct Machine {
-  test::TemporaryDir root;
+  TemporaryFolder root;
 
   Machine() {
     write("proc/meminfo", "MemTotal: 2000000 kB\nMemAvailable:    1000000 kB\nSwapFree: 0 kB\n");
   }
   void write(const std::string& file, const std::string& text) const {
     fs::create_directories((root / file).parent_path());
-    test::write_text(root / file, text);
+    root.write(file, text);
   }
   int64_t available() const { return available_host_memory(root.path()); }
 };

@@ -9,7 +9,7 @@
 #include "data/tokenizer_export.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -22,7 +22,7 @@ const Conversation kTwoTurns = {{"system", "S"},
                                 {"assistant", "<think>\nt2\n</think>A2"}};
 
 // A byte-level tokenizer that has every token the templates need.
-Tokenizer make_tokenizer(const test::TemporaryDir& folder) {
+Tokenizer make_tokenizer(const TemporaryFolder& folder) {
   write_tiny_tokenizer(folder.path());
   std::string text = read_file(folder / "tokenizer.json");
   std::string added;
@@ -35,7 +35,7 @@ Tokenizer make_tokenizer(const test::TemporaryDir& folder) {
   }
   const std::string list = "\"added_tokens\":[";
   text.insert(text.find(list) + list.size(), added);
-  test::write_text(folder / "tokenizer.json", text);
+  folder.write("tokenizer.json", text);
   return Tokenizer(folder.path());
 }
 
@@ -51,7 +51,7 @@ std::string shown(const ChatTemplate& chat, const Conversation& messages, Render
 }  // namespace
 
 TEST_CASE("DeepSeek-R1 drops earlier reasoning and opens a thought") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   const Tokenizer tokenizer = make_tokenizer(folder);
   const ChatTemplate v3("deepseek_v3", tokenizer), r1("deepseek_r1", tokenizer);
   const std::string begin = "<｜begin▁of▁sentence｜>S<｜User｜>Q1<｜Assistant｜>";
@@ -68,7 +68,7 @@ TEST_CASE("DeepSeek-R1 drops earlier reasoning and opens a thought") {
 }
 
 TEST_CASE("ChatML, Llama-3, raw and R1-Zero write what they should") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   const Tokenizer tokenizer = make_tokenizer(folder);
   const Conversation chat = {{"user", " Q "}, {"assistant", "A"}};
   const auto write = [&](const char* id, RenderOptions options = {}) {
@@ -93,7 +93,7 @@ TEST_CASE("ChatML, Llama-3, raw and R1-Zero write what they should") {
 }
 
 TEST_CASE("the loss counts answers with their stop token and nothing else") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tiny_tokenizer(folder.path());
   const Tokenizer t(folder.path());
   const ChatTemplate chat("temper", t);
@@ -125,9 +125,9 @@ TEST_CASE("templates are recognised by what they contain, or a flag is asked for
   REQUIRE(ChatTemplate::recognise(deepseek + "content.split('</think>')[-1]" +
                                   "'<｜Assistant｜><think>\\n'") == "deepseek_r1");
   REQUIRE(ChatTemplate::recognise(deepseek + "{% if not thinking %}").empty());
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tiny_tokenizer(folder.path());
-  test::write_text(folder / "chat_template.jinja", "{{ 'nobody knows me' }}");
+  folder.write("chat_template.jinja", "{{ 'nobody knows me' }}");
   const Tokenizer t(folder.path());
   REQUIRE_THROWS_WITH(ChatTemplate::choose("", t), Contains("--template"));
   REQUIRE_THROWS_WITH(ChatTemplate::choose("tempor", t), Contains("did you mean 'temper'"));
@@ -141,7 +141,7 @@ TEST_CASE("golden: chat templates of DeepSeek-V3 and SmolLM2 are exact") {
   const Tokenizer v3(deepseek);
   const ChatTemplate v3_chat = ChatTemplate::choose("", v3);
   REQUIRE(v3_chat.id() == "deepseek_v3");
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   const Tokenizer stand_in = make_tokenizer(folder);  // SmolLM2's own is not at hand: text only
   const ChatTemplate smollm2("smollm2", stand_in);
   std::ifstream file(cases);

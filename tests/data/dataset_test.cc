@@ -11,7 +11,7 @@
 #include "data/tokenizer_export.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using T = TinyTokenizer;
@@ -22,8 +22,7 @@ namespace {
 struct Bench {
   Bench() { write_tiny_tokenizer(folder.path()); }
   std::filesystem::path file(const std::string& text, const std::string& name = "data.jsonl") {
-    test::write_text(folder / name, text);
-    return folder / name;
+    return folder.write(name, text);
   }
   SftData sft(const std::string& text, SftDataOptions options = {}) {
     if (!tokenizer) load();
@@ -38,7 +37,7 @@ struct Bench {
     chat = std::make_unique<ChatTemplate>("temper", *tokenizer);
   }
 
-  test::TemporaryDir folder;
+  TemporaryFolder folder;
   std::unique_ptr<Tokenizer> tokenizer;
   std::unique_ptr<ChatTemplate> chat;
 };

@@ -8,6 +8,7 @@
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

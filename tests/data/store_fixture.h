@@ -6,7 +6,6 @@
 
 #include "data/store_step.h"
 #include "grpo/options.h"
-#include "tests/support/run_binary.h"
 
 namespace temper {
 

@@ -5,6 +5,7 @@
 #include "data/store_reader.h"
 #include "tests/data/store_fixture.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

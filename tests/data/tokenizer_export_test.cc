@@ -10,7 +10,7 @@
 #include "data/tokenizer.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using Ids = std::vector<int32_t>;
@@ -55,7 +55,7 @@ Ids encode_by_scores(const ForeignVocabulary& v, const std::string& text) {
 }  // namespace
 
 TEST_CASE("the tiny tokenizer gives each byte a token and finds its tags") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tiny_tokenizer(folder.path());
   const Tokenizer t(folder.path());
   REQUIRE(t.vocab_size() == TinyTokenizer::kVocabSize);
@@ -79,7 +79,7 @@ TEST_CASE("the tiny tokenizer gives each byte a token and finds its tags") {
 }
 
 TEST_CASE("streaming gives whole characters that add up to the text") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tiny_tokenizer(folder.path());
   const Tokenizer t(folder.path());
   const std::vector<std::string> texts = {"plain", "ü€😀 mixed", "cut \xE2\x82", "bad \xFF\xE2(",
@@ -118,7 +118,7 @@ TEST_CASE("a vocabulary with scores merges the best score first, with bytes behi
   add("c", -7), add("abc", -8), add(" abc", -9);
   v.unk_id = 0, v.bos_id = 1, v.eos_id = 2;
   v.add_bos = true;
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tokenizer(v, folder.path());
   const Tokenizer t(folder.path());
   for (const std::string text : {"abc", "ab abc  b", "cba\n", "éa", "", " "}) {
@@ -136,7 +136,7 @@ TEST_CASE("a vocabulary with scores merges the best score first, with bytes behi
 }
 
 TEST_CASE("vocabularies that cannot be written are refused by name") {
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   ForeignVocabulary v;
   v.tokens = {"a", "b"};
   v.pre = "unheard-of";
@@ -153,7 +153,7 @@ TEST_CASE("golden: stories260K's tokenizer is llama2.c's") {
   const auto file = test::shared_data_dir() / "stories260K/tok512.bin";
   if (!test::present(file)) return;
   const ForeignVocabulary v = read_llama2c_vocabulary(file, 512);
-  const test::TemporaryDir folder;
+  const TemporaryFolder folder;
   write_tokenizer(v, folder.path());
   const Tokenizer t(folder.path());
   REQUIRE(t.vocab_size() == 512);

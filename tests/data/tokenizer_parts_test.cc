@@ -12,7 +12,7 @@
 #include "data/pre_tokenizer.h"
 #include "data/tokenizer_parts.h"
 #include "tests/support/catch.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -181,13 +181,13 @@ TEST_CASE("merging by scan and by heap agree with the definition") {
 
 TEST_CASE(
     "a tokenizer with a string that is not UTF-8 is refused: it would break the text it meets") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const auto file = [&](const std::string& normalizer, const std::string& token) {
     const std::string text =
         R"({"model":{"type":"BPE","vocab":{"H":0,")" + token +
         R"(":1},"merges":[]},"pre_tokenizer":{"type":"ByteLevel"},"normalizer":)" + normalizer +
         "}";
-    test::write_text(dir / "tokenizer.json", text);
+    dir.write("tokenizer.json", text);
     return dir / "tokenizer.json";
   };
   const auto replace = [](const std::string& pattern, const std::string& content) {

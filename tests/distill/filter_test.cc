@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 #include "tests/support/catch.h"
-#include "tests/support/run_binary.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

@@ -1,8 +1,8 @@
 // Logit distillation through the whole model. The row's loss: tests/model/ops/row_kl_test.cc.
-#include "core/device.h"
 #include "distill/trainer.h"
 #include "model/checkpoint/transfer.h"
 #include "tests/model/ops/op_test.h"
+#include "tests/support/gpu.h"
 #include "tests/support/small_models.h"
 
 using namespace temper;
@@ -70,10 +70,7 @@ TEST_CASE("more rows than a chunk of logits holds give the same as fewer at a ti
 }
 
 TEST_CASE("cuda: the student's weights get the CPU's gradient of the KL") {
-  if (gpu_count() == 0) {
-    WARN("skipped: no GPU");
-    return;
-  }
+  if (test::no_gpu()) return;
   const KlDirection direction = GENERATE(KlDirection::forward, KlDirection::reverse);
   const ModelConfig config = small_gqa_config(), teacher_config = small_v3_config();
   std::vector<TrainSequence> batch;

@@ -8,8 +8,8 @@
 #include "distill/traces.h"
 #include "tests/support/catch.h"
 #include "tests/support/loopback_server.h"
-#include "tests/support/run_binary.h"
 #include "tests/support/shared.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 

@@ -6,6 +6,7 @@
 #include "grpo/advantage.h"
 #include "tests/grpo/grpo_run.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using namespace temper::test;
@@ -21,7 +22,7 @@ struct Steps {
     if (stopped) ids.push_back(TinyTokenizer::kEnd);
     return split_steps(tokenizer, ids, text, separator);
   }
-  TemporaryDir dir;
+  TemporaryFolder dir;
   Tokenizer tokenizer;
 };
 

@@ -7,7 +7,7 @@
 #include "core/file.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -135,9 +135,9 @@ TEST_CASE("config: a mistyped key is an error that names the key that was meant"
 }
 
 TEST_CASE("config: stop tokens of generation_config.json are added") {
-  test::TemporaryDir dir;
-  test::write_text(dir / "config.json", published_v3());
-  test::write_text(dir / "generation_config.json", R"({"eos_token_id": [1, 7]})");
+  TemporaryFolder dir;
+  dir.write("config.json", published_v3());
+  dir.write("generation_config.json", R"({"eos_token_id": [1, 7]})");
   CHECK(read_model_config(dir.path()).eos_token_id == std::vector<int64_t>{1, 7});
   CHECK_THROWS_AS(read_model_config(dir / "nothing"), UserError);
 }

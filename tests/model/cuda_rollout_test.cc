@@ -1,10 +1,10 @@
 // Generating on the GPU: steps that run ahead of their results against steps one by one.
 #include <cmath>
 
-#include "core/device.h"
 #include "model/checkpoint/transfer.h"
 #include "rollout/engine.h"
 #include "tests/support/catch.h"
+#include "tests/support/gpu.h"
 #include "tests/support/small_models.h"
 
 using namespace temper;
@@ -68,10 +68,7 @@ double first_difference(const RolloutOutput& a, const RolloutOutput& b) {
 
 // A larger cache may get the address of the one before, but its layers lie elsewhere.
 TEST_CASE("cuda: recorded steps are forgotten where the cache grows") {
-  if (gpu_count() == 0) {
-    WARN("skipped: no GPU");
-    return;
-  }
+  if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();
   Context ctx(2, Device::cuda);
   OwnedWeights host = allocate_weights(config, DType::f32);
@@ -92,10 +89,7 @@ TEST_CASE("cuda: recorded steps are forgotten where the cache grows") {
 
 // Prompts of up to 300 tokens in pieces of 7 and 40 beside what is decoded, in f32 and bf16.
 TEST_CASE("cuda: prompts in pieces give what whole ones give") {
-  if (gpu_count() == 0) {
-    WARN("skipped: no GPU");
-    return;
-  }
+  if (test::no_gpu()) return;
   for (ModelConfig config : {small_v3_config(), small_gqa_config()}) {
     config.max_position_embeddings = 512;
     for (const DType dtype : {DType::f32, DType::bf16}) {
@@ -124,10 +118,7 @@ TEST_CASE("cuda: prompts in pieces give what whole ones give") {
 }
 
 TEST_CASE("cuda: steps that run ahead give what steps one by one give") {
-  if (gpu_count() == 0) {
-    WARN("skipped: no GPU");
-    return;
-  }
+  if (test::no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
     Context ctx(2, Device::cuda);
     OwnedWeights host = allocate_weights(config, DType::f32);

@@ -4,7 +4,6 @@
 #include <functional>
 #include <string>
 
-#include "core/device.h"
 #include "model/checkpoint/resume.h"
 #include "model/checkpoint/transfer.h"
 #include "model/ops/elementwise.h"
@@ -13,18 +12,14 @@
 #include "rollout/engine.h"
 #include "sft/loss.h"
 #include "tests/support/catch.h"
+#include "tests/support/gpu.h"
 #include "tests/support/small_models.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
+using test::no_gpu;
 
 namespace {
-
-bool no_gpu() {
-  if (gpu_count() > 0) return false;
-  WARN("skipped: no GPU");
-  return true;
-}
 
 // Sequences with something to learn: each repeats a short random pattern.
 std::vector<TrainSequence> patterns(const ModelConfig& config, int64_t count) {
@@ -174,7 +169,7 @@ TEST_CASE("cuda: a resumed training ends in the bits of one that was not interru
     Trained straight(config, Device::cuda, dtype), first(config, Device::cuda, dtype);
     const std::vector<double> want = straight.losses(batch, 6);
     first.losses(batch, 3);
-    test::TemporaryDir dir;
+    TemporaryFolder dir;
     const OptimizerState& o = first.step.optimizer();
     save_training_checkpoint(first.ctx, dir / "c", first.weights, config,
                              {o.low.view, o.m.view, o.v.view, o.step, o.loss_scale.view},

@@ -15,6 +15,7 @@
 #include "rollout/score.h"
 #include "sft/loss.h"
 #include "tests/support/catch.h"
+#include "tests/support/gpu.h"
 #include "tests/support/shared.h"
 
 using namespace temper;
@@ -231,10 +232,7 @@ TEST_CASE("golden: losses of AdamW steps on every model") {
 // What bf16 and f16 cost: activations and weights are rounded to 8 or 11 bits on the way,
 // statistics and sums are f32. Measured on the six models, with room.
 TEST_CASE("golden: every model in 16 bits on the GPU stays within a stated bound") {
-  if (gpu_count() == 0) {
-    WARN("skipped: no GPU");
-    return;
-  }
+  if (test::no_gpu()) return;
   for_each_oracle({{Device::cuda, DType::bf16}, {Device::cuda, DType::f16}}, [](Oracle& o) {
     const bool bf16 = o.model.weights.storage.view.dtype == DType::bf16;
     TrainStep step(o.ctx, o.model.config, o.model.weights, oracle_options());

@@ -13,7 +13,7 @@
 #include "reward/scoring_pool.h"
 #include "tests/support/catch.h"
 #include "tests/support/paths.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -83,7 +83,7 @@ TEST_CASE("an answer that cannot be read is an error with the program's words, n
 }
 
 TEST_CASE("a program that crashes at a sample is started again for it") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const std::string mark = (dir / "crashed").string();
   const auto rule = rule_of("while read x; do if [ ! -e " + mark + " ]; then touch " + mark +
                             "; exit 1; fi; echo 1; done");
@@ -92,7 +92,7 @@ TEST_CASE("a program that crashes at a sample is started again for it") {
 }
 
 TEST_CASE("a program that hangs is killed with its children, and the next sample is judged") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const std::string alive = (dir / "alive").string();
   const auto rule = rule_of("while read x; do case $x in *hang*) (sleep 2; touch " + alive +
                                 ") & sleep 3600;; esac; echo 1; done",
@@ -153,7 +153,7 @@ TEST_CASE("one slow sample keeps its one program for the run's time limit, and t
 }
 
 TEST_CASE("a program that still judges when the process exits is killed with it") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const std::string begun = (dir / "begun").string(), alive = (dir / "alive").string();
   const pid_t child = fork();
   REQUIRE(child >= 0);

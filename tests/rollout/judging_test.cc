@@ -9,7 +9,7 @@
 #include "rollout/sample_prompts.h"
 #include "tests/support/catch.h"
 #include "tests/support/small_models.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -92,7 +92,7 @@ struct Run {
   }
 
   std::shared_ptr<Watch> watch = std::make_shared<Watch>();
-  test::TemporaryDir folder;
+  TemporaryFolder folder;
   Tokenizer tokenizer;
   ModelConfig config = small_v3_config();
   OwnedWeights weights;

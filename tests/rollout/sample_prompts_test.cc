@@ -9,7 +9,7 @@
 #include "rollout/stop_watch.h"
 #include "tests/support/catch.h"
 #include "tests/support/small_models.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -17,7 +17,7 @@ namespace {
 
 // The built-in byte tokenizer and a random model over its vocabulary.
 struct Bench {
-  test::TemporaryDir folder;
+  TemporaryFolder folder;
   Tokenizer tokenizer;
   ModelConfig config = small_v3_config();
   OwnedWeights weights;

@@ -5,12 +5,10 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <system_error>
 
 #include "core/error.h"
 #include "core/file.h"
-#include "core/temporary_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 
@@ -40,21 +38,6 @@ ProgramResult run_program(const std::string& program, const std::vector<std::str
   result.out = read_file(out);
   result.err = read_file(err);
   return result;
-}
-
-TemporaryFolder::TemporaryFolder() : path_(make_temporary_folder("temper-test")) {}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::filesystem::path TemporaryFolder::write(const std::string& name,
-                                             const std::string& content) const {
-  const std::filesystem::path file = path_ / name;
-  std::filesystem::create_directories(file.parent_path());
-  std::ofstream(file, std::ios::binary) << content;
-  return file;
 }
 
 }  // namespace temper

@@ -24,20 +24,4 @@ struct ProgramResult {
 ProgramResult run_program(const std::string& program, const Arguments& arguments,
                           const std::filesystem::path& where = {});
 
-// A fresh folder under the system's temporary one, removed with all it holds at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  // Writes `content` to the file `name` in the folder and returns its path.
-  std::filesystem::path write(const std::string& name, const std::string& content) const;
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace temper

@@ -13,7 +13,7 @@
 #include "data/store_step.h"
 #include "model/checkpoint/hf_folder.h"
 #include "tests/support/small_models.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper::test {
 
@@ -43,7 +43,7 @@ struct StageRun {
   }
 
   std::string kind;
-  TemporaryDir dir;
+  TemporaryFolder dir;
   Store store;
   int64_t id = 0;
   std::ostringstream sink;

@@ -3,17 +3,17 @@
 #include "core/error.h"
 #include "tests/model/checkpoint/gguf_builder.h"
 #include "tests/support/catch.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
 
 // The numbers of one tensor of this type and data.
 std::vector<float> decoded(uint32_t type, uint64_t n, const std::string& data) {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   test::GgufBuilder builder;
   builder.tensor("x", type, {n}, data);
-  test::write_text(dir / "a.gguf", builder.bytes());
+  dir.write("a.gguf", builder.bytes());
   const GgufFile file(dir / "a.gguf");
   std::vector<float> values(n);
   dequantize_ggml(*file.find("x"), values.data());
@@ -21,8 +21,8 @@ std::vector<float> decoded(uint32_t type, uint64_t n, const std::string& data) {
 }
 
 std::string error_of(const std::string& bytes) {
-  test::TemporaryDir dir;
-  test::write_text(dir / "a.gguf", bytes);
+  TemporaryFolder dir;
+  dir.write("a.gguf", bytes);
   try {
     GgufFile file(dir / "a.gguf");
   } catch (const UserError& error) {
@@ -75,14 +75,14 @@ TEST_CASE("gguf: F16 and BF16 decode") {
 }
 
 TEST_CASE("gguf: metadata of every kind reads back, shapes are row-major") {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   test::GgufBuilder builder;
   builder.text("name", "x");
   builder.integer("count", 7);
   builder.real("eps", 0.5f);
   builder.texts("tokens", {"a", "", "b"});
   builder.f32("w", {2, 3}, {1, 2, 3, 4, 5, 6});
-  test::write_text(dir / "a.gguf", builder.bytes());
+  dir.write("a.gguf", builder.bytes());
   const GgufFile file(dir / "a.gguf");
   CHECK(file.text_or("name", "") == "x");
   CHECK(file.integer("count") == 7);

@@ -10,7 +10,7 @@
 #include "model/checkpoint/safetensors.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -63,7 +63,7 @@ TEST_CASE("model folder: f32 and f64 round trips are bit exact, in one file and 
   for (const DType dtype : {DType::f32, DType::f64}) {
     for (const int64_t shard_bytes : {int64_t{1} << 40, int64_t{200000}}) {
       OwnedWeights weights = random_weights(config, dtype);
-      test::TemporaryDir dir;
+      TemporaryFolder dir;
       save_model(weights.view, config, dir / "model/",
                  {.stored_as = dtype == DType::f32 ? StoredAs::f32 : StoredAs::f64,
                   .max_shard_bytes = shard_bytes});
@@ -81,7 +81,7 @@ TEST_CASE("model folder: bf16 files hold every number rounded to nearest even") 
   Context ctx(1);
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "m", {.stored_as = StoredAs::bf16});
   LoadedModel loaded = load_model(ctx, dir / "m", DType::f32);
   const auto a = published_tensors(weights.view, config);
@@ -99,7 +99,7 @@ TEST_CASE("model folder: V3's FP8 form has its names and types and loads within 
   Context ctx(1);
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "m", {.stored_as = StoredAs::fp8});
   const SafetensorsFile file(dir / "m/model.safetensors");
   CHECK(file.find("model.layers.1.mlp.experts.3.up_proj.weight")->dtype == "F8_E4M3");
@@ -124,7 +124,7 @@ TEST_CASE("model folder: rewriting a folder gives what loading and saving gives"
   Context ctx(1);
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "f32", {});
   for (const StoredAs stored_as : {StoredAs::bf16, StoredAs::fp8}) {
     save_model(weights.view, config, dir / "direct", {.stored_as = stored_as});
@@ -142,7 +142,7 @@ TEST_CASE("model folder: rewriting a folder gives what loading and saving gives"
 TEST_CASE("model folder: everything that does not fit is named in one message") {
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "m", {});
   // Rewrite the file: one tensor less, one more, one of another shape, one of another type, and
   // the last one cut.
@@ -180,7 +180,7 @@ TEST_CASE("model folder: everything that does not fit is named in one message") 
 TEST_CASE("model folder: a missing shard is named with its tensors") {
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "m", {.max_shard_bytes = 400000});
   std::string shard;
   for (const auto& entry : fs::directory_iterator(dir / "m"))
@@ -202,10 +202,10 @@ TEST_CASE("model folder: MTP modules that are absent are left out with a warning
   ModelConfig config = small_config();
   config.num_nextn_predict_layers = 0;
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_model(weights.view, config, dir / "m", {});
   config.num_nextn_predict_layers = 1;
-  test::write_text(dir / "m/config.json", model_config_json(config, "float32"));
+  dir.write("m/config.json", model_config_json(config, "float32"));
   const LoadedModel loaded = load_model(ctx, dir / "m", DType::f32);
   CHECK(loaded.config.num_nextn_predict_layers == 0);
   REQUIRE(loaded.warnings.size() == 1);
@@ -216,10 +216,10 @@ TEST_CASE("model folder: saving replaces the folder whole and brings the tokeniz
   Context ctx(1);
   const ModelConfig config = small_config();
   OwnedWeights weights = random_weights(config, DType::f32);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   fs::create_directories(dir / "m");
-  test::write_text(dir / "m/tokenizer.json", "{}");
-  test::write_text(dir / "m/leftover", "");
+  dir.write("m/tokenizer.json", "{}");
+  dir.write("m/leftover", "");
   save_model(weights.view, config, dir / "m", {.tokenizer_from = dir / "m"});
   CHECK(fs::exists(dir / "m/tokenizer.json"));
   CHECK_FALSE(fs::exists(dir / "m/leftover"));

@@ -7,7 +7,7 @@
 #include "tests/model/checkpoint/gguf_builder.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -60,8 +60,8 @@ std::vector<float> row_numbers(const Tensor& tensor) {
 
 TEST_CASE("import: a GGUF llama has its config, its rotation in halves and its tokenizer") {
   Context ctx(1);
-  test::TemporaryDir dir;
-  test::write_text(dir / "m.gguf", small_llama().bytes());
+  TemporaryFolder dir;
+  dir.write("m.gguf", small_llama().bytes());
   REQUIRE(is_gguf(dir / "m.gguf"));
   const ImportedModel model = import_gguf(ctx, dir / "m.gguf");
   CHECK(model.config.model_type == "llama");
@@ -81,10 +81,10 @@ TEST_CASE("import: a GGUF llama has its config, its rotation in halves and its t
 
 TEST_CASE("import: GGUF tensors that do not fit are all named") {
   Context ctx(1);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   test::GgufBuilder builder = small_llama("blk.0.attn_v.weight");
   builder.f32("blk.0.mystery.weight", {2}, {1, 2});
-  test::write_text(dir / "m.gguf", builder.bytes());
+  dir.write("m.gguf", builder.bytes());
   try {
     import_gguf(ctx, dir / "m.gguf");
     FAIL("imported");
@@ -95,13 +95,13 @@ TEST_CASE("import: GGUF tensors that do not fit are all named") {
   }
   test::GgufBuilder other;
   other.text("general.architecture", "mamba");
-  test::write_text(dir / "m.gguf", other.bytes());
+  dir.write("m.gguf", other.bytes());
   CHECK_THROWS_WITH(import_gguf(ctx, dir / "m.gguf"), Contains("mamba"));
 }
 
 TEST_CASE("import: a llama2.c file that is cut, too long or something else is refused") {
   Context ctx(1);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const int32_t header[7] = {4, 8, 1, 2, 1, 300, 16};
   const size_t numbers = 300 * 4 + 4 + 16 + 8 + 8 + 16 + 4 + 32 * 3 + 4 + 16 * 2;
   std::string content(reinterpret_cast<const char*>(header), sizeof header);
@@ -109,9 +109,9 @@ TEST_CASE("import: a llama2.c file that is cut, too long or something else is re
   std::string vocabulary(4, '\1');
   for (int i = 0; i < 300; ++i)
     vocabulary += std::string("\0\0\0\0\1\0\0\0", 8) + static_cast<char>('a' + i % 26);
-  test::write_text(dir / "tok300.bin", vocabulary);
+  dir.write("tok300.bin", vocabulary);
   const auto import = [&](const std::string& bytes) {
-    test::write_text(dir / "m.bin", bytes);
+    dir.write("m.bin", bytes);
     return import_llama2c(ctx, dir / "m.bin", "");
   };
   CHECK(import(content).config.head_dim == 2);
@@ -130,7 +130,7 @@ TEST_CASE("import: stories260K becomes a folder with a working tokenizer") {
   ImportedModel imported = import_llama2c(ctx, source, "");
   CHECK(imported.config.vocab_size == 512);
   CHECK(count_parameters(imported.config).total == 260032);
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   save_imported(imported, dir / "m", {});
   LoadedModel loaded = load_model(ctx, dir / "m", DType::f32);
   CHECK(std::memcmp(loaded.weights.storage.buffer.data(), imported.weights.storage.buffer.data(),

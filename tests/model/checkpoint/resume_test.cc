@@ -9,7 +9,7 @@
 #include "model/optim/loss_scale.h"
 #include "model/optim/optimizer.h"
 #include "tests/support/catch.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -62,7 +62,7 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
       run.optimizer.step = 80;
       run.scale_loss(3);
       std::string blob = "bytes of the stage";
-      test::TemporaryDir dir;
+      TemporaryFolder dir;
       const fs::path saved = dir / "checkpoints/step-40";
       run.save(saved,
                {.step = 40,
@@ -93,12 +93,12 @@ TEST_CASE("resume: weights, moments, steps and the stage's own come back bit for
 
 TEST_CASE("resume: an interrupted save leaves the checkpoint as it was") {
   Run run;
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const fs::path saved = dir / "c";
   run.save(saved, {.step = 1});
   // What a kill in the middle of the next save leaves behind.
   fs::create_directories(dir / "c.tmp");
-  test::write_text(dir / "c.tmp/config.json", "{");
+  dir.write("c.tmp/config.json", "{");
   CHECK(TrainingCheckpoint(saved).step() == 1);
   run.save(saved, {.step = 2});
   CHECK(TrainingCheckpoint(saved).step() == 2);
@@ -107,7 +107,7 @@ TEST_CASE("resume: an interrupted save leaves the checkpoint as it was") {
 
 TEST_CASE("resume: state that does not fit the run is refused") {
   Run run;
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const fs::path saved = dir / "c";
   run.save(saved, {.step = 1});
   Context ctx(1);
@@ -132,7 +132,7 @@ TEST_CASE("resume: state that does not fit the run is refused") {
 
 TEST_CASE("checksums: a lost, cut or flipped file is found and named") {
   Run run;
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const fs::path saved = dir / "c", model = saved / "model.safetensors",
                  state = saved / "training_state.safetensors";
   const auto damage = [&](ChecksumScope scope) {

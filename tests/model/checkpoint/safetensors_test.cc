@@ -3,8 +3,9 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/file.h"
 #include "tests/support/catch.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 namespace temper {
 namespace {
@@ -14,11 +15,11 @@ void write_raw(const std::filesystem::path& path, const std::string& header, siz
   const uint64_t length = header.size();
   std::string content(8, '\0');
   std::memcpy(content.data(), &length, 8);
-  test::write_text(path, content + header + std::string(data_bytes, 'x'));
+  write_file_atomically(path, content + header + std::string(data_bytes, 'x'));
 }
 
 std::vector<std::string> problems_of(const std::string& header, size_t data_bytes) {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   write_raw(dir / "a.safetensors", header, data_bytes);
   return SafetensorsFile(dir / "a.safetensors").problems();
 }
@@ -30,7 +31,7 @@ std::string entry(const std::string& name, const std::string& dtype, const std::
 }
 
 TEST_CASE("safetensors: what is written reads back, with metadata") {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const std::vector<float> a = {1, 2, 3, 4, 5, 6};
   const std::vector<uint8_t> b = {7, 8, 9};
   SafetensorsWriter writer(dir / "a.safetensors",
@@ -56,7 +57,7 @@ TEST_CASE("safetensors: what is written reads back, with metadata") {
 }
 
 TEST_CASE("safetensors: the writer holds its caller to the promised bytes") {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const float four = 4;
   SafetensorsWriter writer(dir / "a", {{"x", DType::f32, {2}}});
   writer.write(&four, 4);
@@ -68,11 +69,11 @@ TEST_CASE("safetensors: the writer holds its caller to the promised bytes") {
 }
 
 TEST_CASE("safetensors: a broken header is the user's error and names the file") {
-  test::TemporaryDir dir;
+  TemporaryFolder dir;
   const auto path = dir / "a.safetensors";
-  test::write_text(path, "short");
+  write_file_atomically(path, "short");
   CHECK_THROWS_AS(SafetensorsFile(path), UserError);
-  test::write_text(path, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8) + "{}");
+  write_file_atomically(path, std::string("\xff\xff\xff\xff\xff\xff\xff\x7f", 8) + "{}");
   CHECK_THROWS_AS(SafetensorsFile(path), UserError);
   write_raw(path, "{\"a\":", 0);
   CHECK_THROWS_WITH(SafetensorsFile(path), Contains("a.safetensors"));

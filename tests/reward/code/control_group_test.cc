@@ -12,7 +12,7 @@
 #include "reward/code/run.h"
 #include "tests/reward/code/sealed.h"
 #include "tests/support/catch.h"
-#include "tests/support/run_binary.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using namespace temper::test;

@@ -8,6 +8,7 @@
 #include "tests/reward/preference/toy.h"
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 
@@ -66,9 +67,9 @@ TEST_CASE("preference data: what is wrong with a row is said with its place") {
     INFO(json);
     CHECK_THROWS_AS(read(json), UserError);
   }
-  const test::TemporaryDir dir;
-  test::write_text(dir / "pairs.jsonl",
-                   "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n{\"prompt\":\"q\"}\n");
+  const TemporaryFolder dir;
+  dir.write("pairs.jsonl",
+            "{\"prompt\":\"q\",\"chosen\":\"a\",\"rejected\":\"b\"}\n{\"prompt\":\"q\"}\n");
   try {
     read_preferences({dir / "pairs.jsonl"});
     FAIL("accepted");
@@ -99,7 +100,7 @@ TEST_CASE("preference data: the shared set is read whole") {
 }
 
 TEST_CASE("preference data: a text is cut at the prompt's beginning, then at the answer's end") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   write_tiny_tokenizer(dir.path());
   const Tokenizer tokenizer(dir.path());
   const ChatTemplate chat("temper", tokenizer);

@@ -12,7 +12,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/loopback_server.h"
 #include "tests/support/small_models.h"
-#include "tests/support/temporary_dir.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using test::LoopbackServer;
@@ -246,7 +246,7 @@ TEST_CASE("judge: what cannot be read is an error that says why, never a 0") {
 }
 
 TEST_CASE("judge: answers are kept in a file by their content, and a cut-off line costs nothing") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   const std::string file = (dir / "cache.jsonl").string();
   LoopbackServer server([](const std::string&, const std::string&) {
     return ServedAnswer{.body = chat_answer("fine\nVerdict: 10")};
@@ -259,17 +259,17 @@ TEST_CASE("judge: answers are kept in a file by their content, and a cut-off lin
   judge_all(reward_of(spec + ";max_tokens=5"), in);  // another question
   CHECK(server.requests() == 4);
   const std::string text = read_file(file);
-  test::write_text(file, text.substr(0, text.size() - 9));  // the last line lost its end
+  write_file_atomically(file, text.substr(0, text.size() - 9));  // the last line lost its end
   judge_all(reward_of(spec + ";max_tokens=5"), in);
   CHECK(server.requests() == 5);
   judge_all(reward_of(spec + ";max_tokens=5"), in);
   CHECK(server.requests() == 5);
-  test::write_text(file, "{\"a\":1}\n");
+  write_file_atomically(file, "{\"a\":1}\n");
   CHECK_THROWS_AS(reward_of(spec), UserError);
 }
 
 TEST_CASE("judge: a model on the local engine, alone or in a batch, in a folder or the policy") {
-  const test::TemporaryDir dir;
+  const TemporaryFolder dir;
   ModelConfig config = small_v3_config();
   config.vocab_size = TinyTokenizer::kVocabSize;
   config.eos_token_id = {TinyTokenizer::kEnd};

@@ -9,6 +9,7 @@
 #include "reward/preference/loss.h"
 #include "tests/reward/preference/toy.h"
 #include "tests/support/catch.h"
+#include "tests/support/temporary_folder.h"
 
 using namespace temper;
 using test::RewardRun;
@@ -170,7 +171,7 @@ TEST_CASE("preference: a saved model is a sequence-classification folder, and lo
 TEST_CASE("preference: a language model gives its trunk, and the new head starts at 0") {
   for (const bool gqa : {false, true}) {
     const ModelConfig config = gqa ? small_gqa_config() : small_v3_config();
-    const test::TemporaryDir dir;
+    const TemporaryFolder dir;
     OwnedWeights weights = random_weights(config, DType::f32, 3);
     save_model(weights.view, config, dir / "lm", {});
     Context ctx(1);
