@@ -31,8 +31,8 @@ TrainingRunSpec spec_of(const Options& o, int64_t micro_batch_tokens,
   return {.model = o.model,
           .seed = o.training.seed,
           .micro_batch_tokens = micro_batch_tokens,
-          .keep = o.keep,
-          .save_dtype = o.save_dtype,
+          .keep = o.training.keep,
+          .save_dtype = o.training.save_dtype,
           .chat_template = chat_template};
 }
 

@@ -152,7 +152,7 @@ DistillResult train_distill(const DistillJob& job) {
     result.steps = i + 1;
     result.interrupted = job.interrupt.requested();
     const bool last = i + 1 == total || result.interrupted;
-    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
+    if (last || o.training.saves_behind(i + 1)) saver.save(writer);
     writer.commit({.wall_seconds = time.seconds(),
                    .trained_tokens = report.tokens,
                    .generated_tokens = batches.generated() - generated});

@@ -35,11 +35,7 @@ void add_input_options(OptionsTable& table, GrpoOptions& o) {
   table.add("reward-timeout", &o.reward_timeout, "a sample that takes longer counts as not judged")
       .unit("seconds")
       .above(0);
-  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
-      .at_least(0);
-  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
-                                "what the saved weights are rounded to");
+  add_checkpoint_options(table, o.training);
   table
       .add(
           "log-tokens", &o.log_tokens,

@@ -25,10 +25,8 @@ struct GrpoOptions {
   std::string chat_template;      // "": as tokenizer_config.json says
   std::string system, suffix;
   int64_t steps = 100;
-  double reward_timeout = 120.0;  // seconds
-  double max_unjudged = 0.05;     // share of samples that could not be judged before the run stops
-  int64_t save_every = 0, keep = 2;
-  std::string save_dtype = "f32";
+  double reward_timeout = 120.0;   // seconds
+  double max_unjudged = 0.05;      // share of samples that could not be judged before the run stops
   std::string log_tokens = "all";  // samples of a step that keep their token arrays: all, none, N
 
   // Rollout.

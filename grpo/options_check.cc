@@ -167,7 +167,7 @@ std::vector<std::string> check_grpo_options(const GrpoOptions& o) {
     warnings.push_back(
         "with one update a rollout every ratio is 1, and all objectives are the same: give "
         "--mini-batches or --inner-epochs");
-  if (o.save_every == 0 && o.mini_batches * o.inner_epochs > 1)
+  if (o.training.save_every == 0 && o.mini_batches * o.inner_epochs > 1)
     warnings.push_back(
         "no model is saved on the way (--save-every 0): an update that fails behind the first of a "
         "step's " +

@@ -85,9 +85,8 @@ int64_t last_step(const GrpoJob& job) {
 
 // Whether a checkpoint is due behind the step.
 bool saves_behind(const GrpoJob& job, int64_t step, bool interrupted) {
-  const int64_t every = job.options.save_every;
-  const bool due = step == last_step(job) || interrupted || (every > 0 && step % every == 0);
-  return job.save && due;
+  return job.save &&
+         (step == last_step(job) || interrupted || job.options.training.saves_behind(step));
 }
 
 // Makes one step: all but its place in the database. Nothing if the run is interrupted before the

@@ -17,11 +17,7 @@ void add_supervised_options(OptionsTable& table, SftOptions& o) {
   add_training_options(table, o.training);
 
   table.group("Checkpoints");
-  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
-      .at_least(0);
-  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
-                                "what the saved weights are rounded to");
+  add_checkpoint_options(table, o.training);
 }
 
 OptionsTable sft_options(SftOptions& o) {

@@ -21,9 +21,6 @@ struct SftOptions {
   int64_t max_tokens = 2048;  // longer samples are cut
   double holdout = 0.0;       // part of the samples kept for the held-out loss
   int64_t eval_every = 0;     // steps between held-out losses; 0: at each epoch's end
-  int64_t save_every = 0;     // steps between checkpoints; 0: at the end
-  int64_t keep = 2;           // checkpoints kept
-  std::string save_dtype = "f32";
   TrainingOptions training;
 };
 

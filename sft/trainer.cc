@@ -170,7 +170,7 @@ SftResult train_sft(const SftJob& job) {
       result.heldout_after = heldout_loss(job, step);
       writer.add_metric("heldout_loss", result.heldout_after);
     }
-    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
+    if (last || o.training.saves_behind(i + 1)) saver.save(writer);
     writer.commit({.wall_seconds = step_time.seconds(), .trained_tokens = made.report.tokens});
     saver.check();
     progress.update(i + 1, {{"loss", result.loss}}, tokens);

@@ -49,6 +49,14 @@ void add_dtype_option(OptionsTable& table, DType* field) {
       "arithmetic; f64 on the CPU alone, bf16 (the default there) and f16 on the GPU alone");
 }
 
+void add_checkpoint_options(OptionsTable& table, TrainingOptions& o) {
+  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
+      .at_least(0);
+  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
+  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
+                                "what the saved weights are rounded to");
+}
+
 void add_resume_options(OptionsTable& table, TrainingOptions& o) {
   table.group("Resume");
   table.add("resume", &o.resume,

@@ -1,4 +1,4 @@
-// The options that every training stage has: optimiser, schedule, batch memory, precision.
+// The options that every training stage has: optimiser, schedule, memory, precision, checkpoints.
 #pragma once
 
 #include "core/options.h"
@@ -23,12 +23,21 @@ struct TrainingOptions {
   bool recompute = false;
   DType dtype = DType::f32;  // or f64
   int64_t seed = 0;
-  bool resume = false;      // go on with the run in --out
-  int64_t resume_from = 0;  // from the checkpoint of this step; 0: the last
+  int64_t save_every = 0;          // steps between checkpoints; 0: at the end
+  int64_t keep = 2;                // checkpoints kept besides the final model
+  std::string save_dtype = "f32";  // f32 | bf16
+  bool resume = false;             // go on with the run in --out
+  int64_t resume_from = 0;         // from the checkpoint of this step; 0: the last
+
+  // Whether `save_every` asks for a checkpoint behind this step, of which the first is 1.
+  bool saves_behind(int64_t step) const { return save_every > 0 && step % save_every == 0; }
 };
 
 // Appends the options under the groups "Optimiser", "Mixture of experts" and "Memory".
 void add_training_options(OptionsTable& table, TrainingOptions& options);
+
+// Appends --save-every, --keep and --save-dtype.
+void add_checkpoint_options(OptionsTable& table, TrainingOptions& options);
 
 // Appends --resume and --resume-from under the group "Resume".
 void add_resume_options(OptionsTable& table, TrainingOptions& options);

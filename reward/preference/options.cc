@@ -19,11 +19,7 @@ OptionsTable reward_model_options(RewardModelOptions& o) {
       .value_name("DIR")
       .required();
   table.add("template", &o.chat_template, "chat template; else the model's own").value_name("ID");
-  table.add("save-every", &o.save_every, "steps between checkpoints; 0: only at the end")
-      .at_least(0);
-  table.add("keep", &o.keep, "checkpoints kept besides the final model").at_least(1);
-  table.add_choice<std::string>("save-dtype", &o.save_dtype, {{"f32", "f32"}, {"bf16", "bf16"}},
-                                "what the saved weights are rounded to");
+  add_checkpoint_options(table, o.training);
 
   table.group("Loss and batches");
   table.add_choice("loss", &o.loss,

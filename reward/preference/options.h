@@ -24,9 +24,6 @@ struct RewardModelOptions {
   int64_t max_tokens = 2048;  // of a prompt with its answer
   double holdout = 0.1;       // part of the prompts kept for the held-out accuracy
   int64_t eval_every = 0;     // steps between held-out accuracies; 0: at start and end
-  int64_t save_every = 0;     // steps between checkpoints; 0: at the end
-  int64_t keep = 2;           // checkpoints kept
-  std::string save_dtype = "f32";
   TrainingOptions training;
 };
 

@@ -157,7 +157,7 @@ RewardModelResult train_reward_model(const RewardModelJob& job) {
       result.after = measure(job, job.heldout);
       add_heldout(writer, result.after);
     }
-    if (last || (o.save_every > 0 && (i + 1) % o.save_every == 0)) saver.save(writer);
+    if (last || o.training.saves_behind(i + 1)) saver.save(writer);
     writer.commit({.wall_seconds = watch.seconds(), .trained_tokens = report.tokens});
     saver.check();
     progress.update(i + 1, {{"loss", result.loss}, {"accuracy", batch.accuracy}}, tokens);

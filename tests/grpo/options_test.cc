@@ -47,7 +47,7 @@ TEST_CASE("presets: every one resolves, passes the checks, and survives a round 
       REQUIRE(option != nullptr);
       CHECK(option->origin() == OptionOrigin::preset);
     }
-    o.save_every = 100;  // how much may be lost is for the user to say
+    o.training.save_every = 100;  // how much may be lost is for the user to say
     CHECK(check_grpo_options(o).empty());
     CHECK(table.to_json().find("\"preset\":\"" + preset.name + "\"") != std::string::npos);
   }
@@ -127,5 +127,5 @@ TEST_CASE("options: what may be meant is warned about") {
   CHECK(warnings([](auto& o) { o.staleness = 1, o.rollout_correction = "none"; }).size() == 1);
   CHECK(warnings([](auto& o) { o.objective = PolicyObjective::cispo; }).size() == 1);
   CHECK(warnings([](auto& o) { o.mini_batches = 4; }).size() == 1);
-  CHECK(warnings([](auto& o) { o.mini_batches = 4, o.save_every = 10; }).empty());
+  CHECK(warnings([](auto& o) { o.mini_batches = 4, o.training.save_every = 10; }).empty());
 }

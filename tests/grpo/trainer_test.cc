@@ -210,7 +210,7 @@ TEST_CASE("grpo: too many samples that cannot be judged stop the run with the re
 TEST_CASE("grpo: a gradient that is not finite stops the run and loses nothing written before") {
   Options o;
   o.steps = 20;
-  o.save_every = 1;
+  o.training.save_every = 1;
   o.training.learning_rate = 1e25;
   GrpoRun r(o, kPlain);
   std::string message;
@@ -262,7 +262,7 @@ TEST_CASE(
     "grpo: an update that fails within a step leaves the steps before, and its samples to see") {
   Options o;
   o.steps = 2;
-  o.save_every = 1;
+  o.training.save_every = 1;
   o.mini_batches = 2;
   GrpoRun straight(o, kPlain), r(o, kPlain);
   r.run();
@@ -299,7 +299,7 @@ TEST_CASE("grpo: an interrupt keeps the last whole step, with a checkpoint that 
   Options o;
   o.steps = 30;
   SECTION("while a step is saved") {
-    o.save_every = 2;
+    o.training.save_every = 2;
     GrpoRun r(o, kPlain);
     r.interrupt_at = 2;
     const GrpoResult result = r.run();

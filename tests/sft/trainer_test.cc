@@ -159,7 +159,7 @@ TEST_CASE("sft: micro-batches change neither losses nor gradient norms") {
 TEST_CASE("sft: an interrupt finishes the step, writes a checkpoint, and that loads back equal") {
   Options o;
   o.max_steps = 50;
-  o.save_every = 2;
+  o.training.save_every = 2;
   SftRun r(toy_config(), o);
   r.interrupt_at = 4;  // comes while step 4 is saved: step 5 is the last whole one
   const SftResult result = r.run();
@@ -176,7 +176,7 @@ TEST_CASE("sft: an interrupt finishes the step, writes a checkpoint, and that lo
 TEST_CASE("sft: a loss that is not finite stops the run and loses nothing written before") {
   Options o;
   o.max_steps = 50;
-  o.save_every = 1;
+  o.training.save_every = 1;
   o.training.learning_rate = 1e25;  // the second forward pass overflows
   SftRun r(toy_config(), o);
   std::string message;

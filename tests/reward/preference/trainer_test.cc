@@ -145,7 +145,7 @@ TEST_CASE(
 
 TEST_CASE("preference: a saved model is a sequence-classification folder, and loads back equal") {
   RewardModelOptions o = toy_options(50);
-  o.save_every = 2;
+  o.training.save_every = 2;
   RewardRun r(toy_reward_config(), o);
   r.interrupt_at = 4;
   const RewardModelResult result = r.run();
