@@ -1,5 +1,6 @@
 #include "model/ops/cuda/embedding.h"
 
+#include "model/ops/cuda/elementwise.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/pack.h"
@@ -26,13 +27,37 @@ __global__ void gather_kernel(Rows<Y> y, Rows<T> table, const int32_t* ids) {
   }
 }
 
-template <class Y, class X>
+template <class Y, class X, int N>
 __global__ void scatter_kernel(Rows<Y> y, Rows<X> x, const int32_t* index) {
   follow();
   const int64_t row = blockIdx.x;
   Y* to = y.row(index[row]);
-  for (int64_t j = threadIdx.x; j < x.cols; j += kThreads)
-    to[j] = from_float<Y>(to_float(to[j]) + to_float(x.row(row)[j]));
+  for (int64_t j = int64_t{threadIdx.x} * N; j < x.cols; j += kThreads * N) {
+    const auto own = load_pack<N>(to + j);
+    const auto more = load_pack<N>(x.row(row) + j);
+    Pack<Y, N> sum;
+#pragma unroll
+    for (int e = 0; e < N; ++e)
+      sum.at[e] = from_float<Y>(to_float(own.at[e]) + to_float(more.at[e]));
+    store_pack<N>(to + j, sum);
+  }
+}
+
+// How often an id is asked for, and where first: `from_end` is the number of rows from its first
+// one on. Both begin at 0.
+struct Uses {
+  int* count;
+  int* from_end;
+};
+
+__global__ void count_kernel(Uses uses, const int32_t* ids, int rows, int64_t vocab) {
+  follow();
+  const int row = static_cast<int>(blockIdx.x * kThreads + threadIdx.x);
+  const int32_t id = row < rows ? ids[row] : -1;
+  if (id < 0) return;
+  if (id >= vocab) __trap();
+  atomicAdd(uses.count + id, 1);
+  atomicMax(uses.from_end + id, rows - row);
 }
 
 constexpr int kEach = 8, kStride = kThreads * kEach;  // ids that a thread, a block looks at at once
@@ -57,22 +82,48 @@ __device__ unsigned find_id(const int32_t* ids, int64_t at, int64_t begin, int64
   return found;
 }
 
+// to += the rows of dy that `found` names, in order. Each thread keeps its columns, so no two add
+// to one number.
+template <int N, class Y, class X>
+__device__ void add_rows(Y* to, const Rows<X>& dy, const int* found, int count) {
+  for (int64_t j = int64_t{threadIdx.x} * N; j < dy.cols; j += kThreads * N) {
+    const auto own = load_pack<N>(to + j);
+    float sum[N];
+#pragma unroll
+    for (int e = 0; e < N; ++e) sum[e] = to_float(own.at[e]);
+#pragma unroll 4
+    for (int i = 0; i < count; ++i) {
+      const auto more = load_pack<N>(dy.row(found[i]) + j);
+#pragma unroll
+      for (int e = 0; e < N; ++e) sum[e] += to_float(more.at[e]);
+    }
+    Pack<Y, N> out;
+#pragma unroll
+    for (int e = 0; e < N; ++e) out.at[e] = from_float<Y>(sum[e]);
+    store_pack<N>(to + j, out);
+  }
+}
+
 // The block of an id's first row adds all rows of that id, in order; the blocks of its later rows
-// have nothing to do. Each thread keeps its columns, so no two add to one number.
-template <class Y, class X>
+// have nothing to do.
+template <class Y, class X, int N>
 __global__ void __launch_bounds__(kThreads)
-    embedding_backward_kernel(Rows<Y> dtable, Rows<X> dy, const int32_t* ids) {
+    embedding_backward_kernel(Rows<Y> dtable, Rows<X> dy, const int32_t* ids, Uses uses) {
   follow();
   const int64_t first = blockIdx.x, rows = dy.rows, own = int64_t{threadIdx.x} * kEach;
   const int32_t id = ids[first];
-  if (id < 0) return;  // asks for none
-  for (int64_t begin = 0; begin < first; begin += kStride)
-    if (__syncthreads_or(find_id(ids, begin + own, 0, first, id) != 0)) return;
+  if (id < 0 || rows - uses.from_end[id] != first) return;  // asks for none, or not the first
   Y* to = dtable.row(id);
   __shared__ int found[kStride];  // rows of this id
   __shared__ int warp_counts[kThreads / 32];
+  int left = uses.count[id];
+  if (left == 1) {
+    if (threadIdx.x == 0) found[0] = static_cast<int>(first);
+    __syncthreads();
+    return add_rows<N>(to, dy, found, 1);
+  }
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  for (int64_t begin = first / kEach * kEach; begin < rows; begin += kStride) {
+  for (int64_t begin = first / kEach * kEach; left > 0; begin += kStride) {
     const unsigned mine = find_id(ids, begin + own, first, rows, id);
     if (!__syncthreads_or(mine != 0)) continue;
     // Where the thread's go: after those of the threads before it.
@@ -92,11 +143,8 @@ __global__ void __launch_bounds__(kThreads)
     for (int i = 0; i < kEach; ++i)
       if (mine >> i & 1) found[place++] = static_cast<int>(begin + own + i);
     __syncthreads();
-    for (int64_t j = threadIdx.x; j < dy.cols; j += kThreads) {
-      float sum = to_float(to[j]);
-      for (int i = 0; i < count; ++i) sum += to_float(dy.row(found[i])[j]);
-      to[j] = from_float<Y>(sum);
-    }
+    add_rows<N>(to, dy, found, count);
+    left -= count;
     __syncthreads();
   }
 }
@@ -120,18 +168,32 @@ void scatter_rows_add(Context& ctx, Tensor y, Tensor x, Tensor index) {
   if (x.empty()) return;
   dispatch(x.dtype, [&]<class X>() {
     dispatch(y.dtype, [&]<class Y>() {
-      launch_following(ctx, scatter_kernel<Y, X>, {static_cast<unsigned>(x.rows()), kThreads},
-                       rows_of<Y>(y), rows_of<X>(x), data_of<int32_t>(index));
+      const Rows<Y> to = rows_of<Y>(y);
+      const Rows<X> from = rows_of<X>(x);
+      const auto kernel =
+          packs(to) && packs(from) ? scatter_kernel<Y, X, 4> : scatter_kernel<Y, X, 1>;
+      launch_following(ctx, kernel, {static_cast<unsigned>(x.rows()), kThreads}, to, from,
+                       data_of<int32_t>(index));
     });
   });
 }
 
 void embedding_backward(Context& ctx, Tensor dtable, Tensor dy, Tensor ids) {
   if (dy.empty()) return;
+  const ArenaScope scope(ctx.scratch);
+  const Tensor zeros = ctx.scratch.tensor("embedding.uses", DType::i32, {2, dtable.rows()});
+  cuda::fill_zero(ctx, zeros);
+  const Uses uses{data_of<int32_t>(zeros), data_of<int32_t>(zeros) + dtable.rows()};
+  const int32_t* id = data_of<int32_t>(ids);
+  const auto rows = static_cast<unsigned>(dy.rows());
+  launch_following(ctx, count_kernel, {blocks_for(rows, kThreads), kThreads}, uses, id, rows,
+                   dtable.rows());
   dispatch(dy.dtype, [&]<class X>() {
-    launch_following(ctx, embedding_backward_kernel<float, X>,
-                     {static_cast<unsigned>(dy.rows()), kThreads}, rows_of<float>(dtable),
-                     rows_of<X>(dy), data_of<int32_t>(ids));
+    const Rows<float> to = rows_of<float>(dtable);
+    const Rows<X> from = rows_of<X>(dy);
+    const auto kernel = packs(to) && packs(from) ? embedding_backward_kernel<float, X, 4>
+                                                 : embedding_backward_kernel<float, X, 1>;
+    launch_following(ctx, kernel, {rows, kThreads}, to, from, id, uses);
   });
 }
 
