@@ -77,20 +77,14 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       grads_(allocate_weights(config, stat_dtype(weights.storage.view.dtype), ctx.device)),
       optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
       activations_(ctx.device),
-      linear_arena_(ctx.device),
-      load_counts_(allocate(
-          DType::i32,
-          {count_moe_layers_with_mtp(weights.view), std::max<int64_t>(1, config.n_routed_experts)},
-          ctx.device)),
-      balance_sum_(allocate(DType::f64, {1}, ctx.device)) {}
+      linear_(ctx.device),
+      loads_(ctx.device, count_moe_layers_with_mtp(weights.view), config.n_routed_experts) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
   fresh_ = true;
   if (ctx_.scratch.live_bytes() == 0) ctx_.scratch.reset();  // one block from the second step on
-  fill_zero(ctx_, load_counts_.view);
-  fill_zero(ctx_, balance_sum_.view);
-  linear_.clear();
-  linear_arena_.reset();
+  loads_.clear(ctx_);
+  linear_.take();
   counts_ = counts;
   report_ = {};
 }
@@ -122,20 +116,17 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
     std::vector<double> numbers = counted_numbers(dlogprob, sequences);
     const Tensor gradient =
         upload_numbers(ctx_, activations_, dtype, numbers, loss_scale());  // [R]
-    const LogProbOutputs head = make_outputs(linear_arena_, dtype, task.rows.count(), false);
+    const LogProbOutputs head = make_outputs(activations_, dtype, task.rows.count(), false);
     lm_head_linear(ctx_, head, task.grads, gradient, task.hidden, weights_.view.lm_head, task.rows,
                    params);
-    linear_.push_back({std::move(numbers), head.logprob});
+    linear_.add(ctx_, std::move(numbers), head.logprob);
   });
 }
 
 void TrainStep::report_linear_loss() {
-  for (const LinearLoss& part : linear_) {
-    const std::vector<double> logprob = download_doubles(ctx_, part.logprob);
-    for (size_t r = 0; r < logprob.size(); ++r) {
-      report_.token_losses.push_back(part.dlogprob[r] * logprob[r]);
-      report_.loss += report_.token_losses.back();
-    }
+  for (const double loss : linear_.take()) {
+    report_.token_losses.push_back(loss);
+    report_.loss += loss;
   }
   if (!std::isfinite(report_.loss))
     throw UserError(
@@ -181,7 +172,7 @@ void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const 
                                         forward);  // [T, d]
   report_replay(sequences, forward.differing);
   report_.tokens += batch.tokens();
-  add_expert_load(ctx_, load_counts_.view, saved);
+  add_expert_load(ctx_, loads_.counts(), saved);
 
   DecoderGrads grads;
   grads.dhidden =
@@ -196,7 +187,7 @@ void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const 
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
   if (config_.n_routed_experts > 0) {
     grads.balance.coefficient = options_.balance_alpha / sequences_total * loss_scale();
-    grads.balance.sum = balance_sum_.view;
+    grads.balance.sum = loads_.balance();
   }
   decoder_backward(ctx_, activations_, grads_.view, grads, saved, weights_.view, config_, batch);
   fresh_ = false;
@@ -318,20 +309,24 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
 StepReport TrainStep::finish(double lr) {
   const NamedRange range(ctx_, "update");
   if (fresh_) fill_zero(ctx_, grads_.storage.view);  // nothing was accumulated
+  loads_.send(ctx_);
+  report_linear_loss();  // the device is busy with backward meanwhile
   report_.grad_norm = global_grad_norm(ctx_, grads_) / loss_scale();
-  report_linear_loss();
   report_.lr = lr;
   if (in_f16()) report_.loss_scale = loss_scale();
   const bool finite = std::isfinite(report_.grad_norm);
   if (!finite && !in_f16())
     throw UserError({.what = "the gradient is not finite; the weights are as before this update",
                      .hint = "lower the learning rate, or look at this step's samples"});
-  report_loads();  // before the update is queued, which the next step need not wait for
   reach_moment("update");
-  if (!finite) return skip_update();
+  if (!finite) {
+    add_loads_to_report();
+    return skip_update();
+  }
   optimizer_step(ctx_, weights_, optimizer_, grads_, report_.grad_norm, lr, options_.optimizer);
   if (options_.bias_update_speed > 0.0)
-    update_router_biases(ctx_, weights_.view, load_counts_.view, options_.bias_update_speed);
+    update_router_biases(ctx_, weights_.view, loads_.counts(), options_.bias_update_speed);
+  add_loads_to_report();  // what was sent before the update
   LossScale scale(optimizer_.loss_scale.view);
   scale.grow();
   report_.skipped_updates = scale.skipped();
@@ -356,10 +351,15 @@ double TrainStep::loss_scale() const {
 }
 
 void TrainStep::report_loads() {
-  if (load_counts_.view.numel() == 0 || config_.n_routed_experts == 0) return;
+  loads_.send(ctx_);
+  add_loads_to_report();
+}
+
+void TrainStep::add_loads_to_report() {
+  if (loads_.counts().numel() == 0 || config_.n_routed_experts == 0) return;
   const double sequences_total = static_cast<double>(std::max<int64_t>(1, counts_.sequences));
-  report_.balance_loss = download_doubles(ctx_, balance_sum_.view)[0] / sequences_total;
-  for (const std::vector<int64_t>& layer : load()) {
+  report_.balance_loss = loads_.balance_sum() / sequences_total;
+  for (const std::vector<int64_t>& layer : loads_.layers()) {
     double sum = 0.0, most = 0.0;
     for (int64_t count : layer) {
       sum += static_cast<double>(count);
@@ -372,13 +372,8 @@ void TrainStep::report_loads() {
 }
 
 std::vector<std::vector<int64_t>> TrainStep::load() {
-  const std::vector<int32_t> counts = download_ints(ctx_, load_counts_.view);
-  const auto experts = static_cast<size_t>(load_counts_.view.cols());
-  std::vector<std::vector<int64_t>> layers;
-  for (size_t i = 0; i < counts.size(); i += experts)
-    layers.emplace_back(counts.begin() + static_cast<std::ptrdiff_t>(i),
-                        counts.begin() + static_cast<std::ptrdiff_t>(i + experts));
-  return layers;
+  loads_.send(ctx_);
+  return loads_.layers();
 }
 
 TokenLoss TrainStep::score(const ModelWeights& weights, std::span<const TrainSequence> sequences) {

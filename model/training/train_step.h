@@ -11,6 +11,8 @@
 #include "model/decoder.h"
 #include "model/layers/lm_head.h"
 #include "model/optim/optimizer.h"
+#include "model/training/expert_loads.h"
+#include "model/training/linear_loss.h"
 
 namespace temper {
 
@@ -126,6 +128,7 @@ class TrainStep {
   void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
                   const LossFunction& loss);
   void report_linear_loss();
+  void add_loads_to_report();
   StepReport skip_update();
   bool in_f16() const { return weights_.storage.view.dtype == DType::f16; }
   bool with_mtp() const { return options_.mtp_weight > 0.0 && !weights_.view.mtp.empty(); }
@@ -140,14 +143,8 @@ class TrainStep {
   OwnedWeights grads_;
   OptimizerState optimizer_;
   Arena activations_;
-  struct LinearLoss {
-    std::vector<double> dlogprob;  // [R]  of one micro-batch
-    Tensor logprob;                // [R]
-  };
-  Arena linear_arena_;  // what finish() makes the loss of
-  std::vector<LinearLoss> linear_;
-  OwnedTensor load_counts_;  // [MoE blocks, E] i32
-  OwnedTensor balance_sum_;  // [1] f64
+  LinearLoss linear_;  // what finish() makes the loss of
+  ExpertLoads loads_;
   GlobalCounts counts_;
   bool fresh_ = true;  // nothing has been accumulated since begin()
   StepReport report_;
