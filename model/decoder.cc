@@ -53,16 +53,31 @@ void run_block_for_recompute(const LayerEnv& env, Tensor stream, BlockSaved& sav
   saved.moe.route.scores = scores;
 }
 
-// saved: one a layer, or empty.
+// saved: one a layer, or empty. The last norm goes to `last`.
 void run_blocks(const LayerEnv& env, std::vector<BlockSaved>& saved, Tensor stream,
-                const ModelWeights& weights, const ForwardOptions& options) {
-  for (size_t l = 0; l < weights.layers.size(); ++l) {
-    const LayerEnv layer = layer_env(env, options, weights, l);
-    if (options.recompute && !saved.empty()) {
-      run_block_for_recompute(layer, stream, saved[l], weights.layers[l]);
-    } else {
-      block_forward(layer, stream, saved.empty() ? nullptr : &saved[l], weights.layers[l]);
-    }
+                const ModelWeights& weights, const ForwardOptions& options,
+                const StreamNorm& last) {
+  const size_t layers = weights.layers.size();
+  const bool saving = !saved.empty();
+  const double eps = env.config.rms_norm_eps;
+  if (options.recompute && saving) {
+    for (size_t l = 0; l < layers; ++l)
+      run_block_for_recompute(layer_env(env, options, weights, l), stream, saved[l],
+                              weights.layers[l]);
+    rms_norm_forward(env.ctx, last.normed, {last.rstd, last.x}, stream, weights.norm, eps);
+    return;
+  }
+  Arena& arena = env.arena(saving);
+  const auto room = [&] { return make_stream_norm(arena, saving, stream, last.normed.dtype); };
+  StreamNorm norm = layers > 0 ? room() : last;
+  rms_norm_forward(env.ctx, norm.normed, {norm.rstd, norm.x}, stream,
+                   layers > 0 ? weights.layers[0].input_layernorm : weights.norm, eps);
+  for (size_t l = 0; l < layers; ++l) {
+    NextNorm next{weights.norm, last};
+    if (l + 1 < layers) next = {weights.layers[l + 1].input_layernorm, saving ? room() : norm};
+    block_forward(layer_env(env, options, weights, l), stream, saving ? &saved[l] : nullptr,
+                  weights.layers[l], norm, next);
+    norm = next.to;
   }
 }
 
@@ -85,8 +100,7 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
   embedding_forward(ctx, stream, weights.embed_tokens, batch.ids);
   std::vector<BlockSaved> none;
   if (saved == nullptr) {
-    run_blocks(env, none, stream, weights, options);
-    rms_norm_forward(ctx, hidden, {}, stream, weights.norm, config.rms_norm_eps);
+    run_blocks(env, none, stream, weights, options, {hidden, {}, {}});
     return hidden;
   }
   *saved = DecoderSaved{};
@@ -94,12 +108,10 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
   saved->cos = cos;
   saved->sin = sin;
   saved->blocks.resize(weights.layers.size());
-  run_blocks(env, saved->blocks, stream, weights, options);
   saved->last = activations.tensor("decoder.last", dtype, {tokens, d});
   saved->last_rstd = activations.tensor("decoder.last_rstd", stat_dtype(dtype), {tokens});
   saved->hidden = hidden;
-  rms_norm_forward(ctx, hidden, {saved->last_rstd, saved->last}, stream, weights.norm,
-                   config.rms_norm_eps);
+  run_blocks(env, saved->blocks, stream, weights, options, {hidden, saved->last, saved->last_rstd});
 
   if (options.mtp) saved->mtp.resize(weights.mtp.size());
   Tensor before = hidden;
@@ -183,13 +195,14 @@ int64_t count_moe_layers_with_mtp(const ModelWeights& weights) {
 }
 
 void add_expert_load(Context& ctx, Tensor load, const DecoderSaved& saved) {
-  int64_t index = 0;
+  std::vector<Tensor> offsets;
   const auto visit = [&](const BlockSaved& block) {
-    if (block.moe.plan.offsets.empty()) return;
-    count_rows(ctx, load.slice_rows(index++, 1).reshape({load.cols()}), block.moe.plan.offsets);
+    if (!block.moe.plan.offsets.empty()) offsets.push_back(block.moe.plan.offsets);
   };
   for (const BlockSaved& block : saved.blocks) visit(block);
   for (const MtpSaved& module : saved.mtp) visit(module.block);
+  if (!offsets.empty())
+    count_rows(ctx, load.slice_rows(0, static_cast<int64_t>(offsets.size())), offsets);
 }
 
 Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
@@ -203,12 +216,18 @@ Tensor decoder_decode(Context& ctx, Arena& scratch, const ModelWeights& weights,
   const Tensor stream =
       ctx.scratch.tensor("decoder.stream", stat_dtype(dtype), {rows, d});  // [N, d]
   embedding_forward(ctx, stream, weights.embed_tokens, batch.ids);
-  for (size_t l = 0; l < weights.layers.size(); ++l) {
+  const size_t layers = weights.layers.size();
+  const Tensor normed = ctx.scratch.tensor("decoder.normed", dtype, {rows, d});  // [N, d]
+  rms_norm_forward(ctx, layers > 0 ? normed : hidden, {}, stream,
+                   layers > 0 ? weights.layers[0].input_layernorm : weights.norm,
+                   config.rms_norm_eps);
+  for (size_t l = 0; l < layers; ++l) {
     const Routing routing{.record = experts_of_layer(batch.experts, rows, weights, l)};
     const DecodeEnv env{ctx, config, cos, sin, batch.slots, batch.rows, cache.layers[l], routing};
-    block_decode(env, stream, weights.layers[l]);
+    NextNorm next{weights.norm, {hidden, {}, {}}};
+    if (l + 1 < layers) next = {weights.layers[l + 1].input_layernorm, {normed, {}, {}}};
+    block_decode(env, stream, weights.layers[l], normed, next);
   }
-  rms_norm_forward(ctx, hidden, {}, stream, weights.norm, config.rms_norm_eps);
   return hidden;
 }
 

@@ -10,41 +10,54 @@ bool is_moe(const BlockWeights& w) {
   return !w.moe.gate.empty();
 }
 
-// The stream's norm [T, d] in the activations' dtype; with saving, `kept` gets what backward needs.
-struct NormKept {
-  Tensor &x, &rstd;  // [T, d], [T]
-};
-Tensor norm_stream(const LayerEnv& env, bool saving, const NormKept& kept, Tensor stream,
-                   Tensor weight) {
-  Arena& arena = env.arena(saving);
-  const int64_t tokens = stream.rows(), d = stream.cols();
-  if (saving) {
-    kept.x = arena.tensor("block.x", weight.dtype, {tokens, d});
-    kept.rstd = arena.tensor("block.rstd", stream.dtype, {tokens});
-  }
-  const Tensor normed = arena.tensor("block.normed", weight.dtype, {tokens, d});
-  rms_norm_forward(env.ctx, normed, {kept.rstd, kept.x}, stream, weight, env.config.rms_norm_eps);
-  return normed;
+// The norm of the stream, in its place.
+void norm_stream(const LayerEnv& env, const StreamNorm& to, Tensor stream, Tensor weight) {
+  rms_norm_forward(env.ctx, to.normed, {to.rstd, to.x}, stream, weight, env.config.rms_norm_eps);
 }
 
 }  // namespace
 
+StreamNorm make_stream_norm(Arena& arena, bool saving, Tensor stream, DType dtype) {
+  const int64_t tokens = stream.rows(), d = stream.cols();
+  StreamNorm norm;
+  if (saving) {
+    norm.x = arena.tensor("block.x", dtype, {tokens, d});
+    norm.rstd = arena.tensor("block.rstd", stream.dtype, {tokens});
+  }
+  norm.normed = arena.tensor("block.normed", dtype, {tokens, d});
+  return norm;
+}
+
 void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const BlockWeights& w) {
   ArenaScope scope(env.ctx.scratch);
   const bool saving = saved != nullptr;
+  const StreamNorm norm =
+      make_stream_norm(env.arena(saving), saving, stream, w.input_layernorm.dtype);
+  norm_stream(env, norm, stream, w.input_layernorm);
+  block_forward(env, stream, saved, w, norm, {});
+}
+
+void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const BlockWeights& w,
+                   const StreamNorm& norm, const NextNorm& next) {
+  ArenaScope scope(env.ctx.scratch);
+  const bool saving = saved != nullptr;
   BlockSaved s;
-  const Tensor normed = norm_stream(env, saving, {s.x, s.x_rstd}, stream, w.input_layernorm);
+  s.x = norm.x, s.x_rstd = norm.rstd;
   if (env.config.attention == AttentionKind::mla) {
-    mla_forward(env, stream, saving ? &s.mla : nullptr, normed, w.mla);
+    mla_forward(env, stream, saving ? &s.mla : nullptr, norm.normed, w.mla);
   } else {
-    gqa_forward(env, stream, saving ? &s.gqa : nullptr, normed, w.gqa);
+    gqa_forward(env, stream, saving ? &s.gqa : nullptr, norm.normed, w.gqa);
   }
-  const Tensor normed_mid =
-      norm_stream(env, saving, {s.x_mid, s.x_mid_rstd}, stream, w.post_attention_layernorm);
+  const StreamNorm mid =
+      make_stream_norm(env.arena(saving), saving, stream, w.input_layernorm.dtype);
+  norm_stream(env, mid, stream, w.post_attention_layernorm);
+  s.x_mid = mid.x, s.x_mid_rstd = mid.rstd;
   if (is_moe(w)) {
-    moe_forward(env, stream, saving ? &s.moe : nullptr, normed_mid, w.moe);
+    moe_forward(env, stream, saving ? &s.moe : nullptr, mid.normed, w.moe,
+                {next.weight, next.to.normed, {next.to.rstd, next.to.x}, env.config.rms_norm_eps});
   } else {
-    mlp_forward(env, stream, saving ? &s.mlp : nullptr, normed_mid, w.mlp);
+    mlp_forward(env, stream, saving ? &s.mlp : nullptr, mid.normed, w.mlp);
+    if (!next.to.normed.empty()) norm_stream(env, next.to, stream, next.weight);
   }
   if (saving) *saved = s;
 }
@@ -81,25 +94,27 @@ void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, cons
                     s.x_rstd);
 }
 
-void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w) {
+void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w, Tensor normed,
+                  const NextNorm& next) {
   Context& ctx = env.ctx;
   const ModelConfig& config = env.config;
   ArenaScope scope(ctx.scratch);
-  const Tensor normed = ctx.scratch.tensor("block.normed", w.input_layernorm.dtype,
-                                           {stream.rows(), stream.cols()});  // [N, d]
-  rms_norm_forward(ctx, normed, {}, stream, w.input_layernorm, config.rms_norm_eps);
   if (config.attention == AttentionKind::mla) {
     mla_decode(env, stream, normed, w.mla);
   } else {
     gqa_decode(env, stream, normed, w.gqa);
   }
-  rms_norm_forward(ctx, normed, {}, stream, w.post_attention_layernorm, config.rms_norm_eps);
+  const Tensor mid =
+      ctx.scratch.tensor("block.normed", normed.dtype, {stream.rows(), stream.cols()});  // [N, d]
+  rms_norm_forward(ctx, mid, {}, stream, w.post_attention_layernorm, config.rms_norm_eps);
   // The feed-forward has no memory of other tokens: the training form without saving serves.
   const LayerEnv ffn_env{ctx, ctx.scratch, config, {}, {}, {}, env.routing};
   if (is_moe(w)) {
-    moe_forward(ffn_env, stream, nullptr, normed, w.moe);
+    moe_forward(ffn_env, stream, nullptr, mid, w.moe,
+                {next.weight, next.to.normed, {}, config.rms_norm_eps});
   } else {
-    mlp_forward(ffn_env, stream, nullptr, normed, w.mlp);
+    mlp_forward(ffn_env, stream, nullptr, mid, w.mlp);
+    rms_norm_forward(ctx, next.to.normed, {}, stream, next.weight, config.rms_norm_eps);
   }
 }
 

@@ -28,11 +28,29 @@ struct BlockSaved {
 // Types: stream is of the wider dtype of the weights (core/device.h: stat_dtype).
 void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const BlockWeights& w);
 
+// The norm in front of a block, which the block before it makes while it has the stream at hand.
+struct StreamNorm {
+  Tensor normed;   // [T, d]
+  Tensor x, rstd;  // [T, d], [T]  kept for backward, else empty
+};
+struct NextNorm {
+  Tensor weight;  // [d]
+  StreamNorm to;
+};
+// Room for one.
+StreamNorm make_stream_norm(Arena& arena, bool saving, Tensor stream, DType dtype);
+// The same from the norm of the stream on; then the next block's (where next.to is not empty),
+// which may lie where `norm` does if nothing is kept.
+void block_forward(const LayerEnv& env, Tensor stream, BlockSaved* saved, const BlockWeights& w,
+                   const StreamNorm& norm, const NextNorm& next);
+
 // On entry dx holds dy; on return the gradient of x. Adds into: the gradients `dw`.
 void block_backward(const LayerEnv& env, Tensor dx, const BlockWeights& dw, const BlockSaved& saved,
                     const BlockWeights& w, const BalanceLoss& balance);
 
-// The same for new tokens over the cache.  Shapes: stream [N, d].
-void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w);
+// The same for new tokens over the cache: from `normed`, the norm of the stream, which the next
+// block's may replace.  Shapes: stream, normed [N, d].
+void block_decode(const DecodeEnv& env, Tensor stream, const BlockWeights& w, Tensor normed,
+                  const NextNorm& next);
 
 }  // namespace temper

@@ -62,8 +62,8 @@ void experts_backward(const LayerEnv& env, Tensor drows, const Grad& dweights, c
 
 }  // namespace
 
-void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
-                 const MoeWeights& w) {
+void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x, const MoeWeights& w,
+                 const NormAfter& norm) {
   const NamedRange range(env.ctx, "moe forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
@@ -89,7 +89,11 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
 
   if (env.config.n_shared_experts > 0)
     mlp_forward(env, stream, saved ? &s.shared : nullptr, x, w.shared_experts);
-  combine_forward(ctx, stream, out, s.route.weights, s.plan.row_of);
+  if (norm.normed.empty()) {
+    combine_forward(ctx, stream, out, s.route.weights, s.plan.row_of);
+  } else {
+    combine_norm_forward(ctx, stream, out, s.route.weights, s.plan.row_of, norm);
+  }
   if (saved != nullptr) *saved = s;
 }
 

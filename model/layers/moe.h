@@ -18,9 +18,10 @@ struct MoeSaved {
 };
 
 // stream += sum_k weight_k FFN_{e_k}(x) + FFN_shared(x).  The shared experts are not scaled.
+// Where norm.normed is not empty, the norm of the stream follows (model/ops/permute.h).
 // Source: DeepSeek-V3 eq. 12-16.  Shapes: stream, x [T, d].
-void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x,
-                 const MoeWeights& w);
+void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x, const MoeWeights& w,
+                 const NormAfter& norm = {});
 
 // Adds into: dx [T, d], the gradients `dw` and balance.sum; the balance loss's gradient goes into
 // the gate's logits. The sequences are the environment's.

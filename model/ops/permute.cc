@@ -31,10 +31,14 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
   }
 }
 
-void count_rows(Context& ctx, Tensor counts, Tensor offsets) {
+void count_rows(Context& ctx, Tensor counts, std::span<const Tensor> offsets) {
   check_i32(counts, "count_rows: counts");
-  check_i32(offsets, "count_rows: offsets");
-  check_shape(offsets, {counts.numel() + 1}, "count_rows: offsets");
+  require(counts.contiguous() && counts.rows() == static_cast<int64_t>(offsets.size()),
+          "count_rows: counts for each of the offsets");
+  for (const Tensor& of_layer : offsets) {
+    check_i32(of_layer, "count_rows: offsets");
+    check_shape(of_layer, {counts.cols() + 1}, "count_rows: offsets");
+  }
   switch (counts.device) {
     case Device::cpu:
       return cpu::count_rows(ctx, counts, offsets);
@@ -80,6 +84,23 @@ void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor ro
       if constexpr (kWithCuda) return cuda::combine_forward(ctx, y, x, weights, row_of);
       no_backend();
   }
+}
+
+void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
+                          const NormAfter& norm) {
+  check_alike({y, norm.normed, norm.w, norm.saved.rstd, norm.saved.x});
+  check_rows_cols(norm.normed, y.rows(), y.cols(), "combine: normed");
+  check_rows_cols(norm.w, 1, y.cols(), "combine: the norm's weights");
+  if constexpr (kWithCuda) {
+    if (y.device == Device::cuda && cuda::combine_norms(y, x, norm)) {
+      check_alike({y, x, weights});
+      check_choices(y, x, row_of);
+      check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
+      return cuda::combine_norm_forward(ctx, y, x, weights, row_of, norm);
+    }
+  }
+  combine_forward(ctx, y, x, weights, row_of);
+  rms_norm_forward(ctx, norm.normed, norm.saved, y, norm.w, norm.eps);
 }
 
 }  // namespace temper

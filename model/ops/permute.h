@@ -1,9 +1,12 @@
 // Bringing tokens to their experts and back.
 #pragma once
 
+#include <span>
+
 #include "core/context.h"
 #include "core/tensor.h"
 #include "model/ops/grad.h"
+#include "model/ops/rms_norm.h"
 
 namespace temper {
 
@@ -15,8 +18,9 @@ struct ExpertPlan {
 };
 void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts);
 
-// counts[e] += offsets[e+1] - offsets[e].  Shapes: counts [E] i32, offsets [E+1] i32.
-void count_rows(Context& ctx, Tensor counts, Tensor offsets);
+// counts[l][e] += offsets_l[e+1] - offsets_l[e].  Shapes: counts [L, E] i32, offsets L times [E+1]
+// i32.
+void count_rows(Context& ctx, Tensor counts, std::span<const Tensor> offsets);
 
 // y_r = x_{index_r}.  Shapes: y [R, d], x [T, d], index [R] i32.
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
@@ -26,6 +30,15 @@ void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of
 // y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d]; weights, row_of
 // [T, K]. Types: y and weights may be of the wider dtype of x (core/device.h: stat_dtype).
 void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
+// The same, then rms_norm_forward of y by norm.w, in one where that is faster.
+struct NormAfter {
+  Tensor w;       // [d]
+  Tensor normed;  // [T, d]  written
+  RmsNormSaved saved = {};
+  double eps = 0.0;
+};
+void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
+                          const NormAfter& norm);
 // Its gradient is taken where the rows come from: weighted_swiglu_backward (model/ops/swiglu.h).
 
 }  // namespace temper

@@ -80,15 +80,20 @@ void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const R
   }
 }
 
-void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed) {
-  require(bias.dtype == DType::f32 && bias.device == counts.device, "router: bias is not f32");
+void router_bias_step(Context& ctx, std::span<const Tensor> biases, Tensor counts, double speed) {
   check_i32(counts, "router: counts");
-  check_shape(counts, {bias.numel()}, "router: counts");
-  switch (bias.device) {
+  require(counts.contiguous() && counts.rows() == static_cast<int64_t>(biases.size()),
+          "router: counts for each layer");
+  for (const Tensor& bias : biases) {
+    if (bias.empty()) continue;
+    require(bias.dtype == DType::f32 && bias.device == counts.device, "router: bias is not f32");
+    check_shape(bias, {counts.cols()}, "router: bias");
+  }
+  switch (counts.device) {
     case Device::cpu:
-      return cpu::router_bias_step(ctx, bias, counts, speed);
+      return cpu::router_bias_step(ctx, biases, counts, speed);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::router_bias_step(ctx, bias, counts, speed);
+      if constexpr (kWithCuda) return cuda::router_bias_step(ctx, biases, counts, speed);
       no_backend();
   }
 }

@@ -1,6 +1,8 @@
 // The gate of DeepSeekMoE: scores, group-limited top-k, weights, and the sequence balance loss.
 #pragma once
 
+#include <span>
+
 #include "core/context.h"
 #include "core/sequences.h"
 #include "core/tensor.h"
@@ -52,8 +54,8 @@ struct BalanceLoss {
 void router_backward(Context& ctx, const Grad& dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params, const BalanceLoss& balance = {});
 
-// bias_i += speed * sign(mean(counts) - counts_i).  Source: DeepSeek-V3 section 2.1.2.
-// Shapes: bias [E] f32, counts [E] i32.
-void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed);
+// bias_i += speed * sign(mean(counts) - counts_i) in each layer.  Source: DeepSeek-V3
+// section 2.1.2. Shapes: biases L times [E] f32, or empty for a layer without; counts [L, E] i32.
+void router_bias_step(Context& ctx, std::span<const Tensor> biases, Tensor counts, double speed);
 
 }  // namespace temper

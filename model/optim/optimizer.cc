@@ -56,15 +56,15 @@ void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,
 }
 
 void update_router_biases(Context& ctx, ModelWeights& weights, Tensor load, double speed) {
-  int64_t index = 0;
-  const auto visit = [&](BlockWeights& block) {
-    if (block.moe.gate.empty() || index >= load.dim(0)) return;
-    const Tensor counts = load.slice_rows(index++, 1).reshape({load.cols()});
-    if (!block.moe.e_score_correction_bias.empty())
-      router_bias_step(ctx, block.moe.e_score_correction_bias, counts, speed);
+  std::vector<Tensor> biases;
+  const auto visit = [&](const BlockWeights& block) {
+    if (block.moe.gate.empty() || static_cast<int64_t>(biases.size()) >= load.dim(0)) return;
+    biases.push_back(block.moe.e_score_correction_bias);
   };
-  for (BlockWeights& block : weights.layers) visit(block);
-  for (MtpWeights& module : weights.mtp) visit(module.block);
+  for (const BlockWeights& block : weights.layers) visit(block);
+  for (const MtpWeights& module : weights.mtp) visit(module.block);
+  if (!biases.empty())
+    router_bias_step(ctx, biases, load.slice_rows(0, static_cast<int64_t>(biases.size())), speed);
 }
 
 }  // namespace temper

@@ -28,9 +28,12 @@ void plan_experts(Context&, const ExpertPlan& plan, Tensor experts) {
   offsets[0] = 0;
 }
 
-void count_rows(Context&, Tensor counts, Tensor offsets) {
-  const int32_t* first = offsets.get<int32_t>();
-  for (int64_t e = 0; e < counts.numel(); ++e) counts.get<int32_t>()[e] += first[e + 1] - first[e];
+void count_rows(Context&, Tensor counts, std::span<const Tensor> offsets) {
+  for (int64_t l = 0; l < counts.rows(); ++l) {
+    const int32_t* first = offsets[static_cast<size_t>(l)].get<int32_t>();
+    for (int64_t e = 0; e < counts.cols(); ++e)
+      counts.row<int32_t>(l)[e] += first[e + 1] - first[e];
+  }
 }
 
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {

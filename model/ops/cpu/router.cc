@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "model/ops/cpu/parallel.h"
 #include "model/ops/cpu/simd.h"
@@ -217,16 +218,18 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
   dispatch_float(logits.dtype, [&]<class T>() { forward<T>(ctx, out, logits, b, params); });
 }
 
-void router_bias_step(Context&, Tensor bias, Tensor counts, double speed) {
-  const int64_t experts = bias.numel();
-  const int32_t* load = counts.get<int32_t>();
-  int64_t sum = 0;
-  for (int64_t e = 0; e < experts; ++e) sum += load[e];
-  for (int64_t e = 0; e < experts; ++e) {
-    // The sign of mean - load, without rounding.
-    const int64_t gap = sum - load[e] * experts;
-    const double sign = gap > 0 ? 1.0 : gap < 0 ? -1.0 : 0.0;
-    bias.get<float>()[e] += static_cast<float>(speed * sign);
+void router_bias_step(Context&, std::span<const Tensor> biases, Tensor counts, double speed) {
+  const int64_t experts = counts.cols();
+  for (size_t l = 0; l < biases.size(); ++l) {
+    if (biases[l].empty()) continue;
+    const int32_t* load = counts.row<int32_t>(static_cast<int64_t>(l));
+    const int64_t sum = std::accumulate(load, load + experts, int64_t{0});
+    for (int64_t e = 0; e < experts; ++e) {
+      // The sign of mean - load, without rounding.
+      const int64_t gap = sum - load[e] * experts;
+      const double sign = gap > 0 ? 1.0 : gap < 0 ? -1.0 : 0.0;
+      biases[l].get<float>()[e] += static_cast<float>(speed * sign);
+    }
   }
 }
 

@@ -10,6 +10,6 @@ void router_forward(Context& ctx, const RouterOutputs& out, Tensor logits, Tenso
                     const RouterParams& params);
 void router_backward(Context& ctx, Tensor dlogits, Tensor dweights, const RouterOutputs& saved,
                      const RouterParams& params, const BalanceLoss& balance);
-void router_bias_step(Context& ctx, Tensor bias, Tensor counts, double speed);
+void router_bias_step(Context& ctx, std::span<const Tensor> biases, Tensor counts, double speed);
 
 }  // namespace temper::cpu

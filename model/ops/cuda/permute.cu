@@ -160,10 +160,16 @@ __global__ void __launch_bounds__(32 * kFewWarps)
   }
 }
 
-__global__ void add_counts(int32_t* counts, const int32_t* offsets, int64_t experts) {
+// A block a layer.
+constexpr int kLayers = 64;  // of a launch, at most
+struct LayerOffsets {
+  const int32_t* at[kLayers];
+};
+__global__ void add_counts(int32_t* counts, LayerOffsets offsets, int64_t experts) {
   follow();
-  const int64_t e = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (e < experts) counts[e] += offsets[e + 1] - offsets[e];
+  const int32_t* first = offsets.at[blockIdx.x];
+  for (int64_t e = threadIdx.x; e < experts; e += blockDim.x)
+    counts[blockIdx.x * experts + e] += first[e + 1] - first[e];
 }
 
 // ---- Rows to experts and back. One block a row or token, or one warp a choice.
@@ -185,31 +191,77 @@ struct Choosing {
   Rows<int32_t> row_of;
 };
 
-// to_t += sum_k weight[t, k] * from_{row_of[t, k]} in order of k.
+// Pack i of to_t + sum_k weight[t, k] * from_{row_of[t, k]} in order of k; it becomes that of to_t.
+template <class To, class From, int kCount>
+__device__ Pack<To, kCount> sum_pack(const Choosing<To, From>& c, int64_t t, int64_t i) {
+  const int32_t* rows = c.row_of.row(t);
+  const float* weights = c.weights ? c.weights.row(t) : nullptr;
+  float sum[kCount] = {};
+  if (!c.fresh) {
+    const Pack<To, kCount> own = pack_at<kCount>(c.to.row(t), i);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
+  }
+#pragma unroll 4
+  for (int64_t k = 0; k < c.row_of.cols; ++k) {
+    const Pack<From, kCount> x = pack_at<kCount>(c.from.row(rows[k]), i);
+    const float w = weights != nullptr ? weights[k] : 1.0F;
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
+  }
+  Pack<To, kCount> out;
+#pragma unroll
+  for (int j = 0; j < kCount; ++j) out.at[j] = from_float<To>(sum[j]);
+  pack_at<kCount>(c.to.row(t), i) = out;
+  return out;
+}
+
 template <class To, class From, int kCount>
 __global__ void sum_choices(Choosing<To, From> c) {
   follow();
+  for (int64_t i = threadIdx.x; i < c.to.cols / kCount; i += blockDim.x)
+    sum_pack<To, From, kCount>(c, blockIdx.x, i);
+}
+
+template <class From>
+struct Norm {
+  Rows<From> normed, kept;  // kept may be null
+  float* rstd;              // may be null
+  const From* w;
+  float eps;
+};
+
+// The same, then the norm of to_t while it is in registers: kPacks packs a thread.
+template <class To, class From, int kCount, int kPacks>
+__global__ void __launch_bounds__(kThreads) sum_and_norm(Choosing<To, From> c, Norm<From> norm) {
+  follow();
   const int64_t t = blockIdx.x;
-  const int32_t* rows = c.row_of.row(t);
-  const float* weights = c.weights ? c.weights.row(t) : nullptr;
-  for (int64_t i = threadIdx.x; i < c.to.cols / kCount; i += blockDim.x) {
-    float sum[kCount] = {};
-    if (!c.fresh) {
-      const Pack<To, kCount> own = pack_at<kCount>(c.to.row(t), i);
+  const int count = static_cast<int>(c.to.cols) / kCount;
+  Pack<To, kCount> sum[kPacks];
+  float squares = 0.0F;
 #pragma unroll
-      for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
+  for (int p = 0; p < kPacks; ++p) {
+    const int i = static_cast<int>(threadIdx.x) + p * kThreads;
+    if (i >= count) continue;
+    sum[p] = sum_pack<To, From, kCount>(c, t, i);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) squares += to_float(sum[p].at[j]) * to_float(sum[p].at[j]);
+  }
+  const float r = 1.0F / sqrtf(block_sum(squares) / static_cast<float>(c.to.cols) + norm.eps);
+  if (norm.rstd != nullptr && threadIdx.x == 0) norm.rstd[t] = r;
+#pragma unroll
+  for (int p = 0; p < kPacks; ++p) {
+    const int i = static_cast<int>(threadIdx.x) + p * kThreads;
+    if (i >= count) continue;
+    const auto w = load_pack<kCount>(norm.w + int64_t{i} * kCount);
+    Pack<From, kCount> normed, kept;
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) {
+      normed.at[j] = from_float<From>(to_float(sum[p].at[j]) * r * to_float(w.at[j]));
+      kept.at[j] = from_float<From>(to_float(sum[p].at[j]));
     }
-#pragma unroll 4
-    for (int64_t k = 0; k < c.row_of.cols; ++k) {
-      const Pack<From, kCount> x = pack_at<kCount>(c.from.row(rows[k]), i);
-      const float w = weights != nullptr ? weights[k] : 1.0F;
-#pragma unroll
-      for (int j = 0; j < kCount; ++j) sum[j] += w * to_float(x.at[j]);
-    }
-    Pack<To, kCount> out;
-#pragma unroll
-    for (int j = 0; j < kCount; ++j) out.at[j] = from_float<To>(sum[j]);
-    pack_at<kCount>(c.to.row(t), i) = out;
+    pack_at<kCount>(norm.normed.row(t), i) = normed;
+    if (norm.kept) pack_at<kCount>(norm.kept.row(t), i) = kept;
   }
 }
 
@@ -249,10 +301,16 @@ void plan_experts(Context& ctx, const ExpertPlan& plan, Tensor experts) {
                    data_of<int32_t>(plan.token_of));
 }
 
-void count_rows(Context& ctx, Tensor counts, Tensor offsets) {
+void count_rows(Context& ctx, Tensor counts, std::span<const Tensor> offsets) {
   if (counts.numel() == 0) return;
-  launch_following(ctx, add_counts, {blocks_for(counts.numel(), kThreads), kThreads},
-                   data_of<int32_t>(counts), data_of<int32_t>(offsets), counts.numel());
+  const int64_t experts = counts.cols();
+  for (size_t first = 0; first < offsets.size(); first += kLayers) {
+    const size_t layers = std::min<size_t>(kLayers, offsets.size() - first);
+    LayerOffsets of{};
+    for (size_t l = 0; l < layers; ++l) of.at[l] = data_of<int32_t>(offsets[first + l]);
+    launch_following(ctx, add_counts, {static_cast<unsigned>(layers), kThreads},
+                     data_of<int32_t>(counts) + static_cast<int64_t>(first) * experts, of, experts);
+  }
 }
 
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
@@ -276,6 +334,34 @@ void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor ro
   dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
     launch_sum<Y, X>(ctx, {rows_of<Y>(y), false, rows_of<X>(x), rows_of<float>(weights),
                            rows_of<int32_t>(row_of)});
+  });
+}
+
+bool combine_norms(const Tensor& y, const Tensor& x, const NormAfter& norm) {
+  bool can = y.cols() * static_cast<int64_t>(size_of(x.dtype)) <= 16 * 8 * kThreads;
+  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
+    can = can && packs(rows_of<Y>(y)) && packs(rows_of<X>(x)) && packs(rows_of<X>(norm.normed)) &&
+          packs(rows_of<X>(norm.saved.x)) && packs(rows_of<X>(norm.w));
+  });
+  return can;
+}
+
+void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
+                          const NormAfter& norm) {
+  if (y.rows() == 0) return;
+  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
+    const Choosing<Y, X> c{rows_of<Y>(y), false, rows_of<X>(x), rows_of<float>(weights),
+                           rows_of<int32_t>(row_of)};
+    const Norm<X> n{rows_of<X>(norm.normed), rows_of<X>(norm.saved.x),
+                    data_of<float>(norm.saved.rstd), data_of<X>(norm.w),
+                    static_cast<float>(norm.eps)};
+    constexpr int kCount = kWide<X>;
+    const int64_t packs = (y.cols() / kCount + kThreads - 1) / kThreads;
+    const auto kernel = packs <= 1   ? sum_and_norm<Y, X, kCount, 1>
+                        : packs <= 2 ? sum_and_norm<Y, X, kCount, 2>
+                        : packs <= 4 ? sum_and_norm<Y, X, kCount, 4>
+                                     : sum_and_norm<Y, X, kCount, 8>;
+    launch_following(ctx, kernel, {blocks_for(y.rows(), 1), kThreads}, c, n);
   });
 }
 

@@ -226,7 +226,7 @@ __device__ int64_t sequence_of(const Balance& b, int64_t t) {
   return low;
 }
 
-constexpr int64_t kTokensOfBlock = 32;  // whose choices are counted in shared memory first
+constexpr int64_t kTokensOfBlock = 16;  // whose choices are counted in shared memory first
 
 template <int kPerLane>
 __global__ void count_chosen(Balance b, Rows<float> scores, Gate gate) {

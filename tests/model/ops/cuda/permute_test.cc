@@ -65,11 +65,17 @@ TEST_CASE("cuda: the expert plan is the CPU's", "[ops][cuda]") {
     CHECK(download_ints(*ctx, plans.gpu.offsets) == values(plans.cpu.offsets));
     CHECK(download_ints(*ctx, plans.gpu.row_of) == values(plans.cpu.row_of));
     CHECK(download_ints(*ctx, plans.gpu.token_of) == values(plans.cpu.token_of));
-    const std::vector<int32_t> before(static_cast<size_t>(n.experts), 5);
-    const Tensor counts = make.ints({n.experts}, before), gpu_counts = on_gpu.upload(counts);
+    // More layers than a launch takes, all but one of the same rows.
+    const int64_t layers = 66;
+    const std::vector<int32_t> before(static_cast<size_t>(layers * n.experts), 5);
+    const Tensor counts = make.ints({layers, n.experts}, before);
+    const Tensor gpu_counts = on_gpu.upload(counts);
+    const std::vector<int32_t> none(static_cast<size_t>(n.experts + 1), 3);
+    std::vector<Tensor> cpu_offsets(66, plans.cpu.offsets), gpu_offsets(66, plans.gpu.offsets);
+    cpu_offsets[65] = make.ints({n.experts + 1}, none), gpu_offsets[65] = on_gpu.ints(none);
     Context host(1);
-    count_rows(host, counts, plans.cpu.offsets);
-    count_rows(*ctx, gpu_counts, plans.gpu.offsets);
+    count_rows(host, counts, cpu_offsets);
+    count_rows(*ctx, gpu_counts, gpu_offsets);
     CHECK(download_ints(*ctx, gpu_counts) == values(counts));
   }
 }

@@ -77,7 +77,7 @@ TEST_CASE("cuda: RMSNorm reads a wide stream and keeps it rounded", "[ops][cuda]
 
 TEST_CASE("cuda: narrow embeddings, products and experts go into a wide stream", "[ops][cuda]") {
   on_each([](Sides& s) {
-    for (const int64_t d : {1, 33, 72, 576}) {
+    for (const int64_t d : {1, 33, 72, 576, 2080}) {
       const int64_t rows = 70, k = 96;
       const Tensor table = s.narrow({9, d}), stream = s.make.poisoned(f, {rows, d});
       std::vector<int32_t> ids;
@@ -101,6 +101,21 @@ TEST_CASE("cuda: narrow embeddings, products and experts go into a wide stream",
       combine_forward(s.ctx, gpu_stream, s.up(sorted, s.b), s.on_gpu.upload(weights, f),
                       s.on_gpu.ints(row_of).reshape({rows, 2}));
       CHECK(s.off(gpu_stream, stream) < kWide);
+
+      // With the norm that follows.
+      const Tensor norm = s.narrow({d}), normed = s.make.poisoned(f, {rows, d});
+      const Tensor kept = s.make.poisoned(f, {rows, d}), rstd = s.make.poisoned(f, {rows});
+      const Tensor gpu_normed = s.poisoned(normed, s.b), gpu_kept = s.poisoned(kept, s.b);
+      const Tensor gpu_rstd = s.on_gpu.poisoned(rstd, f);
+      combine_norm_forward(s.host, stream, sorted, weights, places,
+                           {norm, normed, {rstd, kept}, 1e-6});
+      combine_norm_forward(s.ctx, gpu_stream, s.up(sorted, s.b), s.on_gpu.upload(weights, f),
+                           s.on_gpu.ints(row_of).reshape({rows, 2}),
+                           {s.on_gpu.upload(norm, s.b), gpu_normed, {gpu_rstd, gpu_kept}, 1e-6});
+      CHECK(s.off(gpu_stream, stream) < 2 * kWide);
+      CHECK(s.off(gpu_normed, normed) < test::bound_in(s.b, 0.0, 6e-3));
+      CHECK(s.off(gpu_kept, kept) < test::bound_in(s.b, 0.0, 4e-3));
+      CHECK(s.off(gpu_rstd, rstd, Layout::dense) < 2e-5);
     }
   });
 }
