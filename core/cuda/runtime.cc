@@ -40,6 +40,9 @@ Runtime::Runtime() {
   check(cublasLtCreate(&blas));
   workspace_bytes = size_t{32} << 20;  // what NVIDIA recommends for Hopper
   check(cudaMalloc(&workspace, workspace_bytes));
+  check(cudaMalloc(&counters, kCounters * sizeof(unsigned)));
+  check(cudaMemset(counters, 0, kCounters * sizeof(unsigned)));
+  check(cudaDeviceSynchronize());
 }
 
 Runtime::~Runtime() {
@@ -50,6 +53,7 @@ Runtime::~Runtime() {
     cublasLtMatrixLayoutDestroy(plan.d);
     cublasLtMatmulDescDestroy(plan.operation);
   }
+  cudaFree(counters);
   cudaFree(workspace);
   cublasLtDestroy(blas);
   cudaStreamDestroy(stream);

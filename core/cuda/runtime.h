@@ -39,6 +39,9 @@ class Runtime {
   cudaDeviceProp properties{};
   void* workspace = nullptr;  // of cuBLASLt
   size_t workspace_bytes = 0;
+  // Numbers for kernels to count in: 0 at first, and left so (model/ops/cuda/counters.h).
+  static constexpr size_t kCounters = 8;
+  unsigned* counters = nullptr;
   // Plans by everything that tells two products apart (model/ops/cuda/gemm.cu makes the keys).
   std::map<std::vector<int64_t>, GemmPlan> plans;
 };

@@ -3,10 +3,10 @@
 #include "core/device.h"
 #include "core/named_range.h"
 #include "model/layers/stacked.h"
-#include "model/ops/attention.h"
 #include "model/ops/cache_entry.h"
 #include "model/ops/elementwise.h"
 #include "model/ops/linear.h"
+#include "model/ops/mla_attention.h"
 #include "model/ops/mla_heads.h"
 #include "model/ops/permute.h"
 #include "model/ops/rms_norm.h"
@@ -34,26 +34,40 @@ void project_q(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& 
   const Dims n(config);
   const int64_t tokens = s.x.rows();
   const DType dtype = s.x.dtype;
-  s.q = arena.tensor("mla.q", dtype, {tokens, n.heads, n.qk});  // [T, H, nope+rope]
-  Tensor q_flat = s.q.reshape({tokens, n.heads * n.qk});
-  if (n.q_lora == 0) return linear_forward(ctx, q_flat, s.x, w.q_proj);
+  s.q = arena.tensor("mla.q", dtype, {tokens, n.heads * n.qk});  // [T, H*(nope+rope)]
+  if (n.q_lora == 0) return linear_forward(ctx, s.q, s.x, w.q_proj);
   s.q_a = arena.tensor("mla.q_a", dtype, {tokens, n.q_lora});                // [T, q_lora]
   s.q_a_rstd = arena.tensor("mla.q_a_rstd", stat_dtype(dtype), {tokens});    // [T]
   s.q_a_normed = arena.tensor("mla.q_a_normed", dtype, {tokens, n.q_lora});  // [T, q_lora]
   linear_forward(ctx, s.q_a, s.x, w.q_a_proj);
   rms_norm_forward(ctx, s.q_a_normed, {s.q_a_rstd}, s.q_a, w.q_a_layernorm, config.latent_norm_eps);
-  linear_forward(ctx, q_flat, s.q_a_normed, w.q_b_proj);
+  linear_forward(ctx, s.q, s.q_a_normed, w.q_b_proj);
+}
+
+// q and kv_a, which begins the way to keys and values, of x: one product where the weights allow.
+void project_input(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& s,
+                   const MlaWeights& w) {
+  const Dims n(config);
+  const int64_t tokens = s.x.rows(), q_cols = n.heads * n.qk, kv_cols = n.latent + n.rope;
+  const Tensor both = n.q_lora == 0 ? stacked(w.q_proj, w.kv_a_proj_with_mqa) : Tensor{};
+  if (!both.empty()) {
+    const Tensor out = arena.tensor("mla.q_kv_a", s.x.dtype, {tokens, q_cols + kv_cols});
+    linear_forward(ctx, out, s.x, both);
+    s.q = out.slice_cols(0, q_cols), s.kv_a = out.slice_cols(q_cols, kv_cols);
+    return;
+  }
+  project_q(ctx, config, arena, s, w);
+  s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, kv_cols});  // [T, R+rope]
+  linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
 }
 
 // The compressed keys and values, normed; k_rope stays as the last columns of kv_a, before RoPE.
-void project_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& s,
-                    const MlaWeights& w) {
+void norm_latent(Context& ctx, const ModelConfig& config, Arena& arena, MlaSaved& s,
+                 const MlaWeights& w) {
   const Dims n(config);
   const int64_t tokens = s.x.rows();
-  s.kv_a = arena.tensor("mla.kv_a", s.x.dtype, {tokens, n.latent + n.rope});     // [T, R+rope]
   s.kv_a_rstd = arena.tensor("mla.kv_a_rstd", stat_dtype(s.x.dtype), {tokens});  // [T]
   s.latent = arena.tensor("mla.latent", s.x.dtype, {tokens, n.latent});          // [T, R]
-  linear_forward(ctx, s.kv_a, s.x, w.kv_a_proj_with_mqa);
   rms_norm_forward(ctx, s.latent, {s.kv_a_rstd}, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm,
                    config.latent_norm_eps);
 }
@@ -68,18 +82,17 @@ void expand_cached(const LayerEnv& env, MlaSaved& s, const MlaWeights& w) {
   };
   const Tensor entries = scratch("mla.entries", {tokens, n.latent + n.rope});  // [Tk, R+rope]
   s.kv = scratch("mla.kv", {tokens, n.heads, n.nope + n.v});                   // [Tk, H, nope+v]
-  s.k = scratch("mla.k", {tokens, n.heads, n.qk});                             // [Tk, H, nope+rope]
   gather_rows_forward(ctx, entries,
                       env.cache.reshape({env.cache.dim(0) * env.cache.dim(1), env.cache.cols()}),
                       env.earlier.slots);
   linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}),
                  entries.slice_cols(0, n.latent), w.kv_b_proj);
-  mla_keys_forward(ctx, {.q = {},
-                         .k = s.k,
-                         .k_nope = s.kv.slice_cols(0, n.nope),
-                         .k_rope = entries.slice_cols(n.latent, n.rope),
-                         .cos = {},
-                         .sin = {}});
+  s.k_rope = entries.slice_cols(n.latent, n.rope);
+}
+
+// What attention looks at.
+MlaAttention attention_of(const MlaSaved& s, const Dims& n) {
+  return {s.q, s.kv.slice_cols(0, n.nope), s.k_rope, s.kv.slice_cols(n.nope, n.v)};
 }
 
 }  // namespace
@@ -94,28 +107,27 @@ void mla_forward(const LayerEnv& env, Tensor stream, MlaSaved* saved, Tensor x,
   const int64_t tokens = x.rows();
   MlaSaved s;
   s.x = x;
-  project_q(ctx, env.config, arena, s, w);
-  project_latent(ctx, env.config, arena, s, w);
+  project_input(ctx, env.config, arena, s, w);
+  norm_latent(ctx, env.config, arena, s, w);
 
   // Expand the latent to per-head keys and values; every head's key ends in the same k_rope.
   s.kv = arena.tensor("mla.kv", x.dtype, {tokens, n.heads, n.nope + n.v});  // [T, H, nope+v]
-  s.k = arena.tensor("mla.k", x.dtype, {tokens, n.heads, n.qk});            // [T, H, nope+rope]
+  s.k_rope = arena.tensor("mla.k_rope", x.dtype, {tokens, n.rope});         // [T, rope]
   linear_forward(ctx, s.kv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
-  mla_heads_forward(ctx, {s.q, s.k, s.kv.slice_cols(0, n.nope), s.kv_a.slice_cols(n.latent, n.rope),
-                          env.cos, env.sin});
+  mla_rope_forward(ctx,
+                   {s.q, s.k_rope, s.kv_a.slice_cols(n.latent, n.rope), env.cos, env.sin, n.heads});
   if (!env.cache.empty()) {
     require(saved == nullptr, "the cache is filled by passes that keep nothing for backward");
-    const Tensor heads = s.k.reshape({tokens, n.heads * n.qk});
     copy(ctx, s.kv_a.slice_cols(0, n.latent), s.latent);
-    copy(ctx, s.kv_a.slice_cols(n.latent, n.rope), heads.slice_cols(n.nope, n.rope));
+    copy(ctx, s.kv_a.slice_cols(n.latent, n.rope), s.k_rope);
     cache_write(ctx, env.cache, s.kv_a, env.slots);
   }
 
   s.o = arena.tensor("mla.o", x.dtype, {tokens, n.heads, n.v});             // [T, H, v]
   s.lse = arena.tensor("mla.lse", stat_dtype(x.dtype), {tokens, n.heads});  // [T, H]
   if (!env.earlier.slots.empty()) expand_cached(env, s, w);
-  attention_forward(ctx, s.o, s.lse, s.q, s.k, s.kv.slice_cols(n.nope, n.v),
-                    {env.sequences, env.config.softmax_scale(), env.earlier.sequences});
+  mla_attention_forward(ctx, s.o, s.lse, attention_of(s, n),
+                        {env.sequences, env.config.softmax_scale(), env.earlier.sequences});
   linear_add_forward(ctx, stream, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
   if (saved != nullptr) *saved = s;
 }
@@ -153,56 +165,37 @@ void mla_backward(const LayerEnv& env, const Grad& dx, const MlaWeights& dw, Ten
     return ctx.scratch.tensor(name, dtype, dims);
   };
   const Tensor d_o = scratch("mla.do", {tokens, n.heads, n.v});            // [T, H, v]
-  const Tensor dq = scratch("mla.dq", {tokens, n.heads, n.qk});            // [T, H, nope+rope]
-  const Tensor dk = scratch("mla.dk", {tokens, n.heads, n.qk});            // [T, H, nope+rope]
   const Tensor dkv = scratch("mla.dkv", {tokens, n.heads, n.nope + n.v});  // [T, H, nope+v]
-  const Tensor dkv_a = scratch("mla.dkv_a", {tokens, n.latent + n.rope});  // [T, R+rope]
   const Tensor dlatent = scratch("mla.dlatent", {tokens, n.latent});       // [T, R]
+  // Side by side, so that one product takes both back to x where the weights allow.
+  const int64_t q_cols = n.heads * n.qk, kv_cols = n.latent + n.rope;
+  const Tensor both = scratch("mla.dq_kv_a", {tokens, q_cols + kv_cols});
+  const Tensor dq = both.slice_cols(0, q_cols);           // [T, H*(nope+rope)]
+  const Tensor dkv_a = both.slice_cols(q_cols, kv_cols);  // [T, R+rope]
 
   linear_backward(ctx,
                   {.dx = fresh(d_o.reshape({tokens, n.heads * n.v})), .dw = env.grad(dw.o_proj)},
                   dy, s.o.reshape({tokens, n.heads * n.v}), w.o_proj);
-  attention_backward(ctx, {fresh(dq), fresh(dk), fresh(dkv.slice_cols(n.nope, n.v))}, d_o,
-                     {s.q, s.k, s.kv.slice_cols(n.nope, n.v), s.o, s.lse},
-                     {env.sequences, env.config.softmax_scale()});
-  mla_heads_backward(ctx, {dq, dk, fresh(dkv.slice_cols(0, n.nope)),
-                           fresh(dkv_a.slice_cols(n.latent, n.rope)), env.cos, env.sin});
+  mla_attention_backward(
+      ctx,
+      {fresh(dq), fresh(dkv.slice_cols(0, n.nope)), fresh(dkv_a.slice_cols(n.latent, n.rope)),
+       fresh(dkv.slice_cols(n.nope, n.v))},
+      d_o, {attention_of(s, n), s.o, s.lse, env.cos, env.sin},
+      {env.sequences, env.config.softmax_scale()});
 
   // Keys and values: back through kv_b_proj and the latent's norm.
   linear_backward(ctx, {.dx = fresh(dlatent), .dw = env.grad(dw.kv_b_proj)},
                   dkv.reshape({tokens, n.heads * (n.nope + n.v)}), s.latent, w.kv_b_proj);
   rms_norm_backward(ctx, {fresh(dkv_a.slice_cols(0, n.latent)), env.grad(dw.kv_a_layernorm)},
                     dlatent, s.kv_a.slice_cols(0, n.latent), w.kv_a_layernorm, s.kv_a_rstd);
+  const Tensor weights = stacked(w.q_proj, w.kv_a_proj_with_mqa);
+  const Tensor dweights = stacked(dw.q_proj, dw.kv_a_proj_with_mqa);
+  if (!weights.empty() && !dweights.empty())
+    return linear_backward(ctx, {.dx = dx, .dw = env.grad(dweights)}, both, s.x, weights);
   linear_backward(ctx, {.dx = dx, .dw = env.grad(dw.kv_a_proj_with_mqa)}, dkv_a, s.x,
                   w.kv_a_proj_with_mqa);
-  project_q_backward(env, dx.written(), dw, dq.reshape({tokens, n.heads * n.qk}), s, w);
+  project_q_backward(env, dx.written(), dw, dq, s, w);
 }
-
-namespace {
-
-// Queries before RoPE and cache entries before norm and RoPE: [N, H*(nope+rope)], [N, R+rope].
-struct DecodeProjections {
-  Tensor q, kv_a;
-};
-DecodeProjections project_decode(Context& ctx, const ModelConfig& config, Tensor x,
-                                 const MlaWeights& w) {
-  const Dims n(config);
-  const int64_t rows = x.rows(), q_cols = n.heads * n.qk, kv_cols = n.latent + n.rope;
-  const Tensor both = n.q_lora == 0 ? stacked(w.q_proj, w.kv_a_proj_with_mqa) : Tensor{};
-  if (!both.empty()) {
-    const Tensor out = ctx.scratch.tensor("mla.q_kv_a", x.dtype, {rows, q_cols + kv_cols});
-    linear_forward(ctx, out, x, both);
-    return {out.slice_cols(0, q_cols), out.slice_cols(q_cols, kv_cols)};
-  }
-  MlaSaved s;
-  s.x = x;
-  project_q(ctx, config, ctx.scratch, s, w);
-  const Tensor kv_a = ctx.scratch.tensor("mla.kv_a", x.dtype, {rows, kv_cols});
-  linear_forward(ctx, kv_a, x, w.kv_a_proj_with_mqa);
-  return {s.q.reshape({rows, q_cols}), kv_a};
-}
-
-}  // namespace
 
 void mla_decode(const DecodeEnv& env, Tensor stream, Tensor x, const MlaWeights& w) {
   Context& ctx = env.ctx;
@@ -215,15 +208,17 @@ void mla_decode(const DecodeEnv& env, Tensor stream, Tensor x, const MlaWeights&
   const Tensor q_latent = scratch("mla.q_latent", n.latent), o = scratch("mla.o", n.v);
   const Tensor o_latent = scratch("mla.o_latent", n.latent);
   Tensor q_rope = scratch("mla.q_rope", n.rope);
-  const DecodeProjections p = project_decode(ctx, env.config, x, w);
+  MlaSaved s;
+  s.x = x;
+  project_input(ctx, env.config, ctx.scratch, s, w);
   // kv_b_proj's rows of one head are W_UK_h [nope, R] above W_UV_h [v, R].
   const Tensor kv_b = w.kv_b_proj.reshape({n.heads, (n.nope + n.v) * n.latent});
   const Tensor w_uk = kv_b.slice_cols(0, n.nope * n.latent);               // [H, nope*R]
   const Tensor w_uv = kv_b.slice_cols(n.nope * n.latent, n.v * n.latent);  // [H, v*R]
   MlaEntry entry{.cache = env.cache,
                  .q = {},
-                 .q_flat = p.q,
-                 .kv_a = p.kv_a,
+                 .q_flat = s.q,
+                 .kv_a = s.kv_a,
                  .norm = w.kv_a_layernorm,
                  .cos = env.cos,
                  .sin = env.sin,

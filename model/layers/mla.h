@@ -15,8 +15,8 @@ struct MlaSaved {
   Tensor kv_a;        // [T, R+rope]    latent before its norm, k_rope before RoPE
   Tensor kv_a_rstd;   // [T]
   Tensor latent;      // [T, R]         after its norm
-  Tensor q;           // [T, H, nope+rope]  after RoPE
-  Tensor k;           // [T, H, nope+rope]  after RoPE, k_rope repeated for each head
+  Tensor q;           // [T, H*(nope+rope)] after RoPE
+  Tensor k_rope;      // [T, rope]          after RoPE
   Tensor kv;          // [T, H, nope+v]     k_nope and v as kv_b_proj gives them
   Tensor o;           // [T, H, v]
   Tensor lse;         // [T, H]

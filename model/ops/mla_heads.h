@@ -7,25 +7,27 @@
 
 namespace temper {
 
-// q = [q_nope ; RoPE(q_rope)] in place;  k_h = [k_nope_h ; RoPE(k_rope)], the same k_rope for all
-// heads. Rotations are of neighbouring pairs (RopeStyle::interleaved).
-// Source: DeepSeek-V3 eq. 2-4, 8-9.
-// Shapes: q, k [T, H, nope+rope]; k_nope [T, H, nope], a slice of kv_b_proj's result; k_rope
-// [T, rope], a slice of kv_a_proj's; cos, sin [T, rope/2].
-// Types: f32 or f64; on the GPU f32 or bf16; all alike.
-struct MlaHeads {
-  Tensor q, k, k_nope, k_rope, cos, sin;
+// q = [q_nope ; RoPE(q_rope)] of every head, in place;  turned = RoPE(k_rope). Rotations are of
+// neighbouring pairs (RopeStyle::interleaved).
+// Source: DeepSeek-V3 eq. 3, 8-9.
+// Shapes: q [T, H*(nope+rope)]; turned and k_rope, a slice of kv_a_proj's result, [T, rope]; cos,
+// sin [T, rope/2].  Types: f32 or f64; on the GPU f32, bf16 or f16; all alike.
+// Aliasing: turned may be k_rope.
+struct MlaRope {
+  Tensor q, turned, k_rope, cos, sin;
+  int64_t heads;
 };
-void mla_heads_forward(Context& ctx, const MlaHeads& heads);
-// k_h = [k_nope_h ; k_rope] of earlier tokens, whose k_rope is rotated already; the other tensors
-// are not looked at.
-void mla_keys_forward(Context& ctx, const MlaHeads& heads);
+void mla_rope_forward(Context& ctx, const MlaRope& rope);
 
-// The way back. dq is turned from the gradient after RoPE into that before it, in place.
-// Adds into: dk_nope [T, H, nope], dk_rope [T, rope].
+// k_h = [k_nope_h ; k_rope], the same k_rope for all heads.
+// Source: DeepSeek-V3 eq. 4.  Shapes: k [T, H, nope+rope]; k_nope [T, H, nope]; k_rope [T, rope].
+void mla_keys_forward(Context& ctx, Tensor k, Tensor k_nope, Tensor k_rope);
+
+// The way back through both, from the gradients of the turned queries and of the whole keys.
+// Adds into: dq [T, H*(nope+rope)], dk_nope [T, H, nope], dk_rope [T, rope].
 struct MlaHeadsGrads {
-  Tensor dq, dk;  // [T, H, nope+rope]
-  Grad dk_nope, dk_rope;
+  Tensor dturned, dk;  // [T, H, nope+rope]
+  Grad dq, dk_nope, dk_rope;
   Tensor cos, sin;
 };
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& grads);

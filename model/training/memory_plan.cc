@@ -17,8 +17,8 @@ int64_t attention_numbers(const ModelConfig& c) {
     return (c.qk_norm ? 2 : 1) * (h + kv) * d + kv * d + h * d + h + (c.qk_norm ? h + kv : 0);
   }
   const int64_t q_lora = c.q_lora_rank > 0 ? 2 * c.q_lora_rank + 1 : 0;
-  const int64_t latent = 2 * c.kv_lora_rank + c.qk_rope_head_dim + 1;
-  return q_lora + latent + h * (2 * c.qk_head_dim() + c.qk_nope_head_dim + 2 * c.v_head_dim + 1);
+  const int64_t latent = 2 * (c.kv_lora_rank + c.qk_rope_head_dim) + 1;
+  return q_lora + latent + h * (c.qk_head_dim() + c.qk_nope_head_dim + 2 * c.v_head_dim + 1);
 }
 
 // Numbers that the feed-forward keeps for one token.

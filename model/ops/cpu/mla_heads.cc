@@ -19,49 +19,51 @@ void rotate(T* to, const T* from, const T* cos, const T* sin, int64_t pairs, T d
 
 }  // namespace
 
-void mla_heads_forward(Context& ctx, const MlaHeads& m) {
-  const int64_t heads = m.q.dim(1), nope = m.k_nope.cols(), rope = m.k_rope.cols();
+void mla_rope_forward(Context& ctx, const MlaRope& m) {
+  const int64_t rope = m.k_rope.cols(), width = m.q.cols() / m.heads;
   dispatch_float(m.q.dtype, [&]<class T>() {
-    parallel_rows(ctx, m.q.dim(0), 4 * heads * (nope + rope), [&](int64_t begin, int64_t end) {
+    parallel_rows(ctx, m.q.rows(), 4 * (m.heads + 1) * rope, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         const T *cos = m.cos.row<T>(t), *sin = m.sin.row<T>(t);
-        for (int64_t r = t * heads; r < (t + 1) * heads; ++r) {
-          T *q = m.q.row<T>(r) + nope, *k = m.k.row<T>(r);
+        for (int64_t h = 0; h < m.heads; ++h) {
+          T* q = m.q.row<T>(t) + (h + 1) * width - rope;
           rotate(q, q, cos, sin, rope / 2, T(1));
-          std::copy_n(m.k_nope.row<T>(r), nope, k);
-          rotate(k + nope, m.k_rope.row<T>(t), cos, sin, rope / 2, T(1));
         }
+        rotate(m.turned.row<T>(t), m.k_rope.row<T>(t), cos, sin, rope / 2, T(1));
       }
     });
   });
 }
 
-void mla_keys_forward(Context& ctx, const MlaHeads& m) {
-  const int64_t heads = m.k.dim(1), nope = m.k_nope.cols(), rope = m.k_rope.cols();
-  dispatch_float(m.k.dtype, [&]<class T>() {
-    parallel_rows(ctx, m.k.dim(0), heads * (nope + rope), [&](int64_t begin, int64_t end) {
+void mla_keys_forward(Context& ctx, Tensor k, Tensor k_nope, Tensor k_rope) {
+  const int64_t heads = k.dim(1), nope = k_nope.cols(), rope = k_rope.cols();
+  dispatch_float(k.dtype, [&]<class T>() {
+    parallel_rows(ctx, k.dim(0), heads * (nope + rope), [&](int64_t begin, int64_t end) {
       for (int64_t r = begin * heads; r < end * heads; ++r) {
-        std::copy_n(m.k_nope.row<T>(r), nope, m.k.row<T>(r));
-        std::copy_n(m.k_rope.row<T>(r / heads), rope, m.k.row<T>(r) + nope);
+        std::copy_n(k_nope.row<T>(r), nope, k.row<T>(r));
+        std::copy_n(k_rope.row<T>(r / heads), rope, k.row<T>(r) + nope);
       }
     });
   });
 }
 
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& g) {
-  const int64_t heads = g.dq.dim(1), nope = g.dk_nope.cols(), rope = g.dk_rope.cols();
-  dispatch_float(g.dq.dtype, [&]<class T>() {
-    parallel_rows(ctx, g.dq.dim(0), 4 * heads * (nope + rope), [&](int64_t begin, int64_t end) {
-      std::vector<T> sum(static_cast<size_t>(rope));
+  const int64_t heads = g.dk.dim(1), nope = g.dk_nope.cols(), rope = g.dk_rope.cols();
+  dispatch_float(g.dk.dtype, [&]<class T>() {
+    parallel_rows(ctx, g.dk.dim(0), 4 * heads * (nope + rope), [&](int64_t begin, int64_t end) {
+      std::vector<T> sum(static_cast<size_t>(rope)), turned(static_cast<size_t>(rope));
       for (int64_t t = begin; t < end; ++t) {
         const T *cos = g.cos.row<T>(t), *sin = g.sin.row<T>(t);
         std::fill(sum.begin(), sum.end(), T(0));
         for (int64_t r = t * heads; r < (t + 1) * heads; ++r) {
-          T *dq = g.dq.row<T>(r) + nope, *dk_nope = g.dk_nope.row<T>(r);
-          const T* dk = g.dk.row<T>(r);
-          rotate(dq, dq, cos, sin, rope / 2, T(-1));
-          for (int64_t i = 0; i < nope; ++i) dk_nope[i] += dk[i];
-          for (int64_t i = 0; i < rope; ++i) sum[static_cast<size_t>(i)] += dk[nope + i];
+          const T *dturned = g.dturned.row<T>(r), *dk = g.dk.row<T>(r);
+          T *dq = g.dq.row<T>(t) + r % heads * (nope + rope), *dk_nope = g.dk_nope.row<T>(r);
+          rotate(turned.data(), dturned + nope, cos, sin, rope / 2, T(-1));
+          for (int64_t i = 0; i < nope; ++i) dq[i] += dturned[i], dk_nope[i] += dk[i];
+          for (int64_t i = 0; i < rope; ++i) {
+            dq[nope + i] += turned[static_cast<size_t>(i)];
+            sum[static_cast<size_t>(i)] += dk[nope + i];
+          }
         }
         rotate(sum.data(), sum.data(), cos, sin, rope / 2, T(-1));
         for (int64_t i = 0; i < rope; ++i) g.dk_rope.row<T>(t)[i] += sum[static_cast<size_t>(i)];

@@ -6,8 +6,8 @@
 
 namespace temper::cpu {
 
-void mla_heads_forward(Context& ctx, const MlaHeads& heads);
-void mla_keys_forward(Context& ctx, const MlaHeads& heads);
+void mla_rope_forward(Context& ctx, const MlaRope& rope);
+void mla_keys_forward(Context& ctx, Tensor k, Tensor k_nope, Tensor k_rope);
 void mla_heads_backward(Context& ctx, const MlaHeadsGrads& grads);
 
 }  // namespace temper::cpu

@@ -2,7 +2,10 @@
 
 #include <type_traits>
 
+#include "core/device.h"
 #include "model/ops/cuda/attention_kernels.h"
+#include "model/ops/cuda/following.h"
+#include "model/ops/cuda/mla_heads.h"
 #include "model/ops/cuda/narrow.h"
 #include "model/ops/cuda/pack.h"
 
@@ -22,6 +25,7 @@ SequenceTable table_of(const Sequences& sequences, const Sequences& keys) {
 constexpr int kLanes = 16;
 template <int kPack, class T>
 __global__ void row_dots(Rows<T> a, Rows<T> b, float* out) {
+  follow();
   const int64_t row = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kLanes;
   const int lane = threadIdx.x % kLanes;
   float sum = 0.0F;
@@ -56,13 +60,30 @@ void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, T
   });
 }
 
+namespace {
+
+// Into delta; the dots of kernels that take rows 16 bytes at a time where these allow it.
+template <class T>
+void dots_of_rows(Context& ctx, const Tensor& d_o, const Tensor& o, float* delta) {
+  const Rows<T> a = rows_of<T>(d_o), b = rows_of<T>(o);
+  dispatch_pack<T>({a, b}, [&]<int kPack>() {
+    launch_following(ctx, row_dots<kPack, T>, {blocks_for(a.rows, kThreads / kLanes), kThreads}, a,
+                     b, delta);
+  });
+}
+
+float* make_delta(Context& ctx, const Tensor& d_o) {
+  return data_of<float>(
+      ctx.scratch.tensor("attention.delta", DType::f32, {d_o.dim(0), d_o.dim(1)}));
+}
+
+}  // namespace
+
 void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                         const AttentionSaved& saved, const AttentionShape& shape) {
-  const int64_t rows = d_o.rows();
-  if (rows == 0) return;  // then the gradients have no rows either
+  if (d_o.rows() == 0) return;  // then the gradients have no rows either
   ArenaScope scope(ctx.scratch);
-  float* delta =
-      data_of<float>(ctx.scratch.tensor("attention.delta", DType::f32, {d_o.dim(0), d_o.dim(1)}));
+  float* delta = make_delta(ctx, d_o);
   dispatch(d_o.dtype, [&]<class T>() {
     const AttentionBackward<T> args{Heads<T>(grads.dq),
                                     Heads<T>(grads.dk),
@@ -79,16 +100,75 @@ void attention_backward(Context& ctx, const AttentionGrads& grads, Tensor d_o,
                                     grads.dq.fresh,
                                     grads.dk.fresh,
                                     grads.dv.fresh};
-    const Rows<T> dots_of[] = {rows_of<T>(d_o), rows_of<T>(saved.o)};
-    dispatch_pack<T>({dots_of[0], dots_of[1]}, [&]<int kPack>() {
-      row_dots<kPack><<<blocks_for(rows, kThreads / kLanes), kThreads, 0, stream_of(ctx)>>>(
-          dots_of[0], dots_of[1], delta);
-    });
-    check_launch();
+    dots_of_rows<T>(ctx, d_o, saved.o, delta);
     if constexpr (kIsNarrow<T>)
       if (launch_backward_hopper(ctx, args, shape.sequences)) return;
     for (const Grad& grad : {grads.dq, grads.dk, grads.dv}) to_add(ctx, grad);
     launch_backward(ctx, args, shape.sequences);
+  });
+}
+
+namespace {
+
+// The key that all heads share as one head of [T, rope].
+template <class T>
+Heads<T> shared_head(const Tensor& k_rope) {
+  return Heads<T>(k_rope, 1);
+}
+
+}  // namespace
+
+bool mla_attention_forward(Context& ctx, Tensor o, Tensor lse, const MlaAttention& in,
+                           const AttentionShape& shape) {
+  if (stat_dtype(o.dtype) == o.dtype) return false;
+  if (in.q.empty()) return true;
+  return dispatch_narrow(o.dtype, [&]<class T>() {
+    const AttentionForward<T> args{Heads<T>(o),
+                                   Heads<T>(in.q, in.k_nope.dim(1)),
+                                   Heads<T>(in.k_nope),
+                                   Heads<T>(in.v),
+                                   data_of<float>(lse),
+                                   lse.row_stride,
+                                   table_of(shape.sequences, shape.of_keys()),
+                                   in.k_nope.dim(0),
+                                   static_cast<float>(shape.scale),
+                                   shared_head<T>(in.k_rope)};
+    return launch_forward_hopper(ctx, args, shape.sequences);
+  });
+}
+
+bool mla_attention_backward(Context& ctx, const MlaAttentionGrads& grads, Tensor d_o,
+                            const MlaAttentionSaved& saved, const AttentionShape& shape) {
+  const MlaAttention& in = saved.in;
+  if (d_o.rows() == 0 || stat_dtype(d_o.dtype) == d_o.dtype) return false;
+  ArenaScope scope(ctx.scratch);
+  const int64_t heads = in.k_nope.dim(1);
+  return dispatch_narrow(d_o.dtype, [&]<class T>() {
+    float* delta = make_delta(ctx, d_o);
+    const Tensor parts = ctx.scratch.tensor(
+        "mla.dk_rope", d_o.dtype, {in.k_rope.rows(), heads, in.k_rope.cols()});  // [T, H, rope]
+    if (!grads.dk_nope.fresh) fill_zero(ctx, parts);  // then all of dk is added to what is there
+    AttentionBackward<T> args{Heads<T>(grads.dq, heads),
+                              Heads<T>(grads.dk_nope),
+                              Heads<T>(grads.dv),
+                              Heads<T>(d_o),
+                              Heads<T>(in.q, heads),
+                              Heads<T>(in.k_nope),
+                              Heads<T>(in.v),
+                              data_of<float>(saved.lse),
+                              saved.lse.row_stride,
+                              delta,
+                              table_of(shape.sequences, shape.sequences),
+                              static_cast<float>(shape.scale),
+                              grads.dq.fresh,
+                              grads.dk_nope.fresh,
+                              grads.dv.fresh};
+    args.k_shared = shared_head<T>(in.k_rope), args.dk_shared = Heads<T>(parts);
+    args.cos = rows_of<float>(saved.cos), args.sin = rows_of<float>(saved.sin);
+    dots_of_rows<T>(ctx, d_o, saved.o, delta);
+    if (!launch_backward_hopper(ctx, args, shape.sequences)) return false;
+    mla_shared_keys_backward(ctx, grads.dk_rope, parts, saved.cos, saved.sin);
+    return true;
   });
 }
 

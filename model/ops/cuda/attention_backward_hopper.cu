@@ -12,7 +12,7 @@ namespace {
 using namespace attention_hopper;
 
 struct Arguments {
-  Heads<Narrow> dk, dv;
+  Heads<Narrow> dk, dk_shared, dv;
   int group;  // heads that share a key
   const float* lse;
   int64_t lse_stride;
@@ -22,6 +22,7 @@ struct Arguments {
   TileOrder order;
   Pieces pieces;
   float scale;
+  int own_boxes;  // of a key
   bool fresh_dk, fresh_dv;
 };
 
@@ -164,7 +165,7 @@ struct Steps {
 
 template <int kQk, int kV>
 __device__ void produce(Shared<Shape<kQk, kV>>& shared, const Memory<Shape<kQk, kV>>& memory,
-                        const Arguments& a, const CUtensorMap& q, const CUtensorMap& k,
+                        const Arguments& a, const CUtensorMap& q, const KeyMaps& k,
                         const CUtensorMap& v, const CUtensorMap& d_o) {
   using S = Shape<kQk, kV>;
   const int lane = threadIdx.x % 32;
@@ -299,9 +300,8 @@ __device__ void send_pieces(Shared<Shape<kQk, kV>>& shared, const Memory<Shape<k
   }
 }
 
-template <int kCount>
-__device__ void put_gradient(bool fresh, const ResultRows<Narrow>& to, const float (&d)[kCount],
-                             float factor) {
+template <class Place, int kCount>
+__device__ void put_gradient(bool fresh, const Place& to, const float (&d)[kCount], float factor) {
   if (fresh) return put_rows<false>(to, d, {factor, factor});
   put_rows<true>(to, d, {factor, factor});
 }
@@ -387,7 +387,14 @@ struct Consumer {
       add_up(t, dk, dv);
       arrive_as_warp(&shared.own_empty);
       const int row = t.begin + threadIdx.x / 32 * 16, rows = t.length - row;
-      put_gradient(a.fresh_dk, ResultRows(a.dk, t.first + row, t.head, rows), dk, a.scale);
+      const ResultRows<Narrow> to_dk(a.dk, t.first + row, t.head, rows);
+      if (a.own_boxes < kQk / kLine) {
+        const ResultRows<Narrow> to_shared(a.dk_shared, t.first + row, t.head, rows);
+        const ResultParts<Narrow> both{to_dk, to_shared, a.own_boxes * kLine};
+        put_gradient(a.fresh_dk, both, dk, a.scale);
+      } else {
+        put_gradient(a.fresh_dk, to_dk, dk, a.scale);
+      }
       put_gradient(a.fresh_dv, ResultRows(a.dv, t.first + row, t.head, rows), dv, 1.0F);
     }
   }
@@ -398,18 +405,19 @@ struct Consumer {
 template <int kQk, int kV>
 __global__ void __launch_bounds__(kThreads, 1)
     backward(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
-             const __grid_constant__ CUtensorMap v, const __grid_constant__ CUtensorMap d_o,
-             const __grid_constant__ Arguments a) {
+             const __grid_constant__ CUtensorMap k_shared, const __grid_constant__ CUtensorMap v,
+             const __grid_constant__ CUtensorMap d_o, const __grid_constant__ Arguments a) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ __align__(1024) unsigned char raw[];
   __shared__ Shared<Shape<kQk, kV>> shared;
   if (threadIdx.x == 0) shared.init();
+  follow();
   __syncthreads();
   const Memory<Shape<kQk, kV>> memory{raw};
   if (threadIdx.x >= kConsumers) {
     give_registers<kProducerRegisters<kQk, kV>>();
     const int warp = static_cast<int>(threadIdx.x - kConsumers) / 32;
-    if (warp == 0) produce<kQk, kV>(shared, memory, a, q, k, v, d_o);
+    if (warp == 0) produce<kQk, kV>(shared, memory, a, q, {k, k_shared, a.own_boxes}, v, d_o);
     if (warp > 0 && warp <= kGroups && threadIdx.x % 32 == 0)
       send_pieces<kQk, kV>(shared, memory, a, warp - 1);
   } else {
@@ -422,20 +430,31 @@ __global__ void __launch_bounds__(kThreads, 1)
 void launch_keys(Context& ctx, const AttentionBackward<Narrow>& args, const Pieces& pieces,
                  const TileOrder& order, int64_t tokens) {
   const int64_t group = args.q.heads / args.k.heads;
-  const Arguments a{args.dk,      args.dv,         static_cast<int>(group),
-                    args.lse,     args.lse_stride, args.delta,
-                    args.q.heads, args.sequences,  order,
-                    pieces,       args.scale,      args.fresh_dk,
+  const Heads<Narrow>& k_shared = args.k_shared.data == nullptr ? args.k : args.k_shared;
+  const Arguments a{args.dk,
+                    args.dk_shared,
+                    args.dv,
+                    static_cast<int>(group),
+                    args.lse,
+                    args.lse_stride,
+                    args.delta,
+                    args.q.heads,
+                    args.sequences,
+                    order,
+                    pieces,
+                    args.scale,
+                    own_boxes(args.k, args.k_shared),
+                    args.fresh_dk,
                     args.fresh_dv};
   dispatch_dims(args.q.dim, args.v.dim, [&]<int kQk, int kV>() {
     constexpr int kQueries = Shape<kQk, kV>::kQueries;
     constexpr size_t kBytes = Shape<kQk, kV>::kBytes;
     allow_shared(backward<kQk, kV>, kBytes);
-    backward<kQk, kV>
-        <<<ctx.cuda->properties.multiProcessorCount, kThreads, kBytes, stream_of(ctx)>>>(
-            map_of(args.q, tokens, kQueries), map_of(args.k, tokens, kTileRows),
-            map_of(args.v, tokens, kTileRows), map_of(args.d_o, tokens, kQueries), a);
-    check_launch();
+    const auto blocks = static_cast<unsigned>(ctx.cuda->properties.multiProcessorCount);
+    launch_following(ctx, backward<kQk, kV>, {blocks, kThreads, kBytes},
+                     map_of(args.q, tokens, kQueries), map_of(args.k, tokens, kTileRows),
+                     map_of(k_shared, tokens, kTileRows), map_of(args.v, tokens, kTileRows),
+                     map_of(args.d_o, tokens, kQueries), a);
   });
 }
 
@@ -449,14 +468,16 @@ void launch_part(Context& ctx, const AttentionBackward<Narrow>& args, const Sequ
   const ArenaScope scope(ctx.scratch);
   const int64_t group = args.q.heads / args.k.heads, tokens = sequences.cu_seqlens.back();
   const Tensor ds = ctx.scratch.tensor("attention.ds", kNarrow, {numbers});
-  unsigned* const taken = zero_counters<2>(ctx);
   const Pieces pieces{static_cast<uint16_t*>(ds.data), static_cast<int>(part.heads * group),
                       static_cast<int>(part.first * group), part.from, part.upto};
   // What all tiles of a head read: queries and their do, or keys.
-  TileOrder order = order_of(sequences, part.heads, group * 2 * (args.q.dim + args.v.dim), taken);
+  TileOrder order = order_of(sequences, part.heads, group * 2 * (args.q.dim + args.v.dim),
+                             counter_of(ctx, Counter::attention_tiles));
   order.first_head = static_cast<int>(part.first), order.from = part.from, order.upto = part.upto;
+  order.tiles = count_tiles(order, sequences, kTileRows);
   launch_keys(ctx, args, pieces, order, tokens);
-  order = order_of(sequences, part.heads * group, 2 * args.q.dim, taken + 1);
+  order = order_of(sequences, part.heads * group, 2 * args.q.dim,
+                   counter_of(ctx, Counter::attention_query_tiles));
   order.first_head = pieces.first_head, order.from = part.from;
   launch_query_gradient_hopper(ctx, args, pieces, order, sequences);
 }
@@ -472,7 +493,9 @@ constexpr int kKeysTogether = 8192;
 bool launch_backward_hopper(Context& ctx, const AttentionBackward<Narrow>& args,
                             const Sequences& sequences) {
   if (!fits<Narrow>(ctx, args.q.dim, args.v.dim,
-                    {&args.dq, &args.dk, &args.dv, &args.d_o, &args.q, &args.k, &args.v}))
+                    {&args.dq, &args.dk, &args.dv, &args.d_o, &args.q, &args.k, &args.v,
+                     &args.k_shared, &args.dk_shared}) ||
+      !parts_fit(args.k, args.k_shared))
     return false;
   const auto& cu = sequences.cu_seqlens;
   for (int from = 0; from < sequences.longest(); from += kKeysTogether) {

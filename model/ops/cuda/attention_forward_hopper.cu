@@ -21,6 +21,7 @@ struct Arguments {
   SequenceTable sequences;
   TileOrder order;
   float scale;
+  int own_boxes;  // of a key
 };
 
 template <int kQk, int kV>
@@ -62,7 +63,7 @@ struct Block {
   }
   __device__ unsigned char* v(int stage) const { return k(stage) + S::kKBytes; }
 
-  __device__ void produce(const CUtensorMap& q_map, const CUtensorMap& k_map,
+  __device__ void produce(const CUtensorMap& q_map, const KeyMaps& k_maps,
                           const CUtensorMap& v_map) const {
     Tiles<true> tiles(a.sequences, a.order);
     Ring<S::kStages> ring;
@@ -81,7 +82,7 @@ struct Block {
         if (threadIdx.x % 32 != 0) continue;
         wait(&bars.k_empty[ring.stage], ring.parity ^ 1);
         arrive_expecting(&bars.k_full[ring.stage], S::kKBytes);
-        load_rows<kQk, kKeys>(k(ring.stage), k_map, &bars.k_full[ring.stage], kv,
+        load_rows<kQk, kKeys>(k(ring.stage), k_maps, &bars.k_full[ring.stage], kv,
                               t.first_key + key);
         wait(&bars.v_empty[ring.stage], ring.parity ^ 1);
         arrive_expecting(&bars.v_full[ring.stage], S::kVBytes);
@@ -234,16 +235,18 @@ __device__ void consume(const Block<kQk, kV>& block) {
 template <int kQk, int kV>
 __global__ void __launch_bounds__(kThreads, 1)
     forward(const __grid_constant__ CUtensorMap q, const __grid_constant__ CUtensorMap k,
-            const __grid_constant__ CUtensorMap v, const __grid_constant__ Arguments a) {
+            const __grid_constant__ CUtensorMap k_shared, const __grid_constant__ CUtensorMap v,
+            const __grid_constant__ Arguments a) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ unsigned char raw[];
   __shared__ Barriers<Shape<kQk, kV>::kStages> bars;
   if (threadIdx.x == 0) bars.init();
+  follow();
   __syncthreads();
   const Block<kQk, kV> block{bars, aligned_memory(raw), a};
   if (threadIdx.x >= kConsumers) {
     give_registers<40>();
-    if (threadIdx.x < kConsumers + 32) block.produce(q, k, v);
+    if (threadIdx.x < kConsumers + 32) block.produce(q, {k, k_shared, a.own_boxes}, v);
   } else {
     take_registers<232>();
     consume(block);
@@ -255,24 +258,27 @@ __global__ void __launch_bounds__(kThreads, 1)
 
 bool launch_forward_hopper(Context& ctx, const AttentionForward<Narrow>& args,
                            const Sequences& sequences) {
-  if (!fits<Narrow>(ctx, args.q.dim, args.v.dim, {&args.o, &args.q, &args.k, &args.v}))
+  if (!fits<Narrow>(ctx, args.q.dim, args.v.dim,
+                    {&args.o, &args.q, &args.k, &args.v, &args.k_shared}) ||
+      !parts_fit(args.k, args.k_shared))
     return false;
-  const ArenaScope scope(ctx.scratch);
   const int64_t tokens = sequences.cu_seqlens.back(), keys = args.keys;
   const int64_t group = args.q.heads / args.k.heads;
   const int64_t bytes = 2 * (args.q.dim + args.v.dim) / group;  // a key and its value
-  const Arguments a{args.o,         static_cast<int>(group),
-                    args.lse,       args.lse_stride,
-                    args.sequences, order_of(sequences, args.q.heads, bytes, zero_counters<1>(ctx)),
-                    args.scale};
+  TileOrder order =
+      order_of(sequences, args.q.heads, bytes, counter_of(ctx, Counter::attention_tiles));
+  order.tiles = count_tiles(order, sequences, kTileRows);
+  const Arguments a{
+      args.o,     static_cast<int>(group),         args.lse, args.lse_stride, args.sequences, order,
+      args.scale, own_boxes(args.k, args.k_shared)};
+  const Heads<Narrow>& k_shared = args.k_shared.data == nullptr ? args.k : args.k_shared;
   dispatch_dims(args.q.dim, args.v.dim, [&]<int kQk, int kV>() {
     constexpr size_t kBytes = Shape<kQk, kV>::kBytes;
     allow_shared(forward<kQk, kV>, kBytes);
-    forward<kQk, kV>
-        <<<ctx.cuda->properties.multiProcessorCount, kThreads, kBytes, stream_of(ctx)>>>(
-            map_of(args.q, tokens, kTileRows), map_of(args.k, keys, kKeys),
-            map_of(args.v, keys, kKeys), a);
-    check_launch();
+    const auto blocks = static_cast<unsigned>(ctx.cuda->properties.multiProcessorCount);
+    launch_following(ctx, forward<kQk, kV>, {blocks, kThreads, kBytes},
+                     map_of(args.q, tokens, kTileRows), map_of(args.k, keys, kKeys),
+                     map_of(k_shared, keys, kKeys), map_of(args.v, keys, kKeys), a);
   });
   return true;
 }

@@ -11,6 +11,8 @@
 
 #include "model/ops/cuda/attention_kernels.h"
 #include "model/ops/cuda/attention_order.h"
+#include "model/ops/cuda/counters.h"
+#include "model/ops/cuda/following.h"
 #include "model/ops/cuda/hopper.h"
 #include "model/ops/cuda/narrow.h"
 #include "model/ops/cuda/tensor_map.h"
@@ -21,20 +23,13 @@ constexpr int kGroups = 2, kConsumers = 128 * kGroups, kConsumerWarps = kConsume
 constexpr int kThreads = kConsumers + 128;
 static_assert(kTileRows == 64 * kGroups);
 
-// `kCount` counters at 0, in scratch.
-template <int kCount>
-unsigned* zero_counters(Context& ctx) {
-  const Tensor t = ctx.scratch.tensor("attention.taken", DType::i32, {kCount});
-  check(cudaMemsetAsync(t.data, 0, kCount * sizeof(unsigned), stream_of(ctx)));
-  return static_cast<unsigned*>(t.data);
-}
-
 // Whether the kernels can read and write all of these heads: rows aligned to 16 bytes, and at most
 // 192 numbers of q and k, 128 of v.
 template <class T>
 bool fits(const Context& ctx, int dim_qk, int dim_v, std::initializer_list<const Heads<T>*> all) {
   const auto aligned = [](const Heads<T>* h) {
-    return reinterpret_cast<uint64_t>(h->data) % 16 == 0 && h->stride % 8 == 0 && h->dim % 8 == 0;
+    return reinterpret_cast<uint64_t>(h->data) % 16 == 0 && h->stride % 8 == 0 &&
+           h->token % 8 == 0 && h->dim % 8 == 0;
   };
   return ctx.cuda->properties.major == 9 && dim_qk <= 192 && dim_v <= 128 &&
          std::all_of(all.begin(), all.end(), aligned);
@@ -51,8 +46,19 @@ void dispatch_dims(int dim_qk, int dim_v, Body&& body) {
 // Boxes of `rows` tokens of one head, 64 numbers each. Coordinates: number, head, token.
 template <class T>
 CUtensorMap map_of(const Heads<T>& h, int64_t tokens, int rows) {
-  return tensor_map(h.data, kDTypeOf<T>, {h.dim, h.heads, tokens},
-                    {h.stride * 2, h.token_stride() * 2}, {kLine, 1, rows}, true);
+  return tensor_map(h.data, kDTypeOf<T>, {h.dim, h.heads, tokens}, {h.stride * 2, h.token * 2},
+                    {kLine, 1, rows}, true);
+}
+
+// Numbers of a key that are its head's own, where `shared` has the rest, in boxes; else all boxes.
+template <class T>
+int own_boxes(const Heads<T>& own, const Heads<T>& shared) {
+  return shared.data == nullptr ? INT_MAX : own.dim / kLine;
+}
+// Whether keys of two parts can be read: the second begins with a box.
+template <class T>
+bool parts_fit(const Heads<T>& own, const Heads<T>& shared) {
+  return shared.data == nullptr || own.dim % kLine == 0;
 }
 
 }  // namespace temper::cuda::attention_hopper
@@ -90,6 +96,31 @@ __device__ void load_rows(unsigned char* to, const CUtensorMap& map, uint64_t* f
     load_box(to + i * kRows * kLine * 2, map, full, i * kLine, head, token);
 }
 
+// Keys, whose boxes from `own` on are shared by all heads.
+struct KeyMaps {
+  const CUtensorMap &own, &shared;
+  int own_boxes;
+};
+template <int kCols, int kRows>
+__device__ void load_rows(unsigned char* to, const KeyMaps& k, uint64_t* full, int head,
+                          int token) {
+#pragma unroll
+  for (int i = 0; i < kCols / kLine; ++i) {
+    const int behind = i - k.own_boxes;
+    load_box(to + i * kRows * kLine * 2, behind < 0 ? k.own : k.shared, full,
+             (behind < 0 ? i : behind) * kLine, behind < 0 ? head : 0, token);
+  }
+}
+template <int kCols, int kRows>
+__device__ void prefetch_rows(const KeyMaps& k, int head, int token) {
+#pragma unroll
+  for (int i = 0; i < kCols / kLine; ++i) {
+    const int behind = i - k.own_boxes;
+    prefetch_box(behind < 0 ? k.own : k.shared, (behind < 0 ? i : behind) * kLine,
+                 behind < 0 ? head : 0, token);
+  }
+}
+
 template <int kCols, int kRows>
 __device__ void prefetch_rows(const CUtensorMap& map, int head, int token) {
 #pragma unroll
@@ -106,22 +137,37 @@ struct ResultRows {
   __device__ ResultRows(const Heads<T>& to, int token, int head, int count) {
     const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
     at = to.at(token + g, head) + 8 * c;
-    stride = to.token_stride();
+    stride = to.token;
     rows = count - g;
     cols = to.dim - 8 * c;
+  }
+  __device__ bool has(int half, int block) const { return half * 8 < rows && block * 32 < cols; }
+  __device__ T* line(int half, int block) const { return at + half * 8 * stride + block * 32; }
+};
+
+// The same where the columns from `split` on, a multiple of 32, lie elsewhere.
+template <class T>
+struct ResultParts {
+  ResultRows<T> first, second;
+  int split;
+
+  __device__ bool has(int half, int block) const {
+    return block * 32 < split ? first.has(half, block) : second.has(half, block - split / 32);
+  }
+  __device__ T* line(int half, int block) const {
+    return block * 32 < split ? first.line(half, block) : second.line(half, block - split / 32);
   }
 };
 
 // Rows of d times `factor` of their half: stored, or added to what is there.
-template <bool kAdd, class T, int kCount>
-__device__ void put_rows(const ResultRows<T>& to, const float (&d)[kCount],
-                         const float (&factor)[2]) {
+template <bool kAdd, template <class> class Place, class T, int kCount>
+__device__ void put_rows(const Place<T>& to, const float (&d)[kCount], const float (&factor)[2]) {
 #pragma unroll
   for (int block = 0; block < kCount / 16; ++block)
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const bool valid = half * 8 < to.rows && block * 32 < to.cols;
-      auto* at = reinterpret_cast<uint4*>(to.at + half * 8 * to.stride + block * 32);
+      const bool valid = to.has(half, block);
+      auto* at = reinterpret_cast<uint4*>(to.line(half, block));
       unsigned old[4] = {}, p[4];
       if (kAdd) {
         const uint4 before = valid ? *at : make_uint4(0, 0, 0, 0);

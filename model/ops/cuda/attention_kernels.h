@@ -6,11 +6,11 @@
 
 namespace temper::cuda {
 
-// [T, heads, dim] as the kernels see it: element (t, h, j) is data[(t * heads + h) * stride + j].
+// [T, heads, dim] as the kernels see it: element (t, h, j) is data[t * token + h * stride + j].
 template <class T>
 struct Heads {
   T* data = nullptr;
-  int64_t heads = 0, stride = 0;
+  int64_t heads = 0, stride = 0, token = 0;
   int dim = 0;
 
   Heads() = default;
@@ -18,11 +18,18 @@ struct Heads {
       : data(rows_of<T>(t).data),
         heads(t.dim(1)),
         stride(t.row_stride),
+        token(heads * stride),
         dim(static_cast<int>(t.cols())) {}
-  __host__ __device__ T* at(int64_t token, int64_t head) const {
-    return data + (token * heads + head) * stride;
+  // [T, heads * dim], whose rows may lie apart.
+  Heads(const Tensor& t, int64_t count)
+      : data(rows_of<T>(t).data),
+        heads(count),
+        stride(t.cols() / count),
+        token(t.row_stride),
+        dim(static_cast<int>(t.cols() / count)) {}
+  __host__ __device__ T* at(int64_t t, int64_t head) const {
+    return data + t * token + head * stride;
   }
-  __host__ __device__ int64_t token_stride() const { return heads * stride; }
 };
 
 struct SequenceTable {
@@ -39,6 +46,7 @@ struct AttentionForward {
   SequenceTable sequences;
   int64_t keys;  // rows of k and v
   float scale;
+  Heads<T> k_shared = {};  // for Hopper alone: the last numbers of every head's key, or null
 };
 
 template <class T>
@@ -51,6 +59,10 @@ struct AttentionBackward {
   float scale;
   bool fresh_dq = false, fresh_dk = false,
        fresh_dv = false;  // for Hopper alone: written, not added
+  // For Hopper alone, where k_shared is not null: it gets a part from each head, written; and dq
+  // is turned back by the angles, of as many numbers, before it is stored.
+  Heads<T> k_shared = {}, dk_shared = {};
+  Rows<float> cos = {}, sin = {};
 };
 
 // Queue the kernels. `sequences` is the host's view of the same numbers.

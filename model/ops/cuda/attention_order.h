@@ -15,10 +15,10 @@ constexpr int kTileRows = 128;
 // share stays in the L2 cache.
 struct TileOrder {
   int heads = 0, together = 0;
-  unsigned* taken =
-      nullptr;  // how many tiles were taken beyond the first of each block; starts at 0
+  unsigned* taken = nullptr;  // counts tiles taken beyond the first of each block (counters.h)
   int first_head = 0, from = 0, upto = INT_MAX;
-  int backwards = 0;  // not 0: how many tiles there are, to be taken from the last one on
+  int tiles = 0;           // in all
+  bool backwards = false;  // they are taken from the last one on
 };
 // `shared_bytes`: a token's numbers that all tiles of a head read.
 inline TileOrder order_of(const Sequences& sequences, int64_t heads, int64_t shared_bytes,
@@ -29,6 +29,15 @@ inline TileOrder order_of(const Sequences& sequences, int64_t heads, int64_t sha
   order.heads = static_cast<int>(heads), order.taken = taken;
   order.together = static_cast<int>(std::clamp<int64_t>(kCache / head, 1, heads));
   return order;
+}
+
+// How many tiles of `rows` rows an order has.
+inline int count_tiles(const TileOrder& order, const Sequences& sequences, int rows) {
+  const auto& cu = sequences.cu_seqlens;
+  int tiles = 0;
+  for (size_t s = 0; s + 1 < cu.size(); ++s)
+    tiles += (std::max(0, std::min(cu[s + 1] - cu[s], order.upto) - order.from) + rows - 1) / rows;
+  return tiles * order.heads;
 }
 
 }  // namespace temper::cuda::attention_hopper
@@ -55,11 +64,13 @@ class Tiles {
   __device__ TileAt next() {
     const int lane = threadIdx.x % 32;
     int index = __shfl_sync(0xffffffffU, index_, 0);
-    // The next one is on its way while this tile is gone through.
-    if (lane == 0) index_ = static_cast<int>(gridDim.x + atomicAdd(order_.taken, 1U));
-    if (order_.backwards > 0) {
+    // The next one is on its way while this tile is gone through. Every block asks once in vain;
+    // the last one to ask leaves the counter at 0.
+    if (lane == 0)
+      index_ = static_cast<int>(gridDim.x + atomicInc(order_.taken, order_.tiles + gridDim.x - 1));
+    if (order_.backwards) {
       base_ = before_ = 0;
-      index = order_.backwards - 1 - index;
+      index = order_.tiles - 1 - index;
       if (index < 0) return {0, 0, 0, 0, 0, -1};
     }
     for (; base_ < sequences_.count; base_ += 32) {

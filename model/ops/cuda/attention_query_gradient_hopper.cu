@@ -21,6 +21,8 @@ struct Arguments {
   Pieces pieces;
   float scale;
   bool fresh;
+  int own_boxes;         // of a key; the numbers of dq behind them are turned back
+  Rows<float> cos, sin;  // by these angles
 };
 
 template <int kQk>
@@ -64,7 +66,7 @@ struct Block {
   }
 
   // Loads the keys from `key` on, and dS of the tile's queries that see them.
-  __device__ void load(const CUtensorMap& k, const TileAt& t, int64_t pieces, int key,
+  __device__ void load(const KeyMaps& k, const TileAt& t, int64_t pieces, int key,
                        int stage) const {
     const int first = max(0, key - t.begin) / kPieceQueries;
     const int count =
@@ -80,7 +82,7 @@ struct Block {
                  a.pieces.at + piece * kPieceNumbers + key % kPieceKeys * kPieceQueries, kHalfBytes,
                  full);
   }
-  __device__ void produce(const CUtensorMap& k) const {
+  __device__ void produce(const KeyMaps& k) const {
     Tiles<false, kTileQueries> tiles(a.sequences, a.order);
     Ring<S::kStages> ring;
     for (int n = 0;; ++n) {
@@ -110,8 +112,32 @@ struct Block {
       multiply_64<Narrow, true, true>(dq, left + Box::inner_across(j), right + Box::inner_across(j),
                                       1);
   }
-  __device__ void put(const TileAt& t, int column, const float (&dq)[kQk / 2]) const {
+  // Turns back what RoPE turned: pairs of neighbouring numbers, which a thread has together.
+  __device__ void turn_back(float (&dq)[kQk / 2], int64_t token, int rows) const {
+    const int g = threadIdx.x % 32 / 4, c = threadIdx.x % 4;
+#pragma unroll
+    for (int block = 0; block < kQk / kLine; ++block) {
+      if (block < a.own_boxes) continue;
+      const int64_t first = int64_t{block - a.own_boxes} * (kLine / 2) + c;
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        if (g + 8 * half >= rows) continue;
+        const int64_t angle = (token + g + 8 * half) * a.cos.stride + first;
+#pragma unroll
+        for (int i = 0; i < kLine / 8; ++i) {
+          if (first + 4 * i >= a.cos.cols) continue;
+          float* pair = &dq[block * (kLine / 2) + 4 * i + 2 * half];
+          const float x = pair[0], y = pair[1];
+          const float cos = a.cos.data[angle + 4 * i], sin = a.sin.data[angle + 4 * i];
+          pair[0] = x * cos + y * sin;
+          pair[1] = y * cos - x * sin;
+        }
+      }
+    }
+  }
+  __device__ void put(const TileAt& t, int column, float (&dq)[kQk / 2]) const {
     const int row = t.begin + column * kPieceQueries + threadIdx.x % 128 / 32 * 16;
+    if (a.own_boxes < kQk / kLine) turn_back(dq, t.first + row, t.length - row);
     const ResultRows to(a.dq, t.first + row, t.head, t.length - row);
     if (a.fresh && a.pieces.from == 0) return put_rows<false>(to, dq, {a.scale, a.scale});
     put_rows<true>(to, dq, {a.scale, a.scale});
@@ -163,16 +189,19 @@ struct Block {
 
 template <int kQk>
 __global__ void __launch_bounds__(kThreads, 1)
-    query_gradient(const __grid_constant__ CUtensorMap k, const __grid_constant__ Arguments a) {
+    query_gradient(const __grid_constant__ CUtensorMap k,
+                   const __grid_constant__ CUtensorMap k_shared,
+                   const __grid_constant__ Arguments a) {
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
   extern __shared__ __align__(1024) unsigned char raw[];
   __shared__ Shared<Shape<kQk>::kStages> shared;
   if (threadIdx.x == 0) shared.init();
+  follow();
   __syncthreads();
   const Block<kQk> block{shared, raw, a};
   if (threadIdx.x >= kConsumers) {
     give_registers<40>();
-    if (threadIdx.x < kConsumers + 32) block.produce(k);
+    if (threadIdx.x < kConsumers + 32) block.produce({k, k_shared, a.own_boxes});
   } else {
     take_registers<232>();
     block.consume();
@@ -181,12 +210,11 @@ __global__ void __launch_bounds__(kThreads, 1)
 }
 
 template <int kQk>
-void launch(Context& ctx, const CUtensorMap& k, const Arguments& a) {
+void launch(Context& ctx, const CUtensorMap& k, const CUtensorMap& k_shared, const Arguments& a) {
   constexpr size_t kBytes = Shape<kQk>::kBytes;
   allow_shared(query_gradient<kQk>, kBytes);
-  query_gradient<kQk>
-      <<<ctx.cuda->properties.multiProcessorCount, kThreads, kBytes, stream_of(ctx)>>>(k, a);
-  check_launch();
+  const auto blocks = static_cast<unsigned>(ctx.cuda->properties.multiProcessorCount);
+  launch_following(ctx, query_gradient<kQk>, {blocks, kThreads, kBytes}, k, k_shared, a);
 }
 
 }  // namespace
@@ -196,18 +224,19 @@ void launch_query_gradient_hopper(Context& ctx, const AttentionBackward<Narrow>&
                                   const Sequences& sequences) {
   const auto& cu = sequences.cu_seqlens;
   const CUtensorMap k = map_of(args.k, cu.back(), kKeys);
+  const CUtensorMap k_shared =
+      args.k_shared.data == nullptr ? k : map_of(args.k_shared, cu.back(), kKeys);
   // What was left last is still in the L2 cache: it is taken first.
-  order.backwards = 0;
-  for (size_t s = 0; s + 1 < cu.size(); ++s)
-    order.backwards += (std::max(0, cu[s + 1] - cu[s] - order.from) + kTileQueries - 1) /
-                       kTileQueries * order.heads;
+  order.tiles = count_tiles(order, sequences, kTileQueries);
+  order.backwards = true;
   const Arguments a{args.dq,        static_cast<int>(args.q.heads / args.k.heads),
                     args.sequences, order,
                     pieces,         args.scale,
-                    args.fresh_dq};
-  if (args.q.dim <= 64) return launch<64>(ctx, k, a);
-  if (args.q.dim <= 128) return launch<128>(ctx, k, a);
-  launch<192>(ctx, k, a);
+                    args.fresh_dq,  own_boxes(args.k, args.k_shared),
+                    args.cos,       args.sin};
+  if (args.q.dim <= 64) return launch<64>(ctx, k, k_shared, a);
+  if (args.q.dim <= 128) return launch<128>(ctx, k, k_shared, a);
+  launch<192>(ctx, k, k_shared, a);
 }
 
 }  // namespace temper::cuda::attention_hopper

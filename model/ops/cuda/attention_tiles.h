@@ -40,7 +40,7 @@ __device__ void fill_tile(const SharedTile<T, kRows, kCols>& tile, const HeadRow
                           int64_t token, int64_t head, int rows) {
   using Tile = SharedTile<T, kRows, kCols>;
   const T* base = from.at(token, head);
-  const int64_t stride = from.token_stride();
+  const int64_t stride = from.token;
   if (from.wide) {
     // Eight threads take 128 bytes of a row; a thread keeps its columns modulo 64.
     constexpr int kRowsAtOnce = kThreads / 8;
