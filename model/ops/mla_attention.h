@@ -16,6 +16,7 @@ struct MlaAttention {
   Tensor v;       // [Tk, H, v]
 };
 // Shapes: o [T, H, v], lse [T, H] or empty.
+// Types: f32 or f64; on the GPU f32, bf16 or f16, lse f32.
 void mla_attention_forward(Context& ctx, Tensor o, Tensor lse, const MlaAttention& in,
                            const AttentionShape& shape);
 

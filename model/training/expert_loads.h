@@ -11,10 +11,12 @@ namespace temper {
 
 class ExpertLoads {
  public:
+  // Of so many MoE blocks.
   ExpertLoads(Device device, int64_t layers, int64_t experts);
 
   Tensor counts() const { return counts_.view; }    // [MoE blocks, E] i32
   Tensor balance() const { return balance_.view; }  // [1] f64  the balance loss
+  // Counts begin at 0 again.
   void clear(Context& ctx);
   // Queues a copy to the host of what will have been counted by then.
   void send(Context& ctx);
