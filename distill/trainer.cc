@@ -145,7 +145,7 @@ DistillResult train_distill(const DistillJob& job) {
     tokens += report.tokens;
     writer.add_metric("kl", result.kl_last);
     writer.add_metric("grad_norm", report.grad_norm);
-    if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
+    writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
     writer.add_metric("lr", report.lr);
     work.seconds = time.seconds();
     machine.add_batch(writer, work);

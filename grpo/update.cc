@@ -135,7 +135,7 @@ UpdateReport update_policy(const GrpoJob& job, TrainStep& step, std::vector<Grpo
       if (batch.empty()) ++report.skipped;
       if (!batch.empty()) run_update(job, step, batch, lr, report);
     }
-  if (report.updates > 0) report.update_norm = update_norm(step.optimizer());
+  if (report.updates > 0) report.update_norm = update_norm(job.ctx, step.optimizer());
   return report;
 }
 

@@ -17,7 +17,7 @@ struct UpdateReport {
   double prob_sum = 0.0;  // of the sampled tokens' probabilities
   double grad_norm_max = 0.0;
   double scoring_seconds = 0.0;       // of `old` and `reference`, before the first update
-  std::optional<double> update_norm;  // of the last update's change of the weights; CPU
+  std::optional<double> update_norm;  // of the last update's change of the weights
   int64_t updates = 0, skipped = 0;   // skipped: no sample of the mini-batch had a gradient
   int64_t trained_tokens = 0;         // that carried loss, counted once an epoch
   int64_t trained_samples = 0;        // in the step's first epoch

@@ -90,7 +90,7 @@ void add_training_metrics(StepWriter& writer, const SftJob& job, TrainStep& step
   writer.add_metric("lr", report.lr);
   add_loss_scale(writer, report);
   if (report.mtp_loss != 0.0) writer.add_metric("mtp_loss", report.mtp_loss);
-  if (const auto norm = update_norm(step.optimizer())) writer.add_metric("update_norm", *norm);
+  writer.add_metric("update_norm", update_norm(job.ctx, step.optimizer()));
   if (job.config.n_routed_experts == 0) return;
   writer.add_metric("balance_loss", report.balance_loss);
   writer.add_metric("load_max_over_mean", report.load_max_over_mean);

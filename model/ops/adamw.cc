@@ -23,8 +23,8 @@ void adamw_step(Context& ctx, const AdamWTensors& tensors, const AdamWParams& pa
             "adamw: the other halves' shape");
   }
   if (squares.data != nullptr)
-    require(squares.dtype == DType::f64 && weights.device == Device::cpu && squares.numel() == 1,
-            "adamw: the sum of squares is one f64 number, on the CPU");
+    require(squares.dtype == DType::f64 && squares.device == weights.device && squares.numel() == 1,
+            "adamw: the sum of squares is one f64 number where the weights are");
   require(params.step >= 1, "adamw: steps count from 1");
   switch (weights.device) {
     case Device::cpu:

@@ -14,7 +14,7 @@ namespace temper {
 struct AdamWTensors {
   Tensor weights, m, v, grad;
   Tensor low = {};      // [n, 2] bytes: the other halves of 16-bit weights
-  Tensor squares = {};  // [1] f64, of the CPU alone: becomes the sum of (w_new - w_old)^2
+  Tensor squares = {};  // [1] f64, may be left out: becomes the sum of (w_new - w_old)^2
 };
 struct AdamWParams {
   double lr = 1e-3, beta1 = 0.9, beta2 = 0.95, eps = 1e-8, weight_decay = 0.0;

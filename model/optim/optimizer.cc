@@ -22,7 +22,7 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
     state.loss_scale = allocate(DType::f64, {3});
     LossScale(state.loss_scale.view).reset();
   }
-  if (ctx.device == Device::cpu) state.squares = allocate(DType::f64, {1});
+  state.squares = allocate(DType::f64, {1}, ctx.device);
   return state;
 }
 
@@ -30,9 +30,8 @@ double global_grad_norm(Context& ctx, const OwnedWeights& grads) {
   return std::sqrt(sum_of_squares(ctx, grads.storage.view));
 }
 
-std::optional<double> update_norm(const OptimizerState& state) {
-  if (state.squares.view.empty()) return std::nullopt;
-  return std::sqrt(*state.squares.view.get<double>());
+double update_norm(Context& ctx, const OptimizerState& state) {
+  return std::sqrt(download_doubles(ctx, state.squares.view)[0]);
 }
 
 void optimizer_step(Context& ctx, OwnedWeights& weights, OptimizerState& state,

@@ -1,8 +1,6 @@
 // AdamW over all weights of a model, with global-norm clipping.
 #pragma once
 
-#include <optional>
-
 #include "core/context.h"
 #include "model/ops/adamw.h"
 #include "model/weights.h"
@@ -22,7 +20,7 @@ struct OptimizerState {
   OwnedTensor low;         // [parameters, 2] bytes; empty if the weights are f32 or f64 themselves
   OwnedTensor m, v;        // [parameters] in the dtype of the gradients, or bf16
   OwnedTensor loss_scale;  // of f16 weights, on the host (model/optim/loss_scale.h); else empty
-  OwnedTensor squares;     // [1] f64: of the last update's changes; empty on the GPU
+  OwnedTensor squares;     // [1] f64: of the last update's changes
   int64_t step = 0;        // updates done
 };
 
@@ -33,8 +31,8 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
 // Square root of the sum of squares of all gradients. Units: of the loss a parameter.
 double global_grad_norm(Context& ctx, const OwnedWeights& grads);
 
-// Norm of w_t - w_t-1 of the last update; nothing on the GPU, where AdamW does not count it.
-std::optional<double> update_norm(const OptimizerState& state);
+// Norm of w_t - w_t-1 of the last update, 0 where it was skipped. Waits for the update.
+double update_norm(Context& ctx, const OptimizerState& state);
 
 // One AdamW update of `weights`; gradients are divided by the loss's factor, which grad_norm no
 // longer has, and scaled by min(1, max_grad_norm / norm) on the way.

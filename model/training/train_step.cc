@@ -343,6 +343,7 @@ StepReport TrainStep::skip_update() {
                      .hint = kTakeBf16});
   report_.skipped_updates = scale.skipped();
   report_.grad_norm = 0.0;
+  fill_zero(ctx_, optimizer_.squares.view);
   return report_;
 }
 

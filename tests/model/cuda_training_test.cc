@@ -55,7 +55,9 @@ struct Trained {
       : config(c),
         ctx(2, device),
         weights(start(c, dtype)),
-        step(ctx, config, weights, options_for(c)) {}
+        step(ctx, config, weights, options_for(c)) {
+    test::take_card(ctx);
+  }
 
   OwnedWeights start(const ModelConfig& c, DType dtype) {
     OwnedWeights host = allocate_weights(c, DType::f32);
@@ -82,7 +84,7 @@ struct Trained {
 
 // In f16, whose gradients carry a factor, within half of that.
 TEST_CASE("cuda: 50 SFT steps in 16 bits follow the CPU's f32 curve within 1 %") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
     const std::vector<TrainSequence> batch = patterns(config, 16);
     Trained cpu(config, Device::cpu, DType::f32);
@@ -96,13 +98,15 @@ TEST_CASE("cuda: 50 SFT steps in 16 bits follow the CPU's f32 curve within 1 %")
         most = std::max(most, std::abs(got[i] - want[i]) / want[i]);
       WARN(name_of(dtype) << ": off by at most " << most);
       CHECK(most <= (dtype == DType::f16 ? 0.005 : 0.01));
+      CHECK(update_norm(gpu.ctx, gpu.step.optimizer()) ==
+            Approx(update_norm(cpu.ctx, cpu.step.optimizer())).epsilon(0.1));
     }
   }
 }
 
 TEST_CASE(
     "cuda: an update in f16 whose gradients overflow is skipped, and the next factor halved") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   const ModelConfig config = small_gqa_config();
   const std::vector<TrainSequence> batch = patterns(config, 4);
   Trained model(config, Device::cuda, DType::f16);
@@ -111,6 +115,7 @@ TEST_CASE(
   model.losses(batch, 1);
   CHECK(scale.factor() == kFirstLossScale);
   CHECK(model.step.report().loss_scale == kFirstLossScale);
+  CHECK(update_norm(model.ctx, o) > 0.0);
   o.loss_scale.view.get<double>()[0] = 0x1p40;  // gradients of millions
   const std::vector<double> moments = model.numbers();
   const double loss = model.losses(batch, 1)[0];
@@ -118,6 +123,7 @@ TEST_CASE(
   CHECK(model.numbers() == moments);
   CHECK(scale.factor() == 0x1p39);
   CHECK(model.step.report().skipped_updates == 1);
+  CHECK(update_norm(model.ctx, o) == 0.0);
   CHECK(model.losses(batch, 1)[0] == loss);  // nor have the weights moved
   for (int i = 0; i < 30 && o.step == 1; ++i) model.losses(batch, 1);
   CHECK(o.step == 2);  // it came down to where gradients fit
@@ -125,7 +131,7 @@ TEST_CASE(
 }
 
 TEST_CASE("cuda: what f16 cannot hold ends a step with an error that names bf16") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   const ModelConfig config = small_gqa_config();
   const std::vector<TrainSequence> batch = patterns(config, 4);
   Trained model(config, Device::cuda, DType::f16);
@@ -149,7 +155,7 @@ TEST_CASE("cuda: what f16 cannot hold ends a step with an error that names bf16"
 }
 
 TEST_CASE("cuda: two runs of a training end in the same bits") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();
   const std::vector<TrainSequence> batch = patterns(config, 16);
   for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
@@ -160,7 +166,7 @@ TEST_CASE("cuda: two runs of a training end in the same bits") {
 }
 
 TEST_CASE("cuda: a resumed training ends in the bits of one that was not interrupted") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();
   const std::vector<TrainSequence> batch = patterns(config, 16);
   for (const auto& [dtype, stored_as] :
@@ -185,7 +191,7 @@ TEST_CASE("cuda: a resumed training ends in the bits of one that was not interru
 }
 
 TEST_CASE("cuda: memory that runs out is told with the plan and what lives in the arenas") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();
   Trained model(config, Device::cuda, DType::bf16);
   const std::vector<TrainSequence> batch = patterns(config, 16);
@@ -215,7 +221,7 @@ TEST_CASE("cuda: memory that runs out is told with the plan and what lives in th
 }
 
 TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
-  if (no_gpu()) return;
+  if (test::no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
     for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
       INFO(name_of(dtype));

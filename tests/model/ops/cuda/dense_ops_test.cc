@@ -321,21 +321,27 @@ TEST_CASE("cuda: grouped products over ragged and empty groups are the CPU's", "
 TEST_CASE("cuda: AdamW and the router's bias rule are the CPU's", "[ops][cuda]") {
   Context* ctx = test::gpu();
   if (ctx == nullptr) return;
-  for (const DType moments : {DType::f32, DType::bf16}) {
-    Sides s{*ctx, DType::f32};
-    const int64_t n = 1003;
-    const Tensor w = s.normal({n}), g = s.normal({n});
-    const Tensor gpu_w = s.up(w), gpu_g = s.up(g);
-    const OwnedTensor m = allocate(moments, {n}), v = allocate(moments, {n});
-    const OwnedTensor gm = allocate(moments, {n}, Device::cuda);
-    const OwnedTensor gv = allocate(moments, {n}, Device::cuda);
-    AdamWParams params{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.5};
-    for (params.step = 1; params.step <= 3; ++params.step) {
-      adamw_step(s.host, {w, m.view, v.view, g}, params);
-      adamw_step(s.ctx, {gpu_w, gm.view, gv.view, gpu_g}, params);
-      CHECK(s.off(gpu_w, w) < (moments == DType::f32 ? 2e-6 : 1e-4));
+  // The largest has more blocks than one block adds up the changes of.
+  for (const int64_t n : {7, 1003, 2200003})
+    for (const DType moments : {DType::f32, DType::bf16}) {
+      if (test::quick(2) && n > 2000) break;
+      Sides s{*ctx, DType::f32};
+      const Tensor w = s.normal({n}), g = s.normal({n});
+      const Tensor gpu_w = s.up(w), gpu_g = s.up(g);
+      const OwnedTensor m = allocate(moments, {n}), v = allocate(moments, {n});
+      const OwnedTensor gm = allocate(moments, {n}, Device::cuda);
+      const OwnedTensor gv = allocate(moments, {n}, Device::cuda);
+      const OwnedTensor squares = allocate(DType::f64, {1});
+      const Tensor gpu_squares = s.on_gpu.upload(s.make.poisoned(DType::f64, {1}));
+      AdamWParams params{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.5};
+      for (params.step = 1; params.step <= 3; ++params.step) {
+        adamw_step(s.host, {w, m.view, v.view, g, {}, squares.view}, params);
+        adamw_step(s.ctx, {gpu_w, gm.view, gv.view, gpu_g, {}, gpu_squares}, params);
+        CHECK(s.off(gpu_w, w) < (moments == DType::f32 ? 2e-6 : 1e-4));
+        CHECK(download_doubles(s.ctx, gpu_squares)[0] ==
+              Approx(*squares.view.get<double>()).epsilon(moments == DType::f32 ? 2e-5 : 1e-3));
+      }
     }
-  }
   Sides s{*ctx, DType::f32};
   const int64_t layers = 66;  // more than a launch takes; the second has no bias
   std::vector<Tensor> biases, gpu_biases;

@@ -59,14 +59,17 @@ TEST_CASE("cuda: AdamW on halves has the bits of AdamW on f32", "[ops][cuda]") {
       const OwnedTensor high = allocate(dtype, {n}, Device::cuda);
       const OwnedTensor low = allocate(DType::u8, {n, 2}, Device::cuda);
       split_halves(s.ctx, high.view, low.view, whole);
+      const Tensor of_whole = s.on_gpu.upload(s.make.poisoned(DType::f64, {1}));
+      const Tensor of_halves = s.on_gpu.upload(s.make.poisoned(DType::f64, {1}));
       AdamWParams params{.lr = 0.01, .weight_decay = 0.1, .grad_scale = 0.5};
       for (params.step = 1; params.step <= 3; ++params.step) {
-        adamw_step(s.ctx, {whole, m.view, v.view, g}, params);
-        adamw_step(s.ctx, {high.view, hm.view, hv.view, g, low.view}, params);
+        adamw_step(s.ctx, {whole, m.view, v.view, g, {}, of_whole}, params);
+        adamw_step(s.ctx, {high.view, hm.view, hv.view, g, low.view, of_halves}, params);
         join_halves(s.ctx, joined, high.view, low.view);
         CHECK(test::same_bits(s.on_gpu.download(s.make, joined), s.on_gpu.download(s.make, whole)));
         CHECK(test::same_bits(to_host(s.ctx, hv.view).view, to_host(s.ctx, v.view).view));
         CHECK(test::same_bits(to_host(s.ctx, hm.view).view, to_host(s.ctx, m.view).view));
+        CHECK(download_doubles(s.ctx, of_halves) == download_doubles(s.ctx, of_whole));
       }
     }
 }
