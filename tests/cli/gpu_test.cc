@@ -1,6 +1,7 @@
 // What a user with a GPU counts on: a run that is killed goes on in the same bits, and one whose
 // GPU fails ends with a message, keeps its last checkpoint and goes on from it.
 #include <filesystem>
+#include <fstream>
 
 #include "data/store_reader.h"
 #include "tests/cli/micro_workshop.h"
@@ -72,4 +73,35 @@ TEST_CASE("gpu: a GPU that fails ends the run, and --resume goes on from its che
     w.ends(0, {recipe[0], "--resume", "--out", "r"});
     CHECK(differing(w.path("straight"), w.path("r")).empty());
   }
+}
+
+// What a step calls is what a run of three more steps calls more. Its five waits: for the norm of
+// the gradients, the loss, the balance loss, the experts' loads, and the norm of the update.
+TEST_CASE("gpu: a step of training takes no memory, and waits for numbers of the log alone",
+          "[gpu]") {
+  if (no_gpu()) return;
+  const fs::path counter = fs::path(test::temper_binary()).parent_path() / "libcuda_calls.so";
+  REQUIRE(fs::exists(counter));
+  const MicroWorkshop w;
+  const auto calls = [&](const std::string& steps) {
+    const std::string file = w.path("calls" + steps).string();
+    const ProgramResult result = run_program(
+        "/usr/bin/env",
+        {"LD_PRELOAD=" + counter.string(), "CUDA_CALLS_FILE=" + file, test::temper_binary(), "sft",
+         "--model", "m", "--data", "sft.jsonl", "--batch-size", "12", "--max-steps", steps, "--out",
+         "r" + steps, "--device", "cuda"},
+        w.folder.path());
+    INFO(result.err);
+    REQUIRE(result.exit_code == 0);
+    std::ifstream in(file);
+    std::string memory, waits;
+    std::pair<int64_t, int64_t> out{-1, -1};
+    REQUIRE(in >> memory >> out.first >> waits >> out.second);
+    return out;
+  };
+  const auto [memory, waits] = calls("3");
+  const auto [memory_later, waits_later] = calls("6");
+  CHECK(memory > 0);
+  CHECK(memory_later == memory);
+  CHECK(waits_later - waits == 3 * 5);
 }

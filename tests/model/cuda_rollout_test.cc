@@ -71,6 +71,7 @@ TEST_CASE("cuda: recorded steps are forgotten where the cache grows") {
   if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();
   Context ctx(2, Device::cuda);
+  test::take_card(ctx);
   OwnedWeights host = allocate_weights(config, DType::f32);
   initialize_weights(host.view, config, 11);
   const OwnedWeights weights = weights_on_device(ctx, host, config, DType::f32);
@@ -95,6 +96,7 @@ TEST_CASE("cuda: prompts in pieces give what whole ones give") {
     for (const DType dtype : {DType::f32, DType::bf16}) {
       CAPTURE(name_of(dtype), config.model_type);
       Context ctx(2, Device::cuda);
+      test::take_card(ctx);
       OwnedWeights host = allocate_weights(config, DType::f32);
       initialize_weights(host.view, config, 11);
       const OwnedWeights weights = weights_on_device(ctx, host, config, dtype);
@@ -121,6 +123,7 @@ TEST_CASE("cuda: steps that run ahead give what steps one by one give") {
   if (test::no_gpu()) return;
   for (const ModelConfig& config : {small_v3_config(), small_gqa_config()}) {
     Context ctx(2, Device::cuda);
+    test::take_card(ctx);
     OwnedWeights host = allocate_weights(config, DType::f32);
     initialize_weights(host.view, config, 11);
     const OwnedWeights weights = weights_on_device(ctx, host, config, DType::f32);

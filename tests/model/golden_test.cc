@@ -69,6 +69,7 @@ struct Oracle {
 
   Oracle(const std::filesystem::path& dir, DType dtype, Device device)
       : ctx(2, device), model(load_model(ctx, dir, dtype)), expected(dir / "expected.safetensors") {
+    test::take_card(ctx);
     expected.check();
     for (const std::vector<int32_t>& row : rows_of("tokens"))
       sequences.push_back({row, std::vector<uint8_t>(row.size(), 1)});

@@ -152,7 +152,7 @@ TEST_CASE("cuda: attention of the last rows of sequences is that of all", "[ops]
                            Part{{{0, 129, 400}, 2, 1, 64, 64}, {0, 129, 130}},
                            Part{{{0, 5, 300}, 2, 2, 128, 128}, {0, 0, 140}},
                            Part{{{0, 70, 200}, 2, 1, 256, 256}, {0, 1, 60}}})
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : test::kDTypes) {
       CAPTURE(name_of(dtype), part.all.cu, part.cu, part.all.dim);
       Tensors make;
       GpuTensors gpu(*ctx);
@@ -179,7 +179,7 @@ TEST_CASE("cuda: attention of the last rows of sequences is that of all", "[ops]
                          Sequences(part.all.cu, gpu.ints(part.all.cu))});
       const Tensor flat = o.reshape({o.rows(), o.cols()});
       CHECK(test::relative_difference(gpu.download(make, got), flat) <
-            (dtype == DType::f32 ? 3e-6 : 8e-3));
+            test::bound_in(dtype, 3e-6, 8e-3));
     }
 }
 

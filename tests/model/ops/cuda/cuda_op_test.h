@@ -5,21 +5,21 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "core/device.h"
 #include "core/narrow_float.h"
 #include "tests/model/ops/op_test.h"
+#include "tests/support/gpu.h"
 
 namespace temper::test {
 
 // The context of the first GPU, one for all tests; null where there is none, and then the running
 // test says that it was skipped.
 inline Context* gpu() {
-  static const std::unique_ptr<Context> context =
-      gpu_count() > 0 ? std::make_unique<Context>(1, Device::cuda) : nullptr;
-  if (context == nullptr) WARN("skipped: no GPU");
-  return context.get();
+  if (no_gpu()) return nullptr;
+  static Context context(1, Device::cuda);
+  take_card(context);
+  return &context;
 }
 
 // Whether slow cases are left out: TEMPER_QUICK_TESTS is 1 under compute-sanitizer, 2 under its

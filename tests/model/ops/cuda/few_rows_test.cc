@@ -10,57 +10,26 @@
 namespace temper {
 namespace {
 
-using test::GpuTensors;
-using test::Tensors;
+using test::on_each;
+using test::Sides;
 
 constexpr DType f = DType::f32;
 
-// Both sides of one check in one dtype; device rows lie densely or in something wider.
-struct Sides {
-  Context& ctx;
-  DType dtype;
-  test::Layout layout;
-  Tensors make = {};
-  GpuTensors on_gpu{ctx};
-  Context host{2};
-
-  Tensor normal(std::initializer_list<int64_t> dims, double sigma = 1.0) {
-    const Tensor t = make.normal(f, dims, sigma);
-    test::round_to(dtype, t);
-    return t;
-  }
-  Tensor up(const Tensor& t) { return on_gpu.upload(t, dtype, layout); }
-  // Runs `op` on a poisoned device tensor: as it is, and twice as a recording that is
-  // played, with the op's own outcome in front of it.
-  template <class Op>
-  void check(const Tensor& expected, double bound, Op&& op) {
-    CAPTURE(expected.rows(), expected.cols(), expected.rank);
-    const Tensor flat = expected.reshape({expected.rows(), expected.cols()});
-    const Tensor plain = on_gpu.poisoned(expected, dtype, layout);
-    const Tensor played = on_gpu.poisoned(expected, dtype, layout);
-    op(plain);
-    Recording recording;
-    recording.play(ctx, [&] { op(plain); });  // not recorded yet
-    for (int i = 0; i < 2; ++i) recording.play(ctx, [&] { op(played), op(played); });
-    const Tensor first = on_gpu.download(make, plain, layout);
-    const Tensor again = on_gpu.download(make, played, layout);
-    CHECK(test::relative_difference(first, flat) < bound);
-    CHECK(test::relative_difference(again, first) == 0.0);
-  }
-};
-
-template <class Body>
-void on_each(double bound_f32, double bound_bf16, Body&& body) {
-  Context* ctx = test::gpu();
-  if (ctx == nullptr) return;
-  for (const test::Layout layout : test::kLayouts) {
-    for (const DType dtype : test::kDTypes) {
-      if (test::left_out(layout, dtype)) continue;
-      CAPTURE(static_cast<int>(layout), name_of(dtype));
-      Sides sides{*ctx, dtype, layout};
-      body(sides, test::bound_in(dtype, bound_f32, bound_bf16));
-    }
-  }
+// Runs `op` on a poisoned device tensor: as it is, and twice as a recording that is played, with
+// the op's own outcome in front of it.
+template <class Op>
+void check(Sides& s, const Tensor& expected, double bound, Op&& op) {
+  CAPTURE(expected.rows(), expected.cols(), expected.rank);
+  const Tensor plain = s.poisoned(expected), played = s.poisoned(expected);
+  op(plain);
+  Recording recording;
+  recording.play(s.ctx, [&] { op(plain); });  // not recorded yet
+  for (int i = 0; i < 2; ++i) recording.play(s.ctx, [&] { op(played), op(played); });
+  const Tensor first = s.on_gpu.download(s.make, plain, s.layout);
+  const Tensor again = s.on_gpu.download(s.make, played, s.layout);
+  CHECK(test::relative_difference(first, expected.reshape({expected.rows(), expected.cols()})) <
+        bound);
+  CHECK(test::relative_difference(again, first) == 0.0);
 }
 
 TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][cuda]") {
@@ -81,14 +50,13 @@ TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][c
       const Tensor gpu_x = s.up(x), gpu_w = s.on_gpu.upload(w, s.dtype);
       const Tensor y = s.make.poisoned(f, {rows, 2 * z.n}), act = s.make.poisoned(f, {rows, z.n});
       grouped_linear_forward(s.host, y, x, w, offsets);
-      s.check(y, bound, [&](const Tensor& to) {
+      check(s, y, bound, [&](const Tensor& to) {
         grouped_linear_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
       });
       // The GPU rounds gate and up before it multiplies them.
       grouped_gated_forward(s.host, act, x, w, offsets);
-      s.check(act, 2 * bound, [&](const Tensor& to) {
-        grouped_gated_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
-      });
+      check(s, act, 2 * bound,
+            [&](const Tensor& to) { grouped_gated_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets); });
     }
   });
 }
@@ -106,7 +74,7 @@ TEST_CASE("cuda: products of few rows are the CPU's", "[ops][cuda]") {
       const Tensor gpu_x = s.up(x), gpu_w = s.on_gpu.upload(w, s.dtype);
       const Tensor y = s.make.poisoned(f, {z.rows, z.n});
       linear_forward(s.host, y, x, w);
-      s.check(y, bound, [&](const Tensor& to) { linear_forward(s.ctx, to, gpu_x, gpu_w); });
+      check(s, y, bound, [&](const Tensor& to) { linear_forward(s.ctx, to, gpu_x, gpu_w); });
       // Onto a stream, which is wide: from 0, so that the same call twice would show.
       const Tensor start = s.make.normal(f, {z.rows, z.n});
       const Tensor gpu_start = s.on_gpu.upload(start, f);
@@ -125,7 +93,7 @@ TEST_CASE("cuda: products of few rows are the CPU's", "[ops][cuda]") {
     const Tensor gpu_x = s.on_gpu.upload(x, s.dtype), gpu_w = s.on_gpu.upload(w, s.dtype);
     const Tensor y = s.make.poisoned(f, {rows, heads, n});
     head_linear_forward(s.host, y, x, w);
-    s.check(y, bound, [&](const Tensor& to) { head_linear_forward(s.ctx, to, gpu_x, gpu_w); });
+    check(s, y, bound, [&](const Tensor& to) { head_linear_forward(s.ctx, to, gpu_x, gpu_w); });
   });
 }
 

@@ -26,10 +26,10 @@ void check_rows(Context& ctx, int64_t vocabulary, Layout layout, const RowKlPara
   const Tensor gpu_student = on_gpu.upload(student, f, layout);
   const Tensor gpu_teacher = on_gpu.upload(teacher, f, layout);
   const Tensor kl = make.poisoned(DType::f64, {n});
-  const OwnedTensor gpu_kl = allocate(DType::f64, {n}, Device::cuda);
+  const Tensor gpu_kl = on_gpu.upload(kl);
   row_kl(host, kl, student, teacher, params);
-  row_kl(ctx, gpu_kl.view, gpu_student, gpu_teacher, params);
-  const std::vector<double> got = download_doubles(ctx, gpu_kl.view);
+  row_kl(ctx, gpu_kl, gpu_student, gpu_teacher, params);
+  const std::vector<double> got = download_doubles(ctx, gpu_kl);
   for (int64_t r = 0; r < n; ++r)
     CHECK(got[static_cast<size_t>(r)] == Approx(kl.get<double>()[r]).epsilon(2e-6).margin(1e-9));
   const Tensor gradient = on_gpu.download(make, gpu_student, layout);
