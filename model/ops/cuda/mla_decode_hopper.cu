@@ -490,8 +490,9 @@ void launch(Context& ctx, const CUtensorMap& latent, const CUtensorMap& rope,
   const int64_t most = int64_t{p.rows} * p.split.most * p.groups;
   const int64_t have = ctx.cuda->properties.multiProcessorCount / kPair;
   const auto blocks = static_cast<unsigned>((most < have ? most : have) * kPair);
-  launch_following(ctx, mla_decode<kPair>, {blocks, kThreads, kSharedBytes, kPair}, latent, rope,
-                   cache, p);
+  // Outside a recording rows of one sequence may see what the kernel before writes for each other.
+  launch_following(ctx, mla_decode<kPair>, {blocks, kThreads, kSharedBytes, kPair, true}, latent,
+                   rope, cache, p);
 }
 
 }  // namespace
