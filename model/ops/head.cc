@@ -61,15 +61,9 @@ void head_log_prob_linear(Context& ctx, const LogProbOutputs& out, const LinearG
                           const HeadTargets& targets) {
   check_alike({hidden, lm_head, out.logprob, out.entropy, out.lse, grads.dx, grads.dw, dlogprob});
   ArenaScope scope(ctx.scratch);
-  if constexpr (kWithCuda) {
-    if (head_without_logits(ctx, hidden, lm_head, targets)) {
-      if (hidden.dtype == DType::bf16)
-        return cuda::head_log_prob_linear_hopper(ctx, out, grads, dlogprob, hidden, lm_head,
-                                                 targets);
-      head_log_prob_forward(ctx, out, hidden, lm_head, targets);
-      return head_log_prob_backward(ctx, grads, {dlogprob, {}, out}, hidden, lm_head, targets);
-    }
-  }
+  if constexpr (kWithCuda)
+    if (head_without_logits(ctx, hidden, lm_head, targets))
+      return cuda::head_log_prob_linear_hopper(ctx, out, grads, dlogprob, hidden, lm_head, targets);
   const Tensor logits = make_logits(ctx, hidden, lm_head, targets);
   log_prob_forward(ctx, out, logits, targets.targets, targets.temperature);
   log_prob_backward(ctx, logits, dlogprob, {}, out, targets.targets, targets.temperature);

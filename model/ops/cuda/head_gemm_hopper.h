@@ -28,15 +28,18 @@ void head_log_prob_backward_hopper_of(Context& ctx, const Tensor& dlogits,
 
 // The softmax's weights before their sum is known, for head_linear.h.
 struct HeadWeights {
-  Tensor weights;         // [T, V] bf16  exp(z - reference), no more than e^80; 0 for the target
+  Tensor weights;  // [T, V] of hidden's type: exp(z - reference), up to e^most_above; 0: the target
   Tensor reference, top;  // [T] f32  asked for: of each row; given: its largest logit
   Tensor shares;  // [T, tiles, kHeadShare] f32  the largest logit of each kHeadTile, and more
 };
 constexpr int kHeadShare = 4, kHeadTile = 256;
-constexpr float kMostAbove = 80.0F;  // of e^80, in nats
+// In nats. e^8 leaves f16, which ends at 65504 and has 11 bits down to e^-10 alone, room both ways.
+constexpr float most_above(DType dtype) {
+  return dtype == DType::f16 ? 8.0F : 80.0F;
+}
 
 // head_log_prob_forward_hopper which leaves the weights too.
-template <DType kNarrow>  // where the numbers are of that type: bf16, for f16 has no such weights
+template <DType kNarrow>  // where the numbers are of that type
 void head_log_prob_weights_hopper_of(Context& ctx, const LogProbOutputs& out,
                                      const HeadWeights& kept, const Tensor& hidden,
                                      const Tensor& lm_head, const HeadTargets& targets);

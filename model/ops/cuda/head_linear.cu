@@ -4,9 +4,11 @@
 //   dlm_head = w^T (share hidden) + own hidden at the targets' rows,
 //   dhidden = share (w lm_head) + own lm_head[target].
 // The reference is the target's own logit, which is never above the largest. Where the largest lies
-// more than e^80 above it, weights were cut off, and the row is brought to another reference.
+// more than most_above() above it, weights were cut off, and the row is brought to another
+// reference.
 #include "model/ops/cuda/head_linear.h"
 
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/embedding.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/head_gemm_hopper.h"
@@ -18,11 +20,15 @@ namespace temper::cuda {
 namespace {
 
 constexpr int kThreads = 128, kPack = 8;
+constexpr float kMostAbove = most_above(kNarrow);
+
+// Of the sums of weights, which are beyond f16 where many are large.
+using Sum = std::conditional_t<kNarrow == DType::f16, float, Narrow>;
 
 // A warp a row: the logit of its target over the temperature; 0 without one.
 __global__ void __launch_bounds__(kThreads)
-    reference_kernel(float* reference, Rows<bf16> hidden, Rows<bf16> lm_head, const int32_t* target,
-                     float inverse) {
+    reference_kernel(float* reference, Rows<Narrow> hidden, Rows<Narrow> lm_head,
+                     const int32_t* target, float inverse) {
   follow();
   const int64_t row = int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32;
   if (row >= hidden.rows) return;
@@ -46,8 +52,8 @@ struct RowsOfHead {
   float inverse;
   int64_t tiles;
   float *share, *own;
-  Rows<bf16> weights, hidden;
-  Rows<bf16> shared, owned;  // hidden times share and own
+  Rows<Narrow> weights, hidden;
+  Rows<Narrow> shared, owned;  // hidden times share and own
 };
 
 // Weights of a row that were cut off, or may have been: to the largest logit as their reference.
@@ -58,7 +64,7 @@ __device__ void move_reference(const RowsOfHead& h, int64_t row) {
     const float factor = expf(tile - top - fminf(tile - reference, kMostAbove));
     auto pack = load_pack<kPack>(h.weights.row(row) + j);
 #pragma unroll
-    for (int i = 0; i < kPack; ++i) pack.at[i] = from_float<bf16>(to_float(pack.at[i]) * factor);
+    for (int i = 0; i < kPack; ++i) pack.at[i] = from_float<Narrow>(to_float(pack.at[i]) * factor);
     store_pack<kPack>(h.weights.row(row) + j, pack);
   }
 }
@@ -74,11 +80,11 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(RowsOfHead h) {
   if (threadIdx.x == 0) h.share[row] = share, h.own[row] = own;
   for (int64_t j = int64_t{threadIdx.x} * kPack; j < h.hidden.cols; j += kThreads * kPack) {
     const auto x = load_pack<kPack>(h.hidden.row(row) + j);
-    Pack<bf16, kPack> shared, owned;
+    Pack<Narrow, kPack> shared, owned;
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
-      shared.at[i] = from_float<bf16>(to_float(x.at[i]) * share);
-      owned.at[i] = from_float<bf16>(to_float(x.at[i]) * own);
+      shared.at[i] = from_float<Narrow>(to_float(x.at[i]) * share);
+      owned.at[i] = from_float<Narrow>(to_float(x.at[i]) * own);
     }
     store_pack<kPack>(h.shared.row(row) + j, shared);
     store_pack<kPack>(h.owned.row(row) + j, owned);
@@ -88,7 +94,8 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(RowsOfHead h) {
 
 // A block a row: dhidden = share y + own lm_head[target], written or added.
 __global__ void __launch_bounds__(kThreads)
-    dhidden_kernel(Rows<bf16> dhidden, bool fresh, Rows<bf16> y, Rows<bf16> lm_head, RowsOfHead h) {
+    dhidden_kernel(Rows<Narrow> dhidden, bool fresh, Rows<Sum> y, Rows<Narrow> lm_head,
+                   RowsOfHead h) {
   follow();
   const int64_t row = blockIdx.x;
   const int id = h.target[row];
@@ -96,13 +103,13 @@ __global__ void __launch_bounds__(kThreads)
   for (int64_t j = int64_t{threadIdx.x} * kPack; j < y.cols; j += kThreads * kPack) {
     const auto of_all = load_pack<kPack>(y.row(row) + j);
     const auto of_target = load_pack<kPack>(lm_head.row(max(id, 0)) + j);
-    Pack<bf16, kPack> out{};
+    Pack<Narrow, kPack> out{};
     if (!fresh) out = load_pack<kPack>(dhidden.row(row) + j);
 #pragma unroll
     for (int i = 0; i < kPack; ++i) {
       const float grad =
           id < 0 ? 0.0F : share * to_float(of_all.at[i]) + own * to_float(of_target.at[i]);
-      out.at[i] = from_float<bf16>(fresh ? grad : to_float(out.at[i]) + grad);
+      out.at[i] = from_float<Narrow>(fresh ? grad : to_float(out.at[i]) + grad);
     }
     store_pack<kPack>(dhidden.row(row) + j, out);
   }
@@ -112,16 +119,18 @@ __global__ void __launch_bounds__(kThreads)
 HeadWeights make_weights(Context& ctx, int64_t rows, int64_t vocab) {
   const auto f32 = [&](const char* name) { return ctx.scratch.tensor(name, DType::f32, {rows}); };
   const int64_t tiles = (vocab + kHeadTile - 1) / kHeadTile;
-  return {ctx.scratch.tensor("head.weights", DType::bf16, {rows, vocab}), f32("head.reference"),
+  return {ctx.scratch.tensor("head.weights", kNarrow, {rows, vocab}), f32("head.reference"),
           f32("head.top"),
           ctx.scratch.tensor("head.shares", DType::f32, {rows, tiles, kHeadShare})};
 }
 
 }  // namespace
 
-void head_log_prob_linear_hopper(Context& ctx, const LogProbOutputs& out, const LinearGrads& grads,
-                                 const Tensor& dlogprob, const Tensor& hidden,
-                                 const Tensor& lm_head, const HeadTargets& targets) {
+template <>
+void head_log_prob_linear_hopper_of<kNarrow>(Context& ctx, const LogProbOutputs& out,
+                                             const LinearGrads& grads, const Tensor& dlogprob,
+                                             const Tensor& hidden, const Tensor& lm_head,
+                                             const HeadTargets& targets) {
   if (hidden.rows() == 0) {
     to_add(ctx, grads.dw);
     return;
@@ -129,20 +138,21 @@ void head_log_prob_linear_hopper(Context& ctx, const LogProbOutputs& out, const 
   ArenaScope scope(ctx.scratch);
   const int64_t rows = hidden.rows(), d = hidden.cols();
   const auto blocks = static_cast<unsigned>(rows);
-  const auto scratch = [&](const char* name) {
-    return ctx.scratch.tensor(name, DType::bf16, {rows, d});
+  const auto scratch = [&](const char* name, DType dtype) {
+    return ctx.scratch.tensor(name, dtype, {rows, d});
   };
   const HeadWeights kept = make_weights(ctx, rows, lm_head.rows());
   const Tensor share = ctx.scratch.tensor("head.share", DType::f32, {rows});
   const Tensor own = ctx.scratch.tensor("head.own", DType::f32, {rows});
-  const Tensor shared = scratch("head.shared"), owned = scratch("head.owned");  // [T, d]
-  const Tensor y = scratch("head.y");                                           // [T, d]
-  const Rows<bf16> x = rows_of<bf16>(hidden), w = rows_of<bf16>(lm_head);
+  const Tensor shared = scratch("head.shared", kNarrow);  // [T, d]
+  const Tensor owned = scratch("head.owned", kNarrow);    // [T, d]
+  const Tensor y = scratch("head.y", kDTypeOf<Sum>);      // [T, d]
+  const Rows<Narrow> x = rows_of<Narrow>(hidden), w = rows_of<Narrow>(lm_head);
   const auto inverse = static_cast<float>(1.0 / targets.temperature);
   const int32_t* target = data_of<int32_t>(targets.targets);
   launch_following(ctx, reference_kernel, {blocks_for(rows, kThreads / 32), kThreads},
                    data_of<float>(kept.reference), x, w, target, inverse);
-  head_log_prob_weights_hopper_of<DType::bf16>(ctx, out, kept, hidden, lm_head, targets);
+  head_log_prob_weights_hopper_of<kNarrow>(ctx, out, kept, hidden, lm_head, targets);
   const RowsOfHead h{target,
                      data_of<float>(dlogprob),
                      data_of<float>(out.logprob),
@@ -154,10 +164,10 @@ void head_log_prob_linear_hopper(Context& ctx, const LogProbOutputs& out, const 
                      kept.shares.dim(1),
                      data_of<float>(share),
                      data_of<float>(own),
-                     rows_of<bf16>(kept.weights),
+                     rows_of<Narrow>(kept.weights),
                      x,
-                     rows_of<bf16>(shared),
-                     rows_of<bf16>(owned)};
+                     rows_of<Narrow>(shared),
+                     rows_of<Narrow>(owned)};
   launch_following(ctx, rows_kernel, {blocks, kThreads}, h);
   if (grads.dw.data != nullptr) {
     cuda::linear_backward(ctx, {.dw = grads.dw}, kept.weights, shared, lm_head);
@@ -165,9 +175,9 @@ void head_log_prob_linear_hopper(Context& ctx, const LogProbOutputs& out, const 
   }
   if (grads.dx.data == nullptr) return;
   cuda::linear_backward(ctx, {.dx = fresh(y)}, kept.weights, hidden, lm_head);
-  const Rows<bf16> dx = rows_of<bf16>(grads.dx);
+  const Rows<Narrow> dx = rows_of<Narrow>(grads.dx);
   require(packs(dx), "head: the gradient of hidden is not aligned as hidden is");
-  launch_following(ctx, dhidden_kernel, {blocks, kThreads}, dx, grads.dx.fresh, rows_of<bf16>(y), w,
+  launch_following(ctx, dhidden_kernel, {blocks, kThreads}, dx, grads.dx.fresh, rows_of<Sum>(y), w,
                    h);
 }
 

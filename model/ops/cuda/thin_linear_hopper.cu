@@ -3,6 +3,7 @@
 #include "model/ops/cuda/thin_linear_hopper.h"
 
 #include "model/ops/cuda/bulk_copy.h"
+#include "model/ops/cuda/each_narrow.h"
 #include "model/ops/cuda/early.h"
 #include "model/ops/cuda/following.h"
 #include "model/ops/cuda/tensor_map.h"
@@ -16,7 +17,7 @@ constexpr int kRowBytes = kRows * kStep * 2, kWeightBytes = kCols * kStep * 2;  
 constexpr int kMostSteps = 18;  // what shared memory holds
 
 struct Thin {
-  bf16* narrow;  // one of the two is the result
+  Narrow* narrow;  // one of the two is the result
   float* wide;
   int64_t stride, batch_stride;
   int rows, steps;
@@ -89,7 +90,8 @@ __global__ void __launch_bounds__(kThreads, 1)
     begin_products();
 #pragma unroll
     for (int k = 0; k < kStep / 16; ++k)
-      multiply_64<bf16, false, false>(d, a + k * kNext16<false>, b + k * kNext16<false>, s + k > 0);
+      multiply_64<Narrow, false, false>(d, a + k * kNext16<false>, b + k * kNext16<false>,
+                                        s + k > 0);
     end_products();
   }
   wait_products<0>();
@@ -98,7 +100,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     if (t.wide != nullptr) {
       *reinterpret_cast<float2*>(t.wide + at) = make_float2(first, second);
     } else {
-      *reinterpret_cast<unsigned*>(t.narrow + at) = pack_pair<bf16>(first, second);
+      *reinterpret_cast<unsigned*>(t.narrow + at) = pack_pair<Narrow>(first, second);
     }
   });
 #endif
@@ -119,16 +121,16 @@ CUtensorMap boxes_of(const Operand& o, int64_t batch, int lines) {
 
 }  // namespace
 
-bool thin_linear_hopper(Context& ctx, const Operand& c, const Operand& a, const Operand& b,
-                        bool add, int64_t batch) {
+template <>
+bool thin_linear_hopper_of<kNarrow>(Context& ctx, const Operand& c, const Operand& a,
+                                    const Operand& b, bool add, int64_t batch) {
   const auto steps = static_cast<int>(blocks_for(a.cols, kStep));
   const cudaDeviceProp& card = runtime_of(ctx).properties;
-  if (card.major != 9 || a.transposed || !b.transposed || c.rows > kRows ||
-      a.dtype != DType::bf16 || b.dtype != DType::bf16 || steps > kMostSteps ||
-      c.cols % kCols != 0 || !aligned(a) || !aligned(b) || !aligned(c) ||
-      c.cols / kCols * batch > card.multiProcessorCount)
+  if (card.major != 9 || a.transposed || !b.transposed || c.rows > kRows || a.dtype != kNarrow ||
+      b.dtype != kNarrow || steps > kMostSteps || c.cols % kCols != 0 || !aligned(a) ||
+      !aligned(b) || !aligned(c) || c.cols / kCols * batch > card.multiProcessorCount)
     return false;
-  const Thin t{c.dtype == DType::bf16 ? static_cast<bf16*>(c.data) : nullptr,
+  const Thin t{c.dtype == kNarrow ? static_cast<Narrow*>(c.data) : nullptr,
                c.dtype == DType::f32 ? static_cast<float*>(c.data) : nullptr,
                c.stride,
                c.batch_stride,
