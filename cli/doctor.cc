@@ -93,11 +93,9 @@ void report_gpu(std::ostream& out) {
   line(out, "CUDA", version(gpu.runtime_version) + ", driver for " + version(gpu.driver_version));
   const std::string capability =
       std::to_string(gpu.capability_major) + "." + std::to_string(gpu.capability_minor);
-  const bool runs = gpu.capability_major >= 8, tuned = gpu.capability_major == 9;
   line(out, "capability",
-       capability + (tuned  ? ": what the kernels are tuned for"
-                     : runs ? ": the plain kernels; tuned are those for 9.0"
-                            : ": too old, 8.0 is the least"));
+       capability + (gpu.capability_major == 9 ? ": what the kernels are tuned for"
+                                               : ": the plain kernels; tuned are those for 9.0"));
 }
 
 // Why programs cannot be sealed here, or "".

@@ -4,17 +4,14 @@
 
 #include "core/cuda/runtime.h"
 #include "core/error.h"
+#include "core/gpu_architectures.h"
 #include "core/out_of_memory.h"
 
 namespace temper::cuda {
 
 int device_count() {
   int count = 0;
-  if (cudaGetDeviceCount(&count) != cudaSuccess) {
-    cudaGetLastError();
-    return 0;
-  }
-  return count;
+  return device_problem().empty() && cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
 GpuInfo info() {
@@ -34,12 +31,23 @@ GpuInfo info() {
   return out;
 }
 
-const char* device_problem() {
-  int count = 0;
-  const cudaError_t status = cudaGetDeviceCount(&count);
+std::string device_problem() {
+  int count = 0, major = 0, minor = 0;
+  cudaError_t status = cudaGetDeviceCount(&count);
+  if (status == cudaSuccess && count == 0) return "no GPU is visible";
+  if (status == cudaSuccess)
+    status = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0);
+  if (status == cudaSuccess)
+    status = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
   cudaGetLastError();
   if (status != cudaSuccess) return cudaGetErrorString(status);
-  return count == 0 ? "no GPU is visible" : "";
+  if (runs_on(TEMPER_CUDA_ARCHITECTURES, major, minor)) return "";
+  const std::string card = std::to_string(major) + "." + std::to_string(minor);
+  const std::string name = major == 9 ? "90a" : std::to_string(10 * major + minor);
+  return "the card is of compute capability " + card + ", and this build has kernels for " +
+         TEMPER_CUDA_ARCHITECTURES +
+         (major < 8 ? "; 8.0 is the least"
+                    : "; configure with -DCMAKE_CUDA_ARCHITECTURES=" + name + "-real");
 }
 
 size_t free_bytes() {

@@ -2,17 +2,18 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "core/context.h"
 #include "core/device.h"
 
 namespace temper::cuda {
 
-// How many GPUs the driver shows; 0 without a driver.
+// How many GPUs the driver shows; 0 without a driver, or where this build's kernels do not run.
 int device_count();
 GpuInfo info();  // of a device that can be used
 // Why no GPU can be used ("no CUDA-capable device is detected"), or empty.
-const char* device_problem();
+std::string device_problem();
 size_t free_bytes();
 void* allocate(size_t bytes);  // throws SystemError when the card is full, with what is free
 void free(void* data) noexcept;

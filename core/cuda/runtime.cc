@@ -3,6 +3,7 @@
 #include "core/cuda/fault.h"
 #include "core/cuda/memory.h"
 #include "core/device_lost.h"
+#include "core/gpu_architectures.h"
 
 namespace temper::cuda {
 namespace {
@@ -36,6 +37,8 @@ void check(cublasStatus_t status, std::source_location where) {
 Runtime::Runtime() {
   check(cudaSetDevice(0));
   check(cudaGetDeviceProperties(&properties, 0));
+  // Code for 8.0 that the driver made for it is the plain kernels' alone.
+  if (properties.major == 9 && !has_hopper_code(TEMPER_CUDA_ARCHITECTURES)) properties.major = 8;
   check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking));
   check(cublasLtCreate(&blas));
   workspace_bytes = size_t{32} << 20;  // what NVIDIA recommends for Hopper
