@@ -7,11 +7,13 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/device.h"
+#include "core/named_range.h"
 #include "core/random.h"
 #include "model/checkpoint/transfer.h"
 #include "model/config.h"
@@ -132,6 +134,8 @@ int run(int argc, char** argv) {
   synchronize(ctx);
   double start = now_ms();
   for (int64_t i = 0; i < steps; ++i) {
+    std::optional<NamedRange> range;  // for tests/gpu/kernel-table
+    if (i + 1 == steps) range.emplace(ctx, "last step");
     step.begin(count_global(batch, static_cast<int64_t>(weights.view.mtp.size())));
     step.accumulate_linear(batch, gradients);
     const StepReport report = step.finish(1e-4);
