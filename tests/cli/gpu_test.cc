@@ -75,8 +75,8 @@ TEST_CASE("gpu: a GPU that fails ends the run, and --resume goes on from its che
   }
 }
 
-// What a step calls is what a run of three more steps calls more. Its five waits: for the norm of
-// the gradients, the loss, the balance loss, the experts' loads, and the norm of the update.
+// What a step calls is what a run of three more steps calls more. Its five waits: for the loss, the
+// norm of the gradients, the experts' loads, the balance loss, and the norm of the update.
 TEST_CASE("gpu: a step of training takes no memory, and waits for numbers of the log alone",
           "[gpu]") {
   if (no_gpu()) return;
