@@ -2,10 +2,12 @@
 
 #include <algorithm>
 
+#include "reward/math/budget.h"
 #include "reward/math/extract.h"
 #include "reward/math/flint.h"
 #include "reward/math/numeric.h"
 #include "reward/math/reading.h"
+#include "reward/math/token.h"
 #include "reward/text.h"
 
 namespace temper {
@@ -29,6 +31,21 @@ Outcome outcome_of(const Node& gold, const Node& answer, const CompareOptions& o
   MathBudget budget;
   if (same_answer(gold, answer, options, budget)) return Outcome::same;
   return budget.undecided() ? Outcome::undecided : Outcome::different;
+}
+
+Outcome outcome_of(bool same) {
+  return same ? Outcome::same : Outcome::different;
+}
+
+// Whether two texts that are no formulas are written with the same signs, whatever the commands and
+// spaces for them.
+bool same_notation(std::string_view gold, std::string_view answer) {
+  const auto g = tokenize_math(gold, CommaMode::separating, kMaxTokens);
+  const auto a = tokenize_math(answer, CommaMode::separating, kMaxTokens);
+  return g && a && g->size() > 1 &&
+         std::equal(g->begin(), g->end(), a->begin(), a->end(), [](const Token& x, const Token& y) {
+           return x.kind == y.kind && x.text == y.text;
+         });
 }
 
 // One way to read the commas of both.
@@ -80,8 +97,19 @@ Outcome compare(std::string_view gold, std::string_view answer, const CompareOpt
   if (!g.words.empty() && g.words == a.words) return Outcome::same;
   bool alone = false;
   const bool choice = chosen_letter(g.words, alone) != '\0' && alone;
-  if (choice || g.tree == nullptr || (is_time(g.words) && is_time(a.words))) {
-    return same_words(g.words, a.words) ? Outcome::same : Outcome::different;
+  const bool times =
+      (is_time(g.words) && is_time(a.words)) || is_only_a_time(g.words) || is_only_a_time(a.words);
+  if (choice || times) return outcome_of(same_words(g.words, a.words));
+  if (says_no_solution(g.words) || says_no_solution(a.words)) {
+    const auto none = [](const Reading& r) {
+      return says_no_solution(r.words) ||
+             (r.tree != nullptr && r.tree->kind == NodeKind::empty_set);
+    };
+    return outcome_of(none(g) && none(a));
+  }
+  if (g.tree == nullptr || a.tree == nullptr) {
+    const bool same = same_words(g.words, a.words) || same_notation(gold, answer);
+    if (same || g.tree == nullptr) return outcome_of(same);
   }
   Outcome outcome = Outcome::unreadable;
   if (a.tree != nullptr) outcome = outcome_of(*g.tree, *a.tree, options);
@@ -110,6 +138,9 @@ Verdict check_math(std::string_view gold, std::string_view completion,
   if (!expected) return verdict_bad_gold("gold: " + reason);
   const Reading readable = read_math_answer(expected->text, CommaMode::grouping);
   if (readable.too_large) return verdict_bad_gold("the gold is too large");
+  // A completion that is the gold and nothing else needs no reading.
+  const std::string_view whole = trimmed(after_thinking(completion));
+  if (whole.size() <= 200 && whole == trimmed(gold)) return verdict_ok(std::string(whole));
   const auto answer = final_answer(completion, reason);
   if (!answer) return verdict_no_answer(reason);
   std::string extracted = shortened(answer->text, 200);

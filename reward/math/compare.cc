@@ -6,6 +6,7 @@
 
 #include "reward/math/named.h"
 #include "reward/math/scalar.h"
+#include "reward/math/shapes.h"
 #include "reward/math/spans.h"
 
 namespace temper {
@@ -18,6 +19,7 @@ class Comparison {
 
   bool same(const NodePtr& gold, const NodePtr& answer) {
     if (!budget_.spend(1)) return false;
+    if (same_tree(*gold, *answer)) return true;
     if (is_scalar(*gold)) return scalar(gold, answer);
     if (is_value_with_decimals(*gold)) {
       return same(gold->items[0], answer) || same(gold->items[1], answer);
@@ -62,12 +64,13 @@ class Comparison {
     }
     if (answer->kind == NodeKind::ratio) return quotient_of_ratio(*gold, *answer);
     if (!is_scalar(*answer)) return false;
+    if (are_alike_sums(*gold, *answer) && items_in_order(*gold, *answer)) return true;
     const bool plain = answer->kind == NodeKind::base && answer->count == 10 &&
                        gold->kind != NodeKind::base &&
                        answer->name.find_first_not_of("0123456789") == std::string::npos;
     if (plain) return scalar(gold, make_number(mpq_class(mpz_class(answer->name, 10))));
     if (gold->kind == NodeKind::base || answer->kind == NodeKind::base) {
-      return based_number(*gold, *answer);
+      return same_digits(*gold, *answer);
     }
     const Measured g = measured(gold), a = measured(answer);
     const bool letters = g.kind == NodeKind::quantity || a.kind == NodeKind::quantity;
@@ -86,9 +89,12 @@ class Comparison {
     if (g.kind == NodeKind::number && a.kind == NodeKind::percent) {
       return same_value(*g.value, *answer, budget_);
     }
-    // pi/3 is 60 degrees.
+    // pi/3 is 60 degrees, and 60 degrees are pi/3.
     const bool turned = g.kind == NodeKind::number && a.kind == NodeKind::degree;
     if (turned && same_value(*g.value, *answer, budget_)) return true;
+    const bool radians =
+        g.kind == NodeKind::degree && a.kind == NodeKind::number && holds_pi(*answer);
+    if (radians) return same_value(*gold, *a.value, budget_);
     // A unit on one side only: missing is allowed, and so is one that the gold leaves out.
     const bool one_sided = g.kind == NodeKind::number || a.kind == NodeKind::number;
     return one_sided && same_value(*g.value, *a.value, budget_);
@@ -96,23 +102,8 @@ class Comparison {
 
   // 3:4 for the gold 3/4.
   bool quotient_of_ratio(const Node& gold, const Node& answer) {
-    if (answer.items.size() != 2) return false;
+    if (answer.items.size() != 2 || answer.name == "to") return false;
     return same_value(gold, *make_node(NodeKind::divide, answer.items), budget_);
-  }
-
-  static bool based_number(const Node& gold, const Node& answer) {
-    if (gold.kind != NodeKind::base) return false;
-    if (answer.kind == NodeKind::base) {
-      return gold.name == answer.name && gold.count == answer.count;
-    }
-    return answer.kind == NodeKind::number && answer.value.get_den() == 1 &&
-           answer.value.get_num().get_str() == gold.name;
-  }
-
-  // A gold that gives a value and about how much that is, as in 1/3 ~ 0.333: either is right.
-  static bool is_value_with_decimals(const Node& gold) {
-    return gold.kind == NodeKind::relation && gold.name == "~" && is_scalar(*gold.items[0]) &&
-           is_scalar(*gold.items[1]) && !is_name(*gold.items[0]);
   }
 
   // name = value, name = form = value, value = value; what follows an "approximately" is left out.
@@ -150,9 +141,10 @@ class Comparison {
                                 gold.items[0]->kind != NodeKind::tuple;
     if ((statement_list || gold.name == "or") && spans(gold, answer, true)) return true;
     if (answer.kind != NodeKind::list && answer.kind != NodeKind::set) {
-      const bool open_pair =
-          answer.kind == NodeKind::interval && !answer.left_closed && !answer.right_closed;
-      if (open_pair || answer.kind == NodeKind::tuple) return lists_coordinates(answer, gold);
+      if (is_open_pair(answer) || answer.kind == NodeKind::tuple) {
+        return lists_coordinates(answer, gold);
+      }
+      if (const NodePtr equations = as_equations(answer)) return same_items(gold, *equations);
       if (answer.kind == NodeKind::relation && is_name(*answer.items[0]) && answer.name == "=" &&
           (answer.items[1]->kind == NodeKind::set)) {
         return same_items(gold, *answer.items[1]);  // S = {1, 2}
@@ -176,6 +168,10 @@ class Comparison {
   }
 
   bool items_match(const Node& gold, const Node& answer) {
+    // x < 1 or x > 5, but x > 1 and x < 5.
+    const bool joined =
+        (gold.name == "or" && answer.name == "and") || (gold.name == "and" && answer.name == "or");
+    if (joined && (holds_inequality(gold) || holds_inequality(answer))) return false;
     std::vector<NodePtr> left = gold.items, right = answer.items;
     if (!holds_lists(left)) right = without_lists(right);
     if (gold.kind == NodeKind::set || answer.kind == NodeKind::set) {
@@ -213,12 +209,6 @@ class Comparison {
     return true;
   }
 
-  // (x, y) = (1, 2) and P = (1, 2) are (1, 2).
-  static const Node& without_name(const Node& answer) {
-    const bool equation = answer.kind == NodeKind::relation && answer.name == "=";
-    return equation && !is_scalar(*answer.items[1]) ? *answer.items[1] : answer;
-  }
-
   // "x = 1, y = 2" for (1, 2): one equation a coordinate, the names in alphabetical order.
   bool lists_coordinates(const Node& gold, const Node& answer) {
     if (answer.kind != NodeKind::list || answer.items.size() != gold.items.size()) return false;
@@ -239,37 +229,29 @@ class Comparison {
     const auto bracket = [](const Node& n) { return n.name == "<" ? std::string("(") : n.name; };
     if (is_vector(a)) return bracket(gold) == "(" && items_in_order(gold, a);
     if (a.kind == NodeKind::interval) {  // (1, 2) may be the vector <1, 2>
-      return gold.name == "<" && !a.left_closed && !a.right_closed && items_in_order(gold, a);
+      return gold.name == "<" && is_open_pair(a) && items_in_order(gold, a);
     }
     return a.kind == NodeKind::tuple && bracket(gold) == bracket(a) && items_in_order(gold, a);
-  }
-
-  // A matrix of one column or one row.
-  static bool is_vector(const Node& node) {
-    if (node.kind != NodeKind::matrix || node.items.size() < 2) return false;
-    return node.count == 1 || static_cast<size_t>(node.count) == node.items.size();
   }
 
   bool matrix(const Node& gold, const Node& answer) {
     if (answer.kind == NodeKind::matrix) {
       return gold.count == answer.count && items_in_order(gold, answer);
     }
-    const bool open_pair =
-        answer.kind == NodeKind::interval && !answer.left_closed && !answer.right_closed;
     const bool tuple = answer.kind == NodeKind::tuple && answer.name != "[";
-    return is_vector(gold) && (open_pair || tuple) && items_in_order(gold, answer);
+    return is_vector(gold) && (is_open_pair(answer) || tuple) && items_in_order(gold, answer);
   }
 
   bool interval(const Node& gold, const Node& answer) {
     const Node& a = without_name(answer);
-    if (is_vector(a)) return !gold.left_closed && !gold.right_closed && items_in_order(gold, a);
-    if (!gold.left_closed && !gold.right_closed && lists_coordinates(gold, answer)) return true;
+    if (is_vector(a)) return is_open_pair(gold) && items_in_order(gold, a);
+    if (is_open_pair(gold) && lists_coordinates(gold, answer)) return true;
     if (a.kind == NodeKind::interval) {
       return gold.left_closed == a.left_closed && gold.right_closed == a.right_closed &&
              items_in_order(gold, a);
     }
     if (a.kind == NodeKind::tuple && a.name == "<") {
-      return !gold.left_closed && !gold.right_closed && items_in_order(gold, a);
+      return is_open_pair(gold) && items_in_order(gold, a);
     }
     return spans(gold, a, options_.inequality_for_interval);
   }
@@ -303,6 +285,7 @@ class Comparison {
       const bool same_name = named && is_name(*answer->items[0]) &&
                              same_value(*gold.items[0], *answer->items[0], budget_);
       if (same_name && same(gold.items[1], answer->items[1])) return true;
+      if (same_under_other_name(gold, *answer)) return true;
       const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]) &&
                            is_scalar(*answer->items[0]) && is_scalar(*answer->items[1]);
       return scalars && same_up_to_factor(gold, *answer, 0);
@@ -310,6 +293,17 @@ class Comparison {
     if (answer->kind == NodeKind::list && solves(gold, *answer)) return true;
     const bool value_alone = is_quantity_name(*gold.items[0]) && symbols_of(*gold.items[1]).empty();
     return (named || value_alone) && answer->kind != NodeKind::chain && same(gold.items[1], answer);
+  }
+
+  // x_1 = 2 among solutions for x = 2, f(n) = n + 1 for f(x) = x + 1, y = 2x for f(x) = 2x.
+  bool same_under_other_name(const Node& gold, const Node& answer) {
+    const Node& left = *gold.items[0];
+    const Node& other = *answer.items[0];
+    if ((inside_ && names_one_unknown(left, other)) || name_one_curve(left, other)) {
+      return same(gold.items[1], answer.items[1]);
+    }
+    const NodePtr renamed = with_argument_of(left, answer);
+    return renamed != nullptr && same(gold.items[1], renamed);
   }
 
   // x = 2 or x = -2 for x^2 = 4: the factors x - 2 and x + 2 make the equation.
@@ -365,7 +359,10 @@ class Comparison {
   bool spans(const Node& gold, const Node& answer, bool statements) {
     const bool statement = answer.kind == NodeKind::relation || answer.kind == NodeKind::chain ||
                            answer.kind == NodeKind::list;
-    if (statement && !statements && !options_.inequality_for_interval) return false;
+    const bool union_of_listed = gold.kind == NodeKind::unite && lists_intervals(answer);
+    const bool allowed = statements || options_.inequality_for_interval || union_of_listed;
+    if (statement && !allowed) return false;
+    if (is_statement(gold) && is_statement(answer) && !about_the_same(gold, answer)) return false;
     if (is_scalar(answer)) return false;
     const auto g = spans_of(gold, budget_);
     if (!g) return structurally(gold, answer);

@@ -28,6 +28,13 @@ bool same_words(const std::string& gold, const std::string& answer);
 // Whether the text is a time of day: "4:30 p.m.", "16:30".
 bool is_time(const std::string& words);
 
+// Whether it can be nothing else: 4:30 is a time, 1:21 may be a ratio, for nobody writes 4:30 for
+// 2:15.
+bool is_only_a_time(const std::string& words);
+
+// "no solution", "no real solutions", "empty set".
+bool says_no_solution(const std::string& words);
+
 // The letter that the text chooses: "B", "(B)", "B.", "(B) 12 apples"; '\0' if it is no choice.
 // `alone` is set if nothing follows the letter.
 char chosen_letter(const std::string& words, bool& alone);

@@ -69,7 +69,7 @@ NodePtr with_letters_as_units(const NodePtr& node) {
 }
 
 bool is_name(const Node& node) {
-  if (node.kind == NodeKind::symbol) return true;
+  if (node.kind == NodeKind::symbol) return node.items.empty();  // a sum is none
   if (node.kind == NodeKind::absolute) return node.items[0]->kind == NodeKind::symbol;
   if (node.kind == NodeKind::divide) {  // dy/dx
     const Node& below = *node.items[1];

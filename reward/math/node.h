@@ -14,7 +14,7 @@ namespace temper {
 enum class NodeKind : uint8_t {
   // Scalars
   number,    // value; decimals >= 0 if written with a point
-  symbol,    // name
+  symbol,    // name; items: low, high and body of a sum with a running index
   constant,  // name: pi, e, i
   infinity,
   add,       // items

@@ -39,10 +39,10 @@ constexpr std::string_view kGreek[] = {
     "Theta", "Lambda",  "Xi",     "Pi",    "Sigma",   "Upsilon", "Phi",   "Psi",
     "Omega", "ell",     "hbar",   "angle", "triangle"};
 constexpr std::string_view kFunctions[] = {
-    "sin",    "cos",    "tan",    "cot",  "sec",     "csc",     "arcsin", "arccos", "arctan",
-    "arccot", "arcsec", "arccsc", "sinh", "cosh",    "tanh",    "coth",   "ln",     "log",
-    "lg",     "exp",    "sqrt",   "min",  "max",     "gcd",     "lcm",    "arsinh", "arcosh",
-    "artanh", "det",    "floor",  "ceil", "arcsinh", "arccosh", "arctanh"};
+    "sin",    "cos",    "tan",    "cot",  "sec",     "csc",     "arcsin",  "arccos", "arctan",
+    "arccot", "arcsec", "arccsc", "sinh", "cosh",    "tanh",    "coth",    "ln",     "log",
+    "lg",     "exp",    "sqrt",   "min",  "max",     "gcd",     "lcm",     "arsinh", "arcosh",
+    "artanh", "det",    "floor",  "ceil", "arcsinh", "arccosh", "arctanh", "sum",    "prod"};
 constexpr std::string_view kSkipped[] = {"left",
                                          "right",
                                          "big",
@@ -84,7 +84,15 @@ constexpr std::string_view kSkipped[] = {"left",
                                          "allowbreak",
                                          "rm",
                                          "it",
-                                         "bf"};
+                                         "bf",
+                                         "tiny",
+                                         "small",
+                                         "normalsize",
+                                         "large",
+                                         "Large",
+                                         "LARGE",
+                                         "huge",
+                                         "Huge"};
 constexpr std::string_view kDecorations[] = {"overline", "vec",       "hat",       "bar",
                                              "tilde",    "underline", "widehat",   "overrightarrow",
                                              "dot",      "ddot",      "widetilde", "overbrace"};
@@ -173,6 +181,9 @@ constexpr Entry kNamed[] = {
     {"Reals", {number_set, "R"}},
     {"textdollar", {currency, "$"}},
     {"surd", {function, "sqrt"}},
+    {"over", {fraction, "over"}},
+    {"choose", {binomial, "choose"}},
+    {"cis", {function, "cis"}},
 };
 
 constexpr auto make_commands() {
@@ -190,7 +201,7 @@ constexpr auto make_commands() {
 }
 constexpr auto kCommands = make_commands();
 
-constexpr auto kWords = sorted(std::array<Entry, 54>{{
+constexpr auto kWords = sorted(std::array<Entry, 55>{{
     {"Abs", {function, "abs"}},
     {"alpha", {symbol, "alpha"}},
     {"beta", {symbol, "beta"}},
@@ -245,6 +256,7 @@ constexpr auto kWords = sorted(std::array<Entry, 54>{{
     {"min", {function, "min"}},
     {"max", {function, "max"}},
     {"lg", {function, "lg"}},
+    {"cis", {function, "cis"}},
 }});
 
 constexpr Entry kCharacters[] = {
@@ -263,6 +275,8 @@ constexpr Entry kCharacters[] = {
     {"\xE2\x88\x93", {minus_plus, ""}},
     {"\xE2\x88\x9A", {function, "sqrt"}},
     {"\xE2\x88\x9B", {function, "cbrt"}},
+    {"\xE2\x88\x91", {function, "sum"}},
+    {"\xE2\x88\x8F", {function, "prod"}},
     {"\xCF\x80", {constant, "pi"}},
     {"\xE2\x88\x9E", {infinity, ""}},
     {"\xE2\x89\xA4", {relation, "<="}},
@@ -286,6 +300,7 @@ constexpr Entry kCharacters[] = {
     {"\xC2\xA3", {currency, "\xC2\xA3"}},
     {"\xE2\x82\xAC", {currency, "\xE2\x82\xAC"}},
     {"\xC2\xA5", {currency, "\xC2\xA5"}},
+    {"\xC2\xA2", {currency, "\xC2\xA2"}},
     {"\xC2\xB2", {power, "2"}},
     {"\xC2\xB3", {power, "3"}},
     {"\xC2\xB9", {power, "1"}},

@@ -18,6 +18,11 @@ NodePtr negated(const NodePtr& node) {
   return make_node(NodeKind::negate, {node});
 }
 
+bool ends_in_power(const Node& node) {
+  if (node.kind == NodeKind::multiply) return ends_in_power(*node.items[1]);
+  return node.kind == NodeKind::power && node.items[0]->kind == NodeKind::number;
+}
+
 bool is_collection(const Node& node) {
   switch (node.kind) {
     case NodeKind::set:
@@ -56,7 +61,7 @@ NodePtr grouped_equations(const std::vector<NodePtr>& items, std::vector<size_t>
 }  // namespace
 
 NodePtr MathParser::parse() {
-  NodePtr tree = statements(TokenKind::end);
+  NodePtr tree = over_what_follows(statements(TokenKind::end));
   return tree != nullptr && at(TokenKind::end) ? tree : nullptr;
 }
 
@@ -142,19 +147,24 @@ NodePtr MathParser::set_operand() {
 NodePtr MathParser::term() {
   NodePtr value = sum();
   if (value == nullptr) return nullptr;
-  if (at(TokenKind::colon) && is_scalar(*value) && open_bars_ == 0) return ratio(std::move(value));
+  const bool to = at(TokenKind::word) && peek().text == "to";  // 3 to 4
+  const bool parted = at(TokenKind::colon) || (to && peek(1).kind == TokenKind::number);
+  if (parted && is_scalar(*value) && open_bars_ == 0) return ratio(std::move(value));
   const bool unit = at(TokenKind::word) || at(TokenKind::currency) || at_unit_fraction();
   return unit ? with_unit(std::move(value)) : value;
 }
 
 NodePtr MathParser::ratio(NodePtr first) {
   std::vector<NodePtr> parts = {std::move(first)};
-  while (take(TokenKind::colon)) {
+  std::string name;
+  while (at(TokenKind::colon) || (at(TokenKind::word) && peek().text == "to")) {
+    if (at(TokenKind::word)) name = "to";  // in words it may be a range, and is no quotient
+    ++at_;
     NodePtr next = sum();
     if (next == nullptr || parts.size() >= kMaxItems) return nullptr;
     parts.push_back(std::move(next));
   }
-  return make_node(NodeKind::ratio, std::move(parts));
+  return make_node(NodeKind::ratio, std::move(parts), name);
 }
 
 NodePtr MathParser::sum() {
@@ -213,7 +223,6 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::function:
     case TokenKind::constant:
     case TokenKind::infinity:
-    case TokenKind::binomial:
     case TokenKind::overline:
     case TokenKind::font:
     case TokenKind::open_group:
@@ -221,16 +230,19 @@ bool MathParser::starts_factor(const NodePtr& left) const {
     case TokenKind::open_floor:
     case TokenKind::open_ceiling:
       return true;
+    case TokenKind::binomial:
+      return !at_infix();
     case TokenKind::fraction:
-      return !at_unit_fraction();
+      return !at_unit_fraction() && !at_infix();
     case TokenKind::bar:
       return open_bars_ == 0;
     case TokenKind::open_bracket:
       return !square_;  // in "[1, 2[" it closes
     case TokenKind::number:
-      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7! and n 2^n are none.
+      // After a bracket or symbol ("(x+1)2", "x2") it would be guesswork; 3!7!, n 2^n and 2^6 3^5
+      // are none.
       return left->kind == NodeKind::factorial ||
-             (left->kind == NodeKind::symbol && peek().space_before &&
+             ((left->kind == NodeKind::symbol || ends_in_power(*left)) && peek().space_before &&
               peek(1).kind == TokenKind::power);
     case TokenKind::word:
       return !peek().in_text && peek().text.size() <= 3 && !breaks_unit_phrase(peek().text) &&
@@ -267,7 +279,10 @@ NodePtr MathParser::mixed_number(const NodePtr& whole) {
 NodePtr MathParser::product() {
   NodePtr left = factor();
   if (left == nullptr) return nullptr;
-  if (NodePtr mixed = mixed_number(left)) left = std::move(mixed);
+  if (NodePtr mixed = mixed_number(left)) {
+    left = std::move(mixed);
+    if (at(TokenKind::percent) || at(TokenKind::degree)) left = with_postfix(std::move(left));
+  }
   for (;;) {
     NodeKind kind = NodeKind::multiply;
     if (at(TokenKind::times) || at(TokenKind::divide)) {

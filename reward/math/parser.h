@@ -7,6 +7,8 @@
 //   factor    := [sign] atom postfix* [^ exponent]
 #pragma once
 
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "reward/math/node.h"
@@ -41,6 +43,8 @@ class MathParser {
   bool read_unit_word(int sign, std::vector<UnitFactor>& unit);
   bool read_unit_words(int sign, std::vector<UnitFactor>& unit);
   bool at_unit_fraction() const;
+  bool at_infix() const { return peek().text == "over" || peek().text == "choose"; }
+  NodePtr over_what_follows(NodePtr above);
 
   // parser_atoms.cc: factors and what they are made of.
   NodePtr factor();
@@ -61,6 +65,8 @@ class MathParser {
   // parser_groups.cc: functions, brackets and matrices.
   NodePtr function_atom();
   NodePtr function_argument();
+  NodePtr sum_atom(const std::string& name);  // parser_sums.cc
+  std::string name_of_letter(const std::string& letter) const;
   NodePtr root_atom(const std::string& name);
   NodePtr fraction_atom(NodeKind kind);
   NodePtr bars();
@@ -86,6 +92,7 @@ class MathParser {
   bool square_ = false;  // inside square brackets of either direction
   int depth_ = 0;        // of atoms inside atoms
   int open_bars_ = 0;    // absolute values that wait for their second bar
+  std::vector<std::pair<std::string, std::string>> indices_;  // of the sums around, and their names
 };
 
 }  // namespace temper

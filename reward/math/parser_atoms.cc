@@ -43,6 +43,25 @@ NodePtr number_of_text(const std::string& text) {
   return make_number(std::move(value), decimals > 0 ? decimals : -1);
 }
 
+// i^2023 goes round in fours; nullptr for any other power.
+NodePtr power_of_i(const Node& base, const Node& exponent) {
+  if (base.kind != NodeKind::constant || base.name != "i") return nullptr;
+  const bool negative = exponent.kind == NodeKind::negate;
+  const Node& size = negative ? *exponent.items[0] : exponent;
+  if (size.kind != NodeKind::number || size.value.get_den() != 1) return nullptr;
+  const mpz_class turns = negative ? mpz_class(-size.value.get_num()) : size.value.get_num();
+  const unsigned long quarter = mpz_fdiv_ui(turns.get_mpz_t(), 4);
+  const NodePtr value = quarter % 2 == 0 ? make_number(1) : make_node(NodeKind::constant, {}, "i");
+  return quarter < 2 ? value : make_node(NodeKind::negate, {value});
+}
+
+// The base that an index names in words, \text{two} or \text{base 2}; else the index as it is.
+std::string base_of_index(std::string index) {
+  if (index.starts_with("base")) index.erase(0, 4);
+  const long number = number_of_words(index);
+  return number >= 2 ? std::to_string(number) : index;
+}
+
 }  // namespace
 
 NodePtr MathParser::factor() {
@@ -86,6 +105,7 @@ NodePtr MathParser::with_exponent(NodePtr base) {
     if (exponent == nullptr) return nullptr;
   }
   if (negative) exponent = make_node(NodeKind::negate, {exponent});
+  if (NodePtr value = power_of_i(*base, *exponent)) return value;
   return make_node(NodeKind::power, {base, exponent});
 }
 
@@ -131,7 +151,7 @@ NodePtr MathParser::with_postfix(NodePtr node) {
 
 // x_1 and x_{1} are one symbol; 204_5 is a number written in base five.
 NodePtr MathParser::subscripted(NodePtr node) {
-  const std::string index = raw_argument();
+  std::string index = raw_argument();
   if (index.empty()) return nullptr;
   const bool raised = node->kind == NodeKind::power && node->items[0]->kind == NodeKind::symbol;
   const NodePtr base = raised ? node->items[0] : node;
@@ -140,6 +160,7 @@ NodePtr MathParser::subscripted(NodePtr node) {
     return raised ? make_node(NodeKind::power, {symbol, node->items[1]}) : symbol;
   }
   const bool integer = node->kind == NodeKind::number && node->decimals < 0;
+  index = base_of_index(std::move(index));
   if (!integer || index.find_first_not_of("0123456789") != std::string::npos || index.size() > 2) {
     return nullptr;
   }
@@ -248,7 +269,7 @@ NodePtr MathParser::repeating_decimal(const std::string& digits) {
 }
 
 NodePtr MathParser::symbol_atom() {
-  const std::string name = peek().text;
+  const std::string name = name_of_letter(peek().text);
   ++at_;
   if ((name == "e" || name == "i") && !at(TokenKind::subscript)) {
     return make_node(NodeKind::constant, {}, name);
@@ -260,7 +281,7 @@ NodePtr MathParser::symbol_atom() {
 NodePtr MathParser::word_atom() {
   Token& token = tokens_[at_];
   if (token.in_text || token.text.size() > 3 || breaks_unit_phrase(token.text)) return nullptr;
-  const std::string name = token.text.substr(0, 1);
+  const std::string name = name_of_letter(token.text.substr(0, 1));
   if (token.text.size() == 1) {
     ++at_;
   } else {
@@ -291,7 +312,7 @@ NodePtr MathParser::argument(bool single_digit) {
   if (depth_ >= kMaxDepth) return nullptr;
   if (take(TokenKind::open_group)) {
     ++depth_;
-    NodePtr inner = statement();
+    NodePtr inner = over_what_follows(statement());
     --depth_;
     return inner != nullptr && take(TokenKind::close_group) ? inner : nullptr;
   }

@@ -23,6 +23,7 @@ NodePtr MathParser::function_atom() {
   const std::string name = peek().text;
   ++at_;
   if (name == "sqrt" || name == "cbrt") return root_atom(name);
+  if (name == "sum" || name == "prod") return sum_atom(name);
   NodePtr exponent, base;
   for (int i = 0; i < 2; ++i) {  // \sin^2 x, \log_2 x, \log_2^3 x
     if (exponent == nullptr && take(TokenKind::power)) {
@@ -39,6 +40,12 @@ NodePtr MathParser::function_atom() {
   if (inner == nullptr) return nullptr;
   if (inner->kind == NodeKind::matrix) return name == "det" ? determinant(*inner) : nullptr;
   if (name == "abs") return make_node(NodeKind::absolute, {inner});
+  if (name == "cis") {  // cos x + i sin x
+    const NodePtr i = make_node(NodeKind::constant, {}, "i");
+    const NodePtr cosine = make_node(NodeKind::function, {inner}, "cos");
+    const NodePtr sine = make_node(NodeKind::function, {inner}, "sin");
+    return make_node(NodeKind::add, {cosine, make_node(NodeKind::multiply, {i, sine})});
+  }
   std::vector<NodePtr> items = {inner};
   if (inner->kind == NodeKind::list || inner->kind == NodeKind::interval ||
       inner->kind == NodeKind::tuple) {
@@ -102,7 +109,20 @@ NodePtr MathParser::root_atom(const std::string& name) {
   return make_node(NodeKind::root, {inner}, "", degree);
 }
 
+// {a \over b} and {n \choose k}, of which `above` has been read; `above` itself where neither
+// follows.
+NodePtr MathParser::over_what_follows(NodePtr above) {
+  const bool follows = (at(TokenKind::fraction) || at(TokenKind::binomial)) && at_infix();
+  if (above == nullptr || !follows) return above;
+  const NodeKind kind = at(TokenKind::fraction) ? NodeKind::divide : NodeKind::binomial;
+  ++at_;
+  NodePtr below = sum();
+  if (!is_scalar(*above) || below == nullptr || !is_scalar(*below)) return nullptr;
+  return make_node(kind, {above, below});
+}
+
 NodePtr MathParser::fraction_atom(NodeKind kind) {
+  if (at_infix()) return nullptr;
   ++at_;
   NodePtr above = argument(true);
   if (above == nullptr || !is_scalar(*above)) return nullptr;
@@ -137,7 +157,7 @@ NodePtr MathParser::braces(TokenKind close) {
   std::string separator;
   std::vector<NodePtr> items;
   do {
-    NodePtr item = grouping ? statement() : sets();
+    NodePtr item = grouping ? over_what_follows(statement()) : sets();
     if (!grouping && item != nullptr) {
       if (at(TokenKind::relation)) item = relations(std::move(item));
       if (item != nullptr && take(TokenKind::element_of) && sets() == nullptr) item = nullptr;

@@ -155,6 +155,53 @@ bool names_quantity(std::string_view word) {
   return kNames.find(lower + " ") != std::string_view::npos;
 }
 
+// Drops the letter of the choice whose text follows: \textbf{(A)}\ 5, (A) 5.
+void drop_choice(std::vector<Token>& tokens) {
+  if (tokens.size() < 5) return;
+  const Token& letter = tokens[1];
+  const bool one = letter.text.size() == 1 && letter.text[0] >= 'A' && letter.text[0] <= 'J';
+  const bool bracketed =
+      tokens[0].kind == TokenKind::open_paren && one && tokens[2].kind == TokenKind::close_paren;
+  const Token& next = tokens[3];
+  const bool apart = next.kind == TokenKind::number && next.space_before;
+  const bool in_words = letter.in_text && next.kind != TokenKind::end &&
+                        next.kind != TokenKind::relation && next.kind != TokenKind::power &&
+                        next.kind != TokenKind::conjunction && next.kind != TokenKind::comma;
+  if (bracketed && (apart || in_words)) tokens.erase(tokens.begin(), tokens.begin() + 3);
+}
+
+// Drops what an answer ends with if it only says for what it holds: "for all x", ", where C is a
+// constant".
+void drop_scope(std::vector<Token>& tokens) {
+  const auto is_word = [&](size_t i, std::string_view word) {
+    return i < tokens.size() && tokens[i].kind == TokenKind::word && tokens[i].text == word;
+  };
+  for (size_t i = 1; i + 1 < tokens.size(); ++i) {
+    const bool all = is_word(i, "for") &&
+                     (is_word(i + 1, "all") || is_word(i + 1, "any") || is_word(i + 1, "every"));
+    const bool constant = is_word(i, "where") && is_word(tokens.size() - 2, "constant");
+    if (!all && !constant) continue;
+    // "for all x > 0" says more than "for all real numbers x".
+    const bool condition =
+        std::any_of(tokens.begin() + static_cast<std::ptrdiff_t>(i), tokens.end(),
+                    [](const Token& token) { return token.kind == TokenKind::relation; });
+    if (condition) return;
+    const size_t end = tokens[i - 1].kind == TokenKind::comma ? i - 1 : i;
+    if (end == 0) return;
+    tokens.erase(tokens.begin() + static_cast<std::ptrdiff_t>(end), tokens.end() - 1);
+    return;
+  }
+}
+
+// What words alone may say: a number, all real numbers.
+NodePtr value_of_words(const std::string& words) {
+  std::string lower;
+  for (const char c : words) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  if (const long number = number_of_words(lower); number >= 0) return make_number(number);
+  const bool reals = lower == "all real numbers" || lower == "all reals" || lower == "all real x";
+  return reals ? make_node(NodeKind::number_set, {}, "R") : nullptr;
+}
+
 // Drops what labels the answer: words before the first '=', one of which names a quantity.
 void drop_label(std::vector<Token>& tokens) {
   const Token& first = tokens.front();
@@ -291,12 +338,18 @@ Reading read_math_answer(std::string_view text, CommaMode commas) {
     reading.tree = std::move(based);
     return reading;
   }
+  if (NodePtr value = value_of_words(reading.words)) {
+    reading.tree = std::move(value);
+    return reading;
+  }
   auto tokens = tokenize_math(formula, commas, kMaxTokens);
   if (!tokens) {
     reading.too_large = true;
     return reading;
   }
+  drop_choice(*tokens);
   drop_label(*tokens);
+  drop_scope(*tokens);
   const bool square = in_square_brackets(*tokens);
   const NodePtr tree = MathParser(std::move(*tokens)).parse();
   if (square && tree != nullptr && is_scalar(*tree)) return reading;

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 
+#include "reward/math/decimals.h"
 #include "reward/math/exact.h"
 #include "reward/math/numeric.h"
 #include "reward/math/proof.h"
@@ -21,21 +22,6 @@ int sign_of_infinity(const Node& node) {
   if (node.kind == NodeKind::infinity) return 1;
   if (node.kind == NodeKind::negate) return -sign_of_infinity(*node.items[0]);
   return 0;
-}
-
-// The decimal literal that the node is, perhaps behind a minus.
-const Node* decimal_literal(const Node& node) {
-  if (node.kind == NodeKind::negate) return decimal_literal(*node.items[0]);
-  return node.kind == NodeKind::number && node.decimals > 0 ? &node : nullptr;
-}
-
-// How far a value may lie from the decimal: half a unit of its last place, or 0 if that is coarse.
-mpq_class tolerance_of(const Node& literal) {
-  mpz_class scale;
-  mpz_ui_pow_ui(scale.get_mpz_t(), 10, static_cast<unsigned long>(literal.decimals));
-  mpq_class half(1, 2 * scale);
-  half.canonicalize();
-  return half * 200 <= literal.value ? half : mpq_class(0);
 }
 
 // Whether the ball's radius is small beside the values compared.
@@ -93,21 +79,20 @@ bool same_constant(const Node& gold, const Node& answer, MathBudget& budget) {
   return false;
 }
 
-bool within_decimal(const Node& gold, const Node& literal, const Node& answer, MathBudget& budget) {
-  const mpq_class tolerance = tolerance_of(literal);
-  const mpq_class target =
-      gold.kind == NodeKind::negate ? mpq_class(-literal.value) : literal.value;
+bool within_decimal(const Node& gold, const Decimal& decimal, const Node& answer,
+                    MathBudget& budget) {
+  const mpq_class tolerance = tolerance_of(decimal);
   if (const auto value = exact_value(answer, budget)) {
-    const bool coarser =
-        decimal_literal(answer) != nullptr && decimal_literal(answer)->decimals < literal.decimals;
-    if (coarser || tolerance == 0) return *value == target;
-    return abs(mpq_class(*value - target)) <= tolerance;
+    const auto rounded = decimal_of(answer);
+    const bool coarser = rounded && rounded->unit > decimal.unit;
+    if (coarser || tolerance == 0) return *value == decimal.value;
+    return abs(mpq_class(*value - decimal.value)) <= tolerance;
   }
   if (tolerance == 0) return same_constant(gold, answer, budget);
   Ball value, low, high;
   if (!evaluate(answer, {{}, kFastBits, false}, budget, value) || !value.is_real()) return false;
-  evaluate(*make_number(target - tolerance), {{}, kFastBits, false}, budget, low);
-  evaluate(*make_number(target + tolerance), {{}, kFastBits, false}, budget, high);
+  evaluate(*make_number(decimal.value - tolerance), {{}, kFastBits, false}, budget, low);
+  evaluate(*make_number(decimal.value + tolerance), {{}, kFastBits, false}, budget, high);
   return arb_ge(value.real(), low.real()) != 0 && arb_le(value.real(), high.real()) != 0;
 }
 
@@ -311,8 +296,7 @@ bool same_as_read(const Node& gold, const Node& answer, MathBudget& budget) {
   }
   const bool constant = symbols_of(gold).empty() && symbols_of(answer).empty();
   if (!constant) return same_function(gold, answer, budget);
-  const Node* literal = decimal_literal(gold);
-  if (literal != nullptr) return within_decimal(gold, *literal, answer, budget);
+  if (const auto decimal = decimal_of(gold)) return within_decimal(gold, *decimal, answer, budget);
   const auto a = exact_value(gold, budget);
   const auto b = exact_value(answer, budget);
   if (a && b) return *a == *b;

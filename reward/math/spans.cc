@@ -128,7 +128,7 @@ std::vector<Span> complement(const std::vector<Span>& spans) {
 
 // x, or f(x): what a statement is about.
 bool is_variable(const Node& node) {
-  if (node.kind == NodeKind::symbol) return true;
+  if (node.kind == NodeKind::symbol) return node.items.empty();
   return node.kind == NodeKind::multiply && node.items.size() == 2 &&
          node.items[0]->kind == NodeKind::symbol && node.items[1]->kind == NodeKind::symbol &&
          std::string_view("fgh").find(node.items[0]->name) != std::string_view::npos;

@@ -156,6 +156,7 @@ class Tokenizer {
     } else if (name == "begin" || name == "end") {
       environment(name == "begin");
     } else if (const auto meaning = latex_command(name)) {
+      if (meaning->kind == TokenKind::row_break) skip_row_distance();
       if (meaning->kind == TokenKind::end) {
         if (name != "!") space_ = true;
       } else {
@@ -182,6 +183,16 @@ class Tokenizer {
     }
     if (at_ < stop_) ++at_;
     space_ = true;
+  }
+
+  // The "[4pt]" that may follow a row break.
+  void skip_row_distance() {
+    if (peek() != '[') return;
+    size_t digits = 1;
+    while (is_digit(peek(digits)) || peek(digits) == '.' || peek(digits) == '-') ++digits;
+    size_t end = digits;
+    while (is_letter(peek(end))) ++end;
+    if (digits > 1 && end == digits + 2 && peek(end) == ']') at_ += end + 1;
   }
 
   // The content of \text{...}; \mathrm{e} and the like keep their meaning.
@@ -221,12 +232,13 @@ class Tokenizer {
   }
 
   void wide_character() {
+    const size_t start = at_;
     size_t length = 1;
     const auto meaning = special_character(rest(), length);
     at_ += length;
     if (!meaning) {
       while (at_ < stop_ && (static_cast<unsigned char>(text_[at_]) & 0xC0) == 0x80) ++at_;
-      push(TokenKind::unknown, "?");
+      push(TokenKind::unknown, text_.substr(start, at_ - start));
     } else if (meaning->kind == TokenKind::end) {
       space_ = true;
     } else if (meaning->kind == TokenKind::power) {
@@ -259,6 +271,10 @@ class Tokenizer {
       if (!rest().starts_with(spelling)) continue;
       at_ += spelling.size();
       return push(meaning.kind, meaning.text);
+    }
+    if (rest().starts_with("{:}")) {
+      at_ += 3;
+      return push(TokenKind::colon);
     }
     ++at_;
     switch (c) {

@@ -60,7 +60,7 @@ constexpr Unit kUnits[] = {
     {"mol", " mol mole "},
     {"rad", " rad radian "},
     {"$", " $ dollar USD usd buck "},
-    {"cent", " cent penny pennies "},
+    {"cent", " cent penny pennies \xC2\xA2 "},
     {"\xE2\x82\xAC", " \xE2\x82\xAC euro EUR "},
     {"acre", " acre "},
     {"percent", " percent pct percentage "},
@@ -136,12 +136,32 @@ std::string name_of_unit(std::vector<UnitFactor> factors) {
 
 long magnitude_of(std::string_view word) {
   constexpr std::pair<std::string_view, long> kMagnitudes[] = {
-      {"dozen", 12},        {"hundred", 100},        {"thousand", 1000},
+      {"dozen", 12},        {"hundred", 100},        {"thousand", 1000},         {"k", 1000},
       {"million", 1000000}, {"billion", 1000000000}, {"trillion", 1000000000000}};
   for (const auto& [name, value] : kMagnitudes) {
     if (word == name) return value;
   }
   return 0;
+}
+
+long number_of_words(std::string_view words) {
+  constexpr std::string_view kSmall[] = {"zero",    "one",     "two",       "three",    "four",
+                                         "five",    "six",     "seven",     "eight",    "nine",
+                                         "ten",     "eleven",  "twelve",    "thirteen", "fourteen",
+                                         "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"};
+  constexpr std::string_view kTens[] = {"twenty", "thirty",  "forty",  "fifty",
+                                        "sixty",  "seventy", "eighty", "ninety"};
+  const auto place = [](const auto& names, std::string_view word) -> long {
+    const auto at = std::find(std::begin(names), std::end(names), word);
+    return at == std::end(names) ? -1 : at - std::begin(names);
+  };
+  if (const long small = place(kSmall, words); small >= 0) return small;
+  const size_t joint = words.find_first_of("- ");
+  const long tens = place(kTens, words.substr(0, joint));
+  if (tens < 0) return -1;
+  if (joint == std::string_view::npos) return 10 * (tens + 2);
+  const long ones = place(kSmall, words.substr(joint + 1));
+  return ones >= 1 && ones <= 9 ? 10 * (tens + 2) + ones : -1;
 }
 
 bool breaks_unit_phrase(std::string_view word) {

@@ -28,6 +28,9 @@ std::string name_of_unit(std::vector<UnitFactor> factors);
 // What a word multiplies the number before it by: 1000 for "thousand"; 0 for other words.
 long magnitude_of(std::string_view word);
 
+// The number that the words say, "five" or "twenty-one", below a hundred; -1 for any others.
+long number_of_words(std::string_view words);
+
 // Whether the word may not stand in the phrase after a value: verbs and connectives.
 bool breaks_unit_phrase(std::string_view word);
 

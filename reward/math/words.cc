@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cctype>
 #include <iterator>
+#include <numeric>
+#include <utility>
 #include <vector>
 
 #include "reward/math/compare.h"
@@ -94,9 +96,14 @@ struct ClockTime {
 ClockTime clock_time(const std::string& words) {
   std::string text;
   for (const char c : lowered(words)) {
-    if (c != ' ' && c != '.') text += c;
+    if (c != ' ' && c != '.' && c != '{' && c != '}') text += c;  // "5{:}30"
   }
   ClockTime time;
+  for (const auto& [name, half] : {std::pair{"noon", "pm"}, std::pair{"midnight", "am"}}) {
+    if (text == std::string("12:00") + name || text == std::string("12") + name) {
+      text = std::string("12:00") + half;
+    }
+  }
   if (text.ends_with("am") || text.ends_with("pm")) {
     time.half = text[text.size() - 2];
     text.resize(text.size() - 2);
@@ -126,8 +133,26 @@ bool same_time(const std::string& gold, const std::string& answer) {
   return a.hours == b.hours && a.minutes == b.minutes;
 }
 
-bool same_text(const std::string& gold, const std::string& answer) {
-  if (gold == answer) return true;
+// Without an article before a name of a thing: "an ellipse".
+std::string without_article(const std::string& text) {
+  for (const std::string_view article : {"a ", "an ", "the ", "A ", "An ", "The "}) {
+    if (text.starts_with(article)) return text.substr(article.size());
+  }
+  return text;
+}
+
+// "East" for the gold "east": a capital at the beginning, as a sentence has one. A gold with one
+// may be a name, which "evelyn" is not.
+bool same_but_for_first_capital(const std::string& gold, std::string answer) {
+  if (gold.size() < 2 || answer.empty() || gold[0] < 'a' || gold[0] > 'z') return false;
+  answer[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(answer[0])));
+  return answer == gold;
+}
+
+bool same_text(const std::string& whole_gold, const std::string& whole_answer) {
+  const std::string gold = without_article(whole_gold), answer = without_article(whole_answer);
+  if (gold.empty() || answer.empty()) return whole_gold == whole_answer;
+  if (gold == answer || same_but_for_first_capital(gold, answer)) return true;
   const std::string lower = lowered(gold);
   return is_common_word(lower) && lower == lowered(answer);
 }
@@ -138,8 +163,24 @@ bool is_time(const std::string& words) {
   return clock_time(words).known();
 }
 
+bool is_only_a_time(const std::string& words) {
+  const ClockTime time = clock_time(words);
+  return time.known() && (time.half != '\0' || std::gcd(time.hours, time.minutes) != 1);
+}
+
+bool says_no_solution(const std::string& words) {
+  const std::string lower = lowered(without_article(words));
+  constexpr std::string_view kWords[] = {"no solution", "no solutions", "no real solution",
+                                         "no real solutions", "empty set"};
+  return std::find(std::begin(kWords), std::end(kWords), lower) != std::end(kWords);
+}
+
 char chosen_letter(const std::string& words, bool& alone) {
-  std::string_view text = trimmed(words);
+  std::string unmarked = words;  // **(B)** 12
+  for (size_t at = unmarked.find("**"); at != std::string::npos; at = unmarked.find("**")) {
+    unmarked.erase(at, 2);
+  }
+  std::string_view text = trimmed(unmarked);
   const bool bracket = text.starts_with('(');
   if (bracket) text = trimmed(text.substr(1));
   alone = false;
@@ -166,6 +207,7 @@ char chosen_letter(const std::string& words, bool& alone) {
 bool same_words(const std::string& gold, const std::string& answer) {
   if (gold.empty() || answer.empty()) return false;
   if (same_text(gold, answer) || same_time(gold, answer)) return true;
+  if (says_no_solution(gold) && says_no_solution(answer)) return true;
   bool gold_alone = false, answer_alone = false;
   const char letter = chosen_letter(gold, gold_alone);
   if (letter != '\0' && gold_alone) {

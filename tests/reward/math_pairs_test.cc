@@ -38,8 +38,8 @@ void read_pairs_of(const std::string& name, std::vector<Pair>& pairs) {
 
 std::vector<Pair> read_pairs() {
   std::vector<Pair> pairs;
-  for (const char* name :
-       {"math_pairs.txt", "math_pairs_constants.txt", "math_pairs_readings.txt"}) {
+  for (const char* name : {"math_pairs.txt", "math_pairs_constants.txt", "math_pairs_readings.txt",
+                           "math_pairs_models.txt"}) {
     read_pairs_of(name, pairs);
   }
   return pairs;
@@ -59,6 +59,21 @@ TEST_CASE("answers are equal and unequal as the table says") {
   INFO(right << " of " << total);
   CHECK(total >= 450);
   CHECK(right * 100 >= total * 98);
+}
+
+TEST_CASE("whole completions are right and wrong as the table says") {
+  std::vector<Pair> completions;
+  read_pairs_of("math_completions.txt", completions);
+  CHECK(completions.size() > 90);
+  for (Pair& pair : completions) {
+    constexpr std::string_view kBreak = "\xE2\x8F\x8E";
+    for (size_t at = pair.answer.find(kBreak); at != std::string::npos;
+         at = pair.answer.find(kBreak)) {
+      pair.answer.replace(at, kBreak.size(), "\n");
+    }
+    INFO(pair.form << " " << pair.gold << (pair.equal ? " <=> " : " <!> ") << pair.answer);
+    CHECK((check_math(pair.gold, pair.answer, {}).status == VerdictStatus::ok) == pair.equal);
+  }
 }
 
 TEST_CASE("every gold of the table equals itself, boxed too") {
