@@ -65,12 +65,13 @@ class Comparison {
     if (answer->kind == NodeKind::ratio) return quotient_of_ratio(*gold, *answer);
     if (!is_scalar(*answer)) return false;
     if (are_alike_sums(*gold, *answer) && items_in_order(*gold, *answer)) return true;
-    const bool plain = answer->kind == NodeKind::base && answer->count == 10 &&
-                       gold->kind != NodeKind::base &&
-                       answer->name.find_first_not_of("0123456789") == std::string::npos;
-    if (plain) return scalar(gold, make_number(mpq_class(mpz_class(answer->name, 10))));
+    const NodePtr plain = gold->kind == NodeKind::base ? nullptr : in_base_ten(*answer);
+    if (plain != nullptr) return scalar(gold, plain);
     if (gold->kind == NodeKind::base || answer->kind == NodeKind::base) {
       return same_digits(*gold, *answer);
+    }
+    if (holds_function_values(*gold) || holds_function_values(*answer)) {  // I(0) is not 0
+      return scalar(with_function_values(gold), with_function_values(answer));
     }
     const Measured g = measured(gold), a = measured(answer);
     const bool letters = g.kind == NodeKind::quantity || a.kind == NodeKind::quantity;
@@ -124,10 +125,7 @@ class Comparison {
     const bool named = is_name(*sides[0]) && sides.size() > 1;
     size_t first = named ? 1 : 0;
     while (named && first + 1 < sides.size() && is_name(*sides[first])) ++first;  // AB = BC = 5
-    if (named && sides[0]->kind == NodeKind::symbol) {
-      const auto names = symbols_of(*sides[1]);  // x = x + 1 names nothing
-      if (std::find(names.begin(), names.end(), sides[0]->name) != names.end()) return false;
-    }
+    if (named && is_in_terms_of_itself(*sides[0], *sides.back())) return false;
     for (size_t i = first; i < sides.size(); ++i) {
       if (!is_scalar(*sides[i]) || !scalar(gold, sides[i])) return false;
     }
@@ -172,6 +170,9 @@ class Comparison {
     const bool joined =
         (gold.name == "or" && answer.name == "and") || (gold.name == "and" && answer.name == "or");
     if (joined && (holds_inequality(gold) || holds_inequality(answer))) return false;
+    if (is_system(gold) && !holds_equation(answer)) {  // x = 1, y = 2 is 1, 2 but not 2, 1
+      return answer.kind == NodeKind::list && answer.name != "or" && items_in_order(gold, answer);
+    }
     std::vector<NodePtr> left = gold.items, right = answer.items;
     if (!holds_lists(left)) right = without_lists(right);
     if (gold.kind == NodeKind::set || answer.kind == NodeKind::set) {
@@ -309,22 +310,19 @@ class Comparison {
   // x = 2 or x = -2 for x^2 = 4: the factors x - 2 and x + 2 make the equation.
   bool solves(const Node& gold, const Node& answer) {
     const std::vector<std::string> names = symbols_of(gold);
-    if (names.size() != 1 || answer.items.size() < 2) return false;
-    NodePtr product;
-    for (const NodePtr& item : answer.items) {
-      const bool names_root = item->kind == NodeKind::relation && item->name == "=" &&
-                              item->items[0]->kind == NodeKind::symbol &&
-                              item->items[0]->name == names[0] && is_scalar(*item->items[1]) &&
-                              symbols_of(*item->items[1]).empty();
-      if (!names_root) return false;
-      const NodePtr factor = difference_of(*item);
-      product = product == nullptr ? factor : make_node(NodeKind::multiply, {product, factor});
-    }
+    if (names.size() != 1) return false;
+    const NodePtr product = with_roots_of(answer, names[0]);
     const bool scalars = is_scalar(*gold.items[0]) && is_scalar(*gold.items[1]);
-    return scalars && proportional(*difference_of(gold), *product, 0, budget_);
+    return product != nullptr && scalars &&
+           proportional(*difference_of(gold), *product, 0, budget_);
   }
 
   bool same_up_to_factor(const Node& gold, const Node& answer, int sign) {
+    // Numbers are always multiples of each other: 2 = 3 is not 5 = 7.
+    if (symbols_of(gold).empty() || symbols_of(answer).empty()) {
+      return gold.name == answer.name && same_value(*gold.items[0], *answer.items[0], budget_) &&
+             same_value(*gold.items[1], *answer.items[1], budget_);
+    }
     return proportional(*with_function_values(difference_of(gold)),
                         *with_function_values(difference_of(answer)), sign, budget_);
   }

@@ -39,6 +39,16 @@ bool split_units(const NodePtr& node, int sign, std::vector<NodePtr>& values,
   return is_unit(node->items[0]->name);
 }
 
+// f(2), f(-2) and, for any letter, I(0): the number; nullptr for anything else.
+const Node* argument_of_value(const Node& node) {
+  if (node.kind != NodeKind::multiply || node.items[0]->kind != NodeKind::symbol) return nullptr;
+  const Node& argument = *node.items[1];
+  const Node& size = argument.kind == NodeKind::negate ? *argument.items[0] : argument;
+  if (size.kind != NodeKind::number) return nullptr;
+  const bool function = std::string_view("fghFG").find(node.items[0]->name) != std::string::npos;
+  return function || size.value == 0 ? &argument : nullptr;
+}
+
 }  // namespace
 
 Measured measured(const NodePtr& node) {
@@ -84,18 +94,19 @@ bool is_name(const Node& node) {
   return first.kind == NodeKind::symbol && is_function_letter(first.name) && value;
 }
 
+bool holds_function_values(const Node& node) {
+  return argument_of_value(node) != nullptr ||
+         std::any_of(node.items.begin(), node.items.end(),
+                     [](const NodePtr& item) { return holds_function_values(*item); });
+}
+
 NodePtr with_function_values(const NodePtr& node) {
   if (node->items.empty()) return node;
-  const bool call = node->kind == NodeKind::multiply && node->items[0]->kind == NodeKind::symbol &&
-                    std::string_view("fghFG").find(node->items[0]->name) != std::string_view::npos;
-  if (call) {
-    const Node& argument = *node->items[1];
-    const bool negative = argument.kind == NodeKind::negate;
-    const Node& size = negative ? *argument.items[0] : argument;
-    if (size.kind == NodeKind::number) {
-      const std::string value = (negative ? "-" : "") + size.value.get_str();
-      return make_node(NodeKind::symbol, {}, node->items[0]->name + "(" + value + ")");
-    }
+  if (const Node* argument = argument_of_value(*node)) {
+    const bool negative = argument->kind == NodeKind::negate;
+    const Node& size = negative ? *argument->items[0] : *argument;
+    const std::string value = (negative ? "-" : "") + size.value.get_str();
+    return make_node(NodeKind::symbol, {}, node->items[0]->name + "(" + value + ")");
   }
   auto copy = std::make_shared<Node>(*node);
   for (NodePtr& item : copy->items) item = with_function_values(item);

@@ -23,9 +23,10 @@ NodePtr with_letters_as_units(const NodePtr& node);
 // x, AB, |v|, f(x), f(2), dy/dx: what may stand before the '=' of an answer.
 bool is_name(const Node& node);
 
-// The tree with a symbol for each value of a function of that name: f(2) is no product of f and 2
-// where f(1) < f(2) is compared.
+// The tree with a symbol for each value of a function: f(2) is no product of f and 2, and I(0) is
+// not 0.
 NodePtr with_function_values(const NodePtr& node);
+bool holds_function_values(const Node& node);
 
 // Names of quantities that a gold may put before its value: AB/CD, |AB|, A:B, (p, q).
 bool is_quantity_name(const Node& node);

@@ -16,7 +16,7 @@ bool is_equation(const Node& node) {
 bool is_call(const Node& node) {
   return node.kind == NodeKind::multiply && node.items[0]->kind == NodeKind::symbol &&
          node.items[1]->kind == NodeKind::symbol &&
-         std::string_view("fghFGH").find(node.items[0]->name) != std::string_view::npos;
+         std::string_view("fghFGHPpqQTSV").find(node.items[0]->name) != std::string_view::npos;
 }
 
 bool mentions(const Node& node, const std::string& symbol) {
@@ -60,6 +60,12 @@ bool same_digits(const Node& gold, const Node& answer) {
   if (answer.kind == NodeKind::base) return gold.name == answer.name && gold.count == answer.count;
   return answer.kind == NodeKind::number && answer.value.get_den() == 1 &&
          answer.value.get_num().get_str() == gold.name;
+}
+
+NodePtr in_base_ten(const Node& node) {
+  const bool plain = node.kind == NodeKind::base && node.count == 10 &&
+                     node.name.find_first_not_of("0123456789") == std::string::npos;
+  return plain ? make_number(mpq_class(mpz_class(node.name, 10))) : nullptr;
 }
 
 bool is_vector(const Node& node) {
@@ -109,6 +115,45 @@ NodePtr as_equations(const Node& answer) {
     equations.push_back(make_node(NodeKind::relation, {names.items[i], values.items[i]}, "="));
   }
   return make_node(NodeKind::list, std::move(equations), ",");
+}
+
+bool is_system(const Node& node) {
+  if (node.kind != NodeKind::list || node.name == "or" || node.items.size() < 2) return false;
+  std::vector<std::string> things;
+  for (const NodePtr& item : node.items) {
+    if (!is_equation(*item) || item->items[0]->kind != NodeKind::symbol) return false;
+    const std::string& name = item->items[0]->name;
+    things.push_back(name.substr(0, name.find('_')));
+  }
+  std::sort(things.begin(), things.end());
+  return std::adjacent_find(things.begin(), things.end()) == things.end();
+}
+
+bool holds_equation(const Node& node) {
+  return std::any_of(node.items.begin(), node.items.end(),
+                     [](const NodePtr& item) { return is_equation(*item); });
+}
+
+NodePtr with_roots_of(const Node& list, const std::string& symbol) {
+  NodePtr product;
+  if (list.items.size() < 2) return nullptr;
+  for (const NodePtr& item : list.items) {
+    const bool root = is_equation(*item) && item->items[0]->kind == NodeKind::symbol &&
+                      item->items[0]->name == symbol && is_scalar(*item->items[1]) &&
+                      symbols_of(*item->items[1]).empty();
+    if (!root) return nullptr;
+    const NodePtr factor = difference_of(*item);
+    product = product == nullptr ? factor : make_node(NodeKind::multiply, {product, factor});
+  }
+  return product;
+}
+
+bool is_in_terms_of_itself(const Node& name, const Node& value) {
+  const bool product = name.kind == NodeKind::multiply && !is_call(name);
+  if (name.kind != NodeKind::symbol && !product) return false;
+  const std::vector<std::string> names = symbols_of(name);
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& symbol) { return mentions(value, symbol); });
 }
 
 bool lists_intervals(const Node& node) {

@@ -1,6 +1,7 @@
 // What an answer's tree looks like from outside, and other ways to write the same.
 #pragma once
 
+#include <string>
 #include <vector>
 
 #include "reward/math/node.h"
@@ -15,6 +16,9 @@ bool is_value_with_decimals(const Node& node);
 
 // Whether a gold with a base has the answer's digits and its base, which may be missing.
 bool same_digits(const Node& gold, const Node& answer);
+
+// 72_{10} as 72; nullptr for anything else.
+NodePtr in_base_ten(const Node& node);
 
 // A matrix of one column or one row.
 bool is_vector(const Node& node);
@@ -36,6 +40,18 @@ const Node& without_name(const Node& answer);
 
 // (x, y) = (1, 2) as the list x = 1, y = 2; nullptr for anything else.
 NodePtr as_equations(const Node& answer);
+
+// x = 1, y = 2: values of different things, not x_1 = 1, x_2 = 2.
+bool is_system(const Node& node);
+
+// Whether one of the items is an equation.
+bool holds_equation(const Node& node);
+
+// (x - 2)(x + 2) for the list x = 2, x = -2; nullptr where an item is no value of that symbol.
+NodePtr with_roots_of(const Node& list, const std::string& symbol);
+
+// x = x + 1 and xy = x^2 name nothing; f(x) = x^2 and dy/dx = x do.
+bool is_in_terms_of_itself(const Node& name, const Node& value);
 
 // [1, 2), [3, 4) or (-oo, 1), [2, 3]: intervals of which one has an end that no point has, so that
 // a comma or a word between them means their union.
