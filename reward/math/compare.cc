@@ -318,6 +318,7 @@ class Comparison {
   }
 
   bool same_up_to_factor(const Node& gold, const Node& answer, int sign) {
+    if (is_solved(gold) && !is_solved(answer)) return false;  // it may repeat the question
     // Numbers are always multiples of each other: 2 = 3 is not 5 = 7.
     if (symbols_of(gold).empty() || symbols_of(answer).empty()) {
       return gold.name == answer.name && same_value(*gold.items[0], *answer.items[0], budget_) &&
@@ -360,7 +361,11 @@ class Comparison {
     const bool union_of_listed = gold.kind == NodeKind::unite && lists_intervals(answer);
     const bool allowed = statements || options_.inequality_for_interval || union_of_listed;
     if (statement && !allowed) return false;
-    if (is_statement(gold) && is_statement(answer) && !about_the_same(gold, answer)) return false;
+    if (is_statement(answer)) {
+      const bool question = is_statement(gold) && !is_solved(gold);
+      if (is_statement(gold) && !about_the_same(gold, answer)) return false;
+      if (!question && !is_solved(answer)) return false;  // it may repeat the question
+    }
     if (is_scalar(answer)) return false;
     const auto g = spans_of(gold, budget_);
     if (!g) return structurally(gold, answer);

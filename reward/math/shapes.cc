@@ -91,6 +91,21 @@ bool holds_inequality(const Node& node) {
                               [](const NodePtr& item) { return holds_inequality(*item); });
 }
 
+bool is_solved(const Node& statement) {
+  if (symbols_of(statement).size() != 1) return false;
+  if (statement.kind != NodeKind::relation) {
+    return std::all_of(statement.items.begin(), statement.items.end(),
+                       [](const NodePtr& item) { return is_solved(*item); });
+  }
+  const auto alone = [](const Node& side) {
+    const bool signed_letter = side.kind == NodeKind::absolute || side.kind == NodeKind::negate;
+    return (signed_letter ? *side.items[0] : side).kind == NodeKind::symbol;
+  };
+  const Node& left = *statement.items[0];
+  const Node& right = *statement.items[1];
+  return (alone(left) && symbols_of(right).empty()) || (alone(right) && symbols_of(left).empty());
+}
+
 bool about_the_same(const Node& a, const Node& b) {
   return symbols_of(a) == symbols_of(b);
 }

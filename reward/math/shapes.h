@@ -32,6 +32,10 @@ bool is_statement(const Node& node);
 // An inequality, a chain that has one, or a list of such.
 bool holds_inequality(const Node& node);
 
+// A statement about one letter that stands alone on its side: x = 5, 3 < x, -x > 1, |x| < 2,
+// x < 1 or x > 2. "2x + 1 < 5" and "x^2 = 4" are questions.
+bool is_solved(const Node& statement);
+
 // Whether two statements are about the same letters: x > 3 is not y > 3.
 bool about_the_same(const Node& a, const Node& b);
 
