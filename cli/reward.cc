@@ -1,4 +1,5 @@
 // temper reward: score answers with a rule, audit a rule on golds, list the rules.
+#include <algorithm>
 #include <cmath>
 #include <memory>
 
@@ -139,6 +140,18 @@ int run_score(const RewardCommand& o, Invocation& cli) {
   return 0;
 }
 
+// The right answer that the audit gives: the gold, or the first of several.
+std::string right_answer(const JsonRow& row, const std::vector<std::string>& fields) {
+  for (const std::string& field : fields) {
+    const JsonValue* value = find_member(row.json, field.c_str());
+    if (value == nullptr || !value->IsArray() || value->Empty()) continue;
+    const JsonValue& first = (*value)[0];
+    return first.IsString() ? std::string(first.GetString(), first.GetStringLength())
+                            : to_text(first);
+  }
+  return field_text(row, fields, false);
+}
+
 int run_audit(const RewardCommand& o, Invocation& cli) {
   RewardRules rules(cli, o.dtype, false);
   const CompositeReward reward = make_reward(o, rules);
@@ -149,7 +162,14 @@ int run_audit(const RewardCommand& o, Invocation& cli) {
   std::vector<AuditRow> audited;
   for (const JsonRow& row : rows) {
     audited.push_back({field_text(row, {"prompt", "question", "problem"}, false),
-                       field_text(row, gold_fields(o), false), &row.json});
+                       right_answer(row, gold_fields(o)), &row.json});
+  }
+  const bool no_gold = std::all_of(audited.begin(), audited.end(),
+                                   [](const AuditRow& row) { return row.gold.empty(); });
+  if (no_gold) {
+    cli.log.warn(
+        "no row has a gold, so that the first line says nothing: name its field with "
+        "--gold-field");
   }
   ThreadPool pool(static_cast<int>(cli.common.threads));
   cli.out << audit_report(audit_reward(pool, reward, audited, o.wrapping));

@@ -142,6 +142,21 @@ TEST_CASE("data countdown writes demonstrations of which the asked share is righ
   CHECK(scored.err.find("format: 200 ok") != std::string::npos);
 }
 
+TEST_CASE("an audit takes the first of several right answers, and says where none is named") {
+  const TemporaryFolder folder;
+  const auto data = folder.write(
+      "cities.jsonl", "{\"capitals\":[\"Rome\",\"Roma\"]}\n{\"capitals\":[\"Paris\"]}\n");
+  const std::string rule = "custom(find=json;pointer=/capital;compare=one_of;field=capitals)";
+  const std::vector<std::string> audit = {"reward", "audit", "--rule",     rule,
+                                          "--data", data,    "--wrapping", "{\"capital\": \"{}\"}"};
+  std::vector<std::string> named = audit;
+  named.insert(named.end(), {"--gold-field", "capitals"});
+  const ProgramResult right = temper_with(named);
+  CHECK(right.exit_code == 0);
+  CHECK(right.out.find("the gold itself             2        2   100.00") != std::string::npos);
+  CHECK(temper_with(audit).err.find("name its field with --gold-field") != std::string::npos);
+}
+
 TEST_CASE("reward list and audit answer") {
   CHECK(temper_with({"reward", "list"}).out.find("countdown") != std::string::npos);
   const TemporaryFolder folder;
