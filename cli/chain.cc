@@ -31,7 +31,7 @@ bool can_resume(const std::string& subcommand) {
 // The chain's lock, in its folder, which is made if it is absent.
 fs::path lock_of(const fs::path& folder) {
   fs::create_directories(folder);
-  return folder / "run.lock";
+  return folder / kLockFile;
 }
 
 }  // namespace
@@ -47,6 +47,7 @@ Chain::Chain(const Recipe& recipe, const ChainOptions& options, const std::strin
   const auto known = store_.database().value<int64_t>(
       "SELECT id FROM runs WHERE kind = 'r1' ORDER BY id DESC LIMIT 1");
   if (known) {
+    cli.interrupt.watch();  // from here on the row has to say how the chain ended
     run_id_ = *known;
     const std::string version = version_text();
     store_.resume_run(

@@ -128,6 +128,20 @@ void Parser::check_values(const std::string& name) const {
                            "a value before " + value, "", "see temper " + name + " --help"});
 }
 
+// The name that was meant: a few letters away, or one of them begins with the other, word by word
+// (--samples for another subcommand's --samples-per-prompt); "" if there is none or several are.
+std::string meant(const std::string& mistake, const std::vector<std::string>& known) {
+  const std::string near = nearest_name(mistake, known.data(), known.size());
+  if (!near.empty()) return near;
+  const auto begins = [](const std::string& a, const std::string& b) {
+    return a.rfind(b + "-", 0) == 0;
+  };
+  std::vector<std::string> related;
+  for (const std::string& name : known)
+    if (begins(mistake, name) || begins(name, mistake)) related.push_back(name);
+  return related.size() == 1 ? related[0] : "";
+}
+
 // The first argument nobody took is the mistake to name; `name` is the subcommand's or family's.
 void Parser::check_extras(CLI::App& app, const Subcommand* subcommand,
                           const std::string& name) const {
@@ -151,7 +165,7 @@ void Parser::check_extras(CLI::App& app, const Subcommand* subcommand,
       if (other.name.rfind(family, 0) == 0) known.push_back(other.name.substr(family.size()));
     }
   }
-  const std::string near = nearest_name(mistake, known.data(), known.size());
+  const std::string near = meant(mistake, known);
   throw UserError(
       {what, where, "", "'" + mistake + "'",
        (near.empty() ? "" : "did you mean '" + near + "'? ") + ("see " + where + " --help")});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/file_lock.h"
 #include "data/store_reader.h"
 
 namespace temper {
@@ -28,8 +29,7 @@ bool is_chain(const fs::path& run) {
 
 RunDifference compare_stages(const fs::path& a, const fs::path& b) {
   Database db = open_for_reading(a);
-  static_cast<void>(open_for_reading(b));  // says what is wrong with it
-  db.execute("ATTACH ? AS other", store_path(b).string());
+  attach_for_reading(db, b);
   const auto count = [&](const std::string& sql) {
     return db.value<int64_t>("SELECT count(*) FROM (" + sql + ")").value_or(0);
   };
@@ -72,7 +72,7 @@ std::vector<RunDifference> compare_folders(const fs::path& a, const fs::path& b)
       entry.disable_recursion_pending();
       continue;
     }
-    const bool other = name.starts_with(kStoreFile) || name == "run.lock";
+    const bool other = name.starts_with(kStoreFile) || name == kLockFile;
     if (entry->is_regular_file() && (!other || name == kStoreFile)) files.push_back(entry->path());
   }
   std::sort(files.begin(), files.end());

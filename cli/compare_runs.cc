@@ -108,8 +108,7 @@ RunDifference compare_file(const fs::path& a, const fs::path& b, const std::stri
 std::vector<RunDifference> compare_runs(const fs::path& a, const fs::path& b) {
   std::vector<RunDifference> found;
   Database db = open_for_reading(a);
-  static_cast<void>(open_for_reading(b));  // says what is wrong with it
-  db.execute("ATTACH ? AS other", store_path(b).string());
+  attach_for_reading(db, b);
   for (const std::string& table :
        texts(db,
              "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name <> 'events'"

@@ -35,6 +35,25 @@ int run_rejection(const RejectionCommand& o, Invocation& cli) {
   return 0;
 }
 
+// Throws UserError if the logits of both models are of different tokens.
+void check_logits_agree(const DistillOptions& o, const Tokenizer& teacher, const Tokenizer& student,
+                        int64_t taught, int64_t learnt) {
+  check_tokenizers_agree(teacher, student);
+  if (taught == learnt) return;
+  throw UserError({.what = "teacher and student have logits of different length",
+                   .where = o.teach.teacher + " and " + o.student,
+                   .expected = "one vocab_size, as the teacher's " + std::to_string(taught),
+                   .found = std::to_string(learnt),
+                   .hint = "distil by the teacher's texts instead: --loss sft"});
+}
+
+// The same of the folders, before the teacher works for hours.
+void check_pair(const DistillOptions& o) {
+  check_logits_agree(o, Tokenizer(o.teach.teacher), Tokenizer(o.student),
+                     read_model_config(o.teach.teacher).vocab_size,
+                     read_model_config(o.student).vocab_size);
+}
+
 // Both models, ready to be compared. Throws UserError if their logits are of different tokens.
 struct Pair {
   ModelInUse student, teacher;
@@ -43,14 +62,8 @@ Pair load_pair(Context& ctx, const DistillOptions& o, const RunFolder& folder, L
   const DType dtype = o.train.training.dtype;
   Pair pair{load_model_in_use(ctx, folder.model(o.student), dtype, log),
             load_model_in_use(ctx, o.teach.teacher, dtype, log)};
-  check_tokenizers_agree(pair.teacher.need_tokenizer(), pair.student.need_tokenizer());
-  const int64_t taught = pair.teacher.config.vocab_size, learnt = pair.student.config.vocab_size;
-  if (taught != learnt)
-    throw UserError({.what = "teacher and student have logits of different length",
-                     .where = o.teach.teacher + " and " + o.student,
-                     .expected = "one vocab_size, as the teacher's " + std::to_string(taught),
-                     .found = std::to_string(learnt),
-                     .hint = "distil by the teacher's texts instead: --loss sft"});
+  check_logits_agree(o, pair.teacher.need_tokenizer(), pair.student.need_tokenizer(),
+                     pair.teacher.config.vocab_size, pair.student.config.vocab_size);
   return pair;
 }
 
@@ -68,7 +81,8 @@ struct OnPolicy {
                                .suffix = o.teach.suffix,
                                .chat_template = o.teach.chat_template,
                                .limit = o.teach.limit,
-                               .max_prompt_tokens = o.teach.max_prompt_tokens},
+                               .max_prompt_tokens = o.teach.max_prompt_tokens,
+                               .max_new_tokens = o.teach.max_new_tokens},
                               student, chat, cli.log)),
         engine(ctx, student.weights.view, student.config, {.max_samples = o.teach.batch}),
         job{.ctx = ctx,
@@ -107,7 +121,7 @@ MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const Distill
        .longest_sequence = longest,
        .micro_batch_tokens = micro_batch_tokens(train.training, folder),
        .cache_bytes = o.on_policy ? std::min(cached, EngineLimits{}.cache_bytes) : 0,
-       .others = {{"the teacher's logits, one chunk", rows * config.vocab_size * each}}});
+       .others = {{"teacher, one chunk of logits", rows * config.vocab_size * each}}});
 }
 
 // Trains on distributions: over the file of samples, or on-policy if there is none.
@@ -126,7 +140,7 @@ int train_by_logits(const DistillOptions& o, const SftOptions& train, Invocation
     on_policy.emplace(ctx, o, student, chat, cli);
     for (const Prompt& prompt : on_policy->data.prompts)
       longest = std::max(longest, static_cast<int64_t>(prompt.ids.size()));
-    longest += o.teach.max_new_tokens;
+    longest = std::min(longest + o.teach.max_new_tokens, student.config.max_position_embeddings);
   } else {
     samples = read_sft_samples(train, student, cli.log);
     for (const Sample& sample : samples.train)
@@ -173,6 +187,7 @@ int run_distill(const DistillOptions& o, Invocation& cli) {
   if (!o.on_policy) {
     TeachOptions asked = o.teach;
     asked.resume = train.training.resume || train.training.resume_from > 0;
+    if (o.loss != DistillLoss::sft && !asked.resume) check_pair(o);
     const std::string file = teach({.options = asked,
                                     .out = fs::path(o.teach.out) / "teacher",
                                     .tokenizer_of = o.student,

@@ -74,6 +74,9 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
   RewardRules rules(cli, o.sampling.dtype, true);
   const CompositeReward reward = rules.reward(o.reward, "--reward");
   PromptedModel model(o.source, o.sampling, cli);
+  if (o.samples > 1 && o.sampling.params.temperature == 0.0)
+    cli.log.warn("at --temperature 0 the " + std::to_string(o.samples) +
+                 " samples of a problem are all the same: give a temperature, or --samples 1");
   rules.use_context(model.ctx);
   rules.use_policy(model.model, model.chat);
   std::optional<SamplingRun> run;

@@ -16,11 +16,11 @@
 namespace temper {
 namespace {
 
-// The longest prompt with the longest completion. Units: tokens.
-int64_t longest_sample(const std::vector<Prompt>& prompts, const GrpoOptions& o) {
+// The longest prompt with the longest completion, in a context. Units: tokens.
+int64_t longest_sample(const std::vector<Prompt>& prompts, const GrpoOptions& o, int64_t context) {
   size_t longest = 0;
   for (const Prompt& prompt : prompts) longest = std::max(longest, prompt.ids.size());
-  return static_cast<int64_t>(longest) + o.max_new_tokens;
+  return std::min(static_cast<int64_t>(longest) + o.max_new_tokens, context);
 }
 
 // What one update has at most, if each of its samples is of `length`. Units: tokens.
@@ -121,10 +121,11 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
                                             .system = o.system,
                                             .suffix = o.suffix,
                                             .chat_template = o.chat_template,
-                                            .max_prompt_tokens = o.max_prompt_tokens},
+                                            .max_prompt_tokens = o.max_prompt_tokens,
+                                            .max_new_tokens = o.max_new_tokens},
                                            model, chat, cli.log);
   check_replay(o, model.config);
-  const int64_t longest = longest_sample(data.prompts, o);
+  const int64_t longest = longest_sample(data.prompts, o, model.config.max_position_embeddings);
   std::vector<MemoryPlan::Item> others = memory_of(reward, longest);
   if (process_reward)
     for (MemoryPlan::Item& item : memory_of(*process_reward, longest))

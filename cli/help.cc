@@ -4,6 +4,7 @@
 #include <sstream>
 
 #include "cli/build_info.h"
+#include "core/json.h"
 
 namespace temper {
 namespace {
@@ -33,7 +34,8 @@ std::string default_text(const Option& option) {
   const std::vector<std::string>& values = option.default_values();
   std::string text;
   for (const std::string& value : values) text += (text.empty() ? "" : ",") + value;
-  return text;
+  const bool blank = !text.empty() && text.find_first_not_of(" \n\t") == std::string::npos;
+  return blank ? quote_json(text) : text;
 }
 
 std::string notes(const Option& option) {

@@ -76,6 +76,19 @@ void write_passage(std::ostream& out, const std::string& title, const std::strin
   out << line << '\n';
 }
 
+Table reward_table(const std::vector<RewardRow>& rewards) {
+  Table table({"rule", "status", "value", "weight", "counted", "answer", "reason", "us"});
+  const auto text = [](const std::optional<std::string>& t) -> Cell {
+    if (!t) return std::monostate();
+    return *t;
+  };
+  for (const RewardRow& r : rewards) {
+    table.add({r.rule, r.status, r.value ? Cell(*r.value) : Cell(), r.weight, int64_t{r.counted},
+               text(r.extracted), text(r.reason), r.microseconds});
+  }
+  return table;
+}
+
 void add_inspect(Subcommands& list) {
   add_inspect_runs(list);
   add_inspect_curve(list);

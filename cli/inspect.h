@@ -33,6 +33,9 @@ std::string text_of(const Cell& cell);
 // The text indented under a title; unless `full` only its last part, where the answer is.
 void write_passage(std::ostream& out, const std::string& title, const std::string& text, bool full);
 
+// What the rules said of one sample, a row each.
+Table reward_table(const std::vector<RewardRow>& rewards);
+
 // Parts of add_inspect(), one a file.
 void add_inspect_runs(Subcommands& list);     // inspect, runs, evals, events, migrate
 void add_inspect_curve(Subcommands& list);    // curve

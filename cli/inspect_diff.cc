@@ -67,8 +67,7 @@ std::array<Side, 2> sides_of(Database& db, const DiffOptions& o) {
   Side a{.schema = "main", .run = inspected_run(db, o.inspect).id};
   Side b = a;
   if (!o.other.empty()) {
-    static_cast<void>(open_for_reading(o.other));  // says what is wrong with it
-    db.execute("ATTACH ? AS other", store_path(o.other).string());
+    attach_for_reading(db, o.other);
     b.schema = "other";
     b.run = run_in_other(db, o.other_run);
   } else if (o.other_run > 0) {

@@ -92,7 +92,7 @@ int run_prune(Invocation& cli, const PruneOptions& o) {
   const fs::path file = store_path(o.inspect.path);
   if (!fs::exists(file)) static_cast<void>(open_for_reading(o.inspect.path));  // says so
   std::optional<FileLock> lock;  // of the folder: no run is at work there
-  lock.emplace(file.parent_path() / "run.lock");
+  lock.emplace(file.parent_path() / kLockFile);
   Store store(o.inspect.path, OpenMode::write);
   Database& db = store.database();
   const RunRow run = inspected_run(db, o.inspect);

@@ -1,5 +1,6 @@
 // temper inspect [runs | evals | events | migrate]: what a database holds, at a glance.
 #include "cli/inspect.h"
+#include "core/file_lock.h"
 #include "data/migrations.h"
 
 namespace temper {
@@ -24,7 +25,8 @@ int show_runs(Invocation& cli, const InspectOptions& options) {
   Database db = open_for_reading(options.path);
   const Table table = query_table(
       db,
-      "SELECT r.id AS run, r.kind, r.status, datetime(r.started, 'unixepoch') AS started_utc,"
+      "SELECT r.id AS run, r.kind, CASE WHEN r.status = 'running' AND NOT ?1 THEN 'killed'"
+      " ELSE r.status END AS status, datetime(r.started, 'unixepoch') AS started_utc,"
       " round(coalesce(r.finished, (SELECT max(committed) FROM steps s WHERE s.run_id = r.id))"
       "       - r.started, 1) AS seconds,"
       " h.device, round(h.device_hours, 4) AS device_hours,"
@@ -34,7 +36,8 @@ int show_runs(Invocation& cli, const InspectOptions& options) {
       "   AS checkpoints,"
       " (SELECT count(*) FROM events e WHERE e.run_id = r.id AND e.level <> 'info')"
       "   AS warnings, r.seed, json_extract(r.environment, '$.chat_template') AS template,"
-      " r.model FROM runs r JOIN run_hours h ON h.run_id = r.id ORDER BY r.id");
+      " r.model FROM runs r JOIN run_hours h ON h.run_id = r.id ORDER BY r.id",
+      is_locked(db.path().parent_path() / kLockFile));
   write_table(cli, options, table, "no run was recorded yet");
   return 0;
 }

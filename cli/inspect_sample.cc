@@ -58,19 +58,6 @@ int64_t experts_per_layer(const RunRow& run, const SampleOptions& options) {
   return read_model_config(folder).num_experts_per_tok;
 }
 
-Table reward_table(const std::vector<RewardRow>& rewards) {
-  Table table({"rule", "status", "value", "weight", "counted", "answer", "reason", "us"});
-  const auto text = [](const std::optional<std::string>& t) -> Cell {
-    if (!t) return std::monostate();
-    return *t;
-  };
-  for (const RewardRow& r : rewards) {
-    table.add({r.rule, r.status, r.value ? Cell(*r.value) : Cell(), r.weight, int64_t{r.counted},
-               text(r.extracted), text(r.reason), r.microseconds});
-  }
-  return table;
-}
-
 std::string number(const std::optional<double>& value) {
   return json_value(value ? Cell(*value) : Cell());
 }

@@ -96,12 +96,49 @@ void write_sample(std::ostream& out, Database& db, const std::vector<Cell>& row,
   write_passage(out, "completion", text_of(row[15]), full);
 }
 
+void write_json(std::ostream& out, Database& db, const Table& table) {
+  out << '[';
+  for (size_t i = 0; i < table.rows().size(); ++i) {
+    out << (i == 0 ? "\n{" : ",\n{") << table.json_members(i) << ",\"rewards\":";
+    reward_table(read_rewards(db, std::get<int64_t>(table.rows()[i][0]))).write_json(out);
+    out << '}';
+  }
+  out << "]\n";
+}
+
+// Throws UserError if `column` of the run's verdicts is never `value`: a slip would find nothing.
+void check_known(Database& db, const std::string& column, const std::string& value, int64_t run) {
+  if (value.empty()) return;
+  std::vector<std::string> known;
+  db.for_each_row(
+      "SELECT DISTINCT r." + column +
+          " FROM rewards r JOIN samples s ON s.id = r.sample_id WHERE s.run_id = ?"
+          " ORDER BY 1",
+      [&](const Statement& row) { known.push_back(row.get<std::string>(0)); }, run);
+  std::string list;
+  for (const std::string& name : known) {
+    if (name == value) return;
+    list += (list.empty() ? "" : ", ") + name;
+  }
+  const std::string near = nearest_name(value, known.data(), known.size());
+  throw UserError({.what = "no sample of the run has such a verdict",
+                   .where = "--" + column + " " + value,
+                   .expected = list.empty() ? "a run with rewards" : "one of " + list,
+                   .hint = near.empty() ? "" : "did you mean '" + near + "'?"});
+}
+
 int show_samples(Invocation& cli, const SamplesOptions& options) {
   Database db = open_for_reading(options.inspect.path);
   const RunRow run = inspected_run(db, options.inspect);
   const Table table = find_samples(db, options, run.id);
-  if (options.inspect.json || table.rows().empty()) {
+  if (table.rows().empty()) {
+    check_known(db, "rule", options.rule, run.id);
+    check_known(db, "status", options.status, run.id);
     write_table(cli, options.inspect, table, "no such sample");
+    return 0;
+  }
+  if (options.inspect.json) {
+    write_json(cli.out, db, table);
     return 0;
   }
   for (size_t i = 0; i < table.rows().size(); ++i) {

@@ -189,15 +189,17 @@ void Table::write_text(std::ostream& out, size_t width) const {
   for (const auto& row : texts) write_row(row);
 }
 
+std::string Table::json_members(size_t row) const {
+  std::string text;
+  for (size_t i = 0; i < columns_.size(); ++i)
+    text += (i == 0 ? "" : ",") + quote_json(columns_[i]) + ":" + json_value(rows_[row][i]);
+  return text;
+}
+
 void Table::write_json(std::ostream& out) const {
   out << '[';
-  for (size_t r = 0; r < rows_.size(); ++r) {
-    out << (r == 0 ? "\n{" : ",\n{");
-    for (size_t i = 0; i < columns_.size(); ++i) {
-      out << (i == 0 ? "" : ",") << quote_json(columns_[i]) << ':' << json_value(rows_[r][i]);
-    }
-    out << '}';
-  }
+  for (size_t r = 0; r < rows_.size(); ++r)
+    out << (r == 0 ? "\n{" : ",\n{") << json_members(r) << '}';
   out << (rows_.empty() ? "]\n" : "\n]\n");
 }
 

@@ -48,6 +48,8 @@ class Table {
 
   // Aligned columns, numbers to the right, each cell at most `width` columns (0: no limit).
   void write_text(std::ostream& out, size_t width) const;
+  // "column":value of one row, with commas between, for an object that has more.
+  std::string json_members(size_t row) const;
   // An array of objects, one a line.
   void write_json(std::ostream& out) const;
 

@@ -1,22 +1,46 @@
 #include "cli/load_model.h"
 
+#include <cstdlib>
+#include <functional>
+#include <map>
+
 #include "core/device.h"
 #include "model/checkpoint/checksums.h"
 
 namespace temper {
 namespace {
 
+// A run's checkpoint that is whole beside the damaged one `dir`; "" where there is none.
+std::string whole_neighbour(const std::filesystem::path& dir) {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path here = fs::canonical(dir, ignored), all = here.parent_path();
+  if (all.filename() != "checkpoints") return "";
+  std::map<int64_t, fs::path, std::greater<>> others;
+  for (const auto& entry : fs::directory_iterator(all, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (entry.path() != here && name.starts_with("step-") && name.find('.') == std::string::npos)
+      others[std::atoll(name.c_str() + 5)] = entry.path();
+  }
+  for (const auto& [step, folder] : others)
+    if (fs::exists(folder / kChecksumFile) && damaged_files(folder, ChecksumScope::model).empty())
+      return folder.string();
+  return "";
+}
+
 // A model that Temper saved has the checksums of its files.
 void refuse_damaged(const std::filesystem::path& dir) {
   std::string list;
   for (const std::string& line : damaged_files(dir, ChecksumScope::model)) list += "\n    " + line;
   if (list.empty()) return;
-  throw UserError({.what = "the model folder is damaged",
-                   .where = dir.string(),
-                   .found = list,
-                   .hint = "bring the files back as they were; if you changed them on purpose, "
-                           "remove " +
-                           std::string(kChecksumFile)});
+  const std::string other = whole_neighbour(dir);
+  throw UserError(
+      {.what = "the model folder is damaged",
+       .where = dir.string(),
+       .found = list,
+       .hint = (other.empty() ? "bring" : "take " + other + ", which is whole, or bring") +
+               " the files back as they were; if you changed them on purpose, remove " +
+               std::string(kChecksumFile)});
 }
 
 }  // namespace

@@ -34,10 +34,12 @@ void arm_from_environment() {
   kill_at_moment(moment.substr(0, colon), count.empty() ? 1 : std::atoll(count.c_str()));
 }
 
-// The first signal asks for a stop after the present step; a second one ends the program at once.
+// The first signal asks for a stop after the present step; a second one, and the first where nobody
+// asks for it (a query, a conversion), ends the program at once.
 void on_signal(int signal) {
   interrupt_flag.request();
   std::signal(signal, SIG_DFL);
+  if (!interrupt_flag.watched()) std::raise(signal);
 }
 
 LogStyle stderr_style(bool quiet) {

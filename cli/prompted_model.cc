@@ -20,6 +20,29 @@ void refuse_too_long(const std::vector<Prompt>& prompts, int64_t context) {
                        .hint = "leave such prompts out with --max-prompt-tokens"});
 }
 
+// Completions end where the context does, whatever --max-new-tokens allows.
+void warn_of_context(const std::vector<Prompt>& prompts, int64_t context, int64_t max_new_tokens,
+                     Logger& log) {
+  int64_t short_of_room = 0, least = max_new_tokens;
+  for (const Prompt& prompt : prompts) {
+    const int64_t room = context - static_cast<int64_t>(prompt.ids.size());
+    if (room >= max_new_tokens) continue;
+    ++short_of_room;
+    least = std::min(least, room);
+  }
+  if (short_of_room == 0) return;
+  log.warn("--max-new-tokens " + std::to_string(max_new_tokens) + " is more than the model's " +
+           "context of " + std::to_string(context) + " tokens leaves to " +
+           std::to_string(short_of_room) + " of " + std::to_string(prompts.size()) +
+           " prompts: their completions are cut at its end, the first after " +
+           std::to_string(least) + " tokens");
+}
+
+PromptSourceOptions limited(PromptSourceOptions source, const SamplingOptions& sampling) {
+  source.max_new_tokens = sampling.max_new_tokens;
+  return source;
+}
+
 }  // namespace
 
 void add_prompt_options(OptionsTable& table, PromptSourceOptions& o) {
@@ -63,6 +86,7 @@ PromptData read_prompt_data(const PromptSourceOptions& source, const ModelInUse&
     log.warn(std::to_string(data.too_long) + " prompts left out: longer than " +
              std::to_string(source.max_prompt_tokens) + " tokens");
   }
+  warn_of_context(data.prompts, model.config.max_position_embeddings, source.max_new_tokens, log);
   return data;
 }
 
@@ -71,7 +95,7 @@ PromptedModel::PromptedModel(const PromptSourceOptions& source, const SamplingOp
     : ctx(static_cast<int>(cli.common.threads), device_of(cli.common.device)),
       model(load_model_in_use(ctx, source.model, sampling.dtype, cli.log)),
       chat(ChatTemplate::choose(source.chat_template, model.need_tokenizer())),
-      data(read_prompt_data(source, model, chat, cli.log)),
+      data(read_prompt_data(limited(source, sampling), model, chat, cli.log)),
       engine(ctx, model.weights.view, model.config, sampling.limits()) {}
 
 SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
@@ -88,7 +112,7 @@ SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
 SamplingRun::SamplingRun(const std::string& out, const std::string& kind,
                          const PromptedModel& model, const PromptSourceOptions& source,
                          const SamplingOptions& sampling, Invocation& cli)
-    : kind_(kind), store_(out) {
+    : kind_(kind), store_(out), lock_(store_.database().path().parent_path() / kLockFile) {
   id_ = store_.begin_run(run_row(cli, {.kind = kind,
                                        .model = source.model,
                                        .data = source.data,

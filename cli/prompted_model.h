@@ -9,6 +9,7 @@
 #include "cli/load_model.h"
 #include "cli/run_failure.h"
 #include "cli/subcommands.h"
+#include "core/file_lock.h"
 #include "data/chat_template.h"
 #include "data/prompts.h"
 #include "data/store_step.h"
@@ -23,6 +24,7 @@ struct PromptSourceOptions {
   std::vector<std::string> data;
   std::string system, suffix, chat_template;
   int64_t limit = 0, max_prompt_tokens = 0;
+  int64_t max_new_tokens = 0;  // of a completion; 0: none is sampled
 };
 void add_prompt_options(OptionsTable& table, PromptSourceOptions& options);
 
@@ -72,6 +74,7 @@ class SamplingRun {
  private:
   std::string kind_;
   Store store_;
+  FileLock lock_;  // of the folder, which the store has made
   int64_t id_ = 0;
   bool finished_ = false;
 };

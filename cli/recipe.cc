@@ -232,8 +232,11 @@ size_t Recipe::find(const std::string& stage, const std::string& where) const {
     if (stages[i].name == stage) return i;
     known.push_back(stages[i].name);
   }
+  std::string names;
+  for (const std::string& name : known) names += (names.empty() ? "one of " : ", ") + name;
   throw UserError({.what = "the recipe has no such stage",
                    .where = where,
+                   .expected = names,
                    .found = stage,
                    .hint = suggestion(stage, known)});
 }

@@ -1,5 +1,6 @@
 #include "cli/replay_reward.h"
 
+#include <cmath>
 #include <cstdio>
 #include <map>
 #include <optional>
@@ -7,6 +8,7 @@
 #include "cli/inspect_table.h"
 #include "cli/jsonl.h"
 #include "core/error.h"
+#include "core/file_lock.h"
 #include "core/progress.h"
 #include "data/store_reader.h"
 
@@ -16,6 +18,7 @@ namespace {
 struct StoredSample {
   int64_t id = 0, step = 0, tokens = 0;
   bool truncated = false;
+  std::optional<double> reward;  // the total that the optimiser saw
   std::string completion, prompt, gold, key;
   Json row;
 };
@@ -27,6 +30,12 @@ struct ComponentChanges {
   int64_t both = 0, changed = 0;
 };
 
+// What became of the totals of samples that both rewards judge.
+struct TotalChanges {
+  double before = 0.0, now = 0.0;
+  int64_t both = 0, higher = 0, lower = 0;
+};
+
 class Rescoring {
  public:
   Rescoring(const RescoreOptions& options, const CompositeReward& reward, Invocation& cli)
@@ -36,7 +45,9 @@ class Rescoring {
         database_(open_for_reading(options.db)),
         pool_(static_cast<int>(cli.common.threads)),
         changes_(reward.size()) {
-    if (options.write) store_.emplace(options.db, OpenMode::write);
+    if (!options.write) return;
+    lock_.emplace(database_.path().parent_path() / kLockFile);  // no run is at work there
+    store_.emplace(options.db, OpenMode::write);
   }
 
   int run() {
@@ -65,7 +76,7 @@ class Rescoring {
     samples_.clear();
     database_.for_each_row(
         "SELECT s.id, s.step, s.tokens, s.truncated, s.completion, p.text, p.reference, p.key, "
-        "p.data FROM samples s JOIN prompts p ON p.id = s.prompt_id "
+        "p.data, s.reward FROM samples s JOIN prompts p ON p.id = s.prompt_id "
         "WHERE s.id > ? AND ? IN (0, s.run_id) ORDER BY s.id LIMIT 1000",
         [&](const Statement& row) {
           StoredSample& sample = samples_.emplace_back();
@@ -78,6 +89,7 @@ class Rescoring {
           sample.gold = row.get<std::optional<std::string>>(6).value_or("");
           sample.key = row.get<std::string>(7);
           sample.row = parse_json(row.get<std::string>(8), sample.key);
+          sample.reward = row.get<std::optional<double>>(9);
         },
         last_id_, options_.run);
     if (samples_.empty()) return false;
@@ -102,19 +114,37 @@ class Rescoring {
 
   void compare(const StoredSample& sample, const RewardResult& result) {
     const std::vector<RewardRow> rows = read_rewards(database_, sample.id);
+    bool listed = false;
     for (size_t c = 0; c < reward_.size(); ++c) {
       const RewardRow* stored = nullptr;
       for (const RewardRow& row : rows) {
         if (row.rule == reward_.name(c)) stored = &row;
       }
-      compare(sample, stored, result.components[c], c);
+      listed |= compare(sample, stored, result.components[c], c);
     }
+    compare_totals(sample, result, listed);
     if (options_.out.empty()) return;
     std::string verdict = result_json(reward_, result);
     json_ += "{\"sample\":" + std::to_string(sample.id) + "," + verdict.substr(1) + "\n";
   }
 
-  void compare(const StoredSample& sample, const RewardRow* stored, const ComponentVerdict& now,
+  // Totals change too where a rule is new to the run, so that no verdict of it can have changed.
+  void compare_totals(const StoredSample& sample, const RewardResult& now, bool listed) {
+    if (!sample.reward || !now.judged) return;
+    total_.before += *sample.reward;
+    total_.now += now.value;
+    ++total_.both;
+    const double change = now.value - *sample.reward;
+    if (std::abs(change) < 1e-9) return;
+    ++(change > 0.0 ? total_.higher : total_.lower);
+    if (listed || shown_ >= options_.show) return;
+    ++shown_;
+    list_.add({sample.id, sample.step, sample.key, std::string("total"), Cell(), *sample.reward,
+               Cell(), now.value, std::string()});
+  }
+
+  // Whether the verdict has changed.
+  bool compare(const StoredSample& sample, const RewardRow* stored, const ComponentVerdict& now,
                size_t component) {
     ComponentChanges& changes = changes_[component];
     const Verdict& verdict = now.verdict;
@@ -129,17 +159,23 @@ class Rescoring {
     }
     const bool same =
         stored != nullptr && stored->status == status && (!both || *stored->value == verdict.value);
-    if (stored != nullptr && !same) {
+    const bool changed = stored != nullptr && !same;
+    if (changed) {
       ++changes.changed;
       if (shown_ < options_.show) show(sample, *stored, verdict, component);
     }
-    if (!store_ || same) return;
+    if (store_ && !same) write(sample, now, component);
+    return changed;
+  }
+
+  void write(const StoredSample& sample, const ComponentVerdict& now, size_t component) {
+    const Verdict& verdict = now.verdict;
     NewReward row{.rule = reward_.name(component),
                   .weight = now.weight,
                   .counted = now.counted,
-                  .status = status,
+                  .status = std::string(name_of(verdict.status)),
                   .microseconds = verdict.microseconds};
-    if (judged) row.value = verdict.value;
+    if (was_judged(verdict.status)) row.value = verdict.value;
     if (!verdict.extracted.empty()) row.extracted = verdict.extracted;
     if (!verdict.reason.empty()) row.reason = verdict.reason;
     store_->put_reward(sample.id, row);
@@ -171,9 +207,23 @@ class Rescoring {
       }
       cli_.out << "]}";
     }
-    cli_.out << "],\n\"changes\":";
+    const double both = static_cast<double>(total_.both);
+    cli_.out << "],\n\"total\":{\"higher\":" << total_.higher << ",\"lower\":" << total_.lower
+             << ",\"mean_before\":" << json_value(both > 0 ? Cell(total_.before / both) : Cell())
+             << ",\"mean_now\":" << json_value(both > 0 ? Cell(total_.now / both) : Cell())
+             << "},\n\"changes\":";
     list_.write_json(cli_.out);
     cli_.out << "}\n";
+  }
+
+  std::string total_text() const {
+    if (total_.both == 0) return "";
+    const double both = static_cast<double>(total_.both);
+    char text[120];
+    std::snprintf(text, sizeof text, "total: %lld higher, %lld lower; mean %.4f -> %.4f\n",
+                  static_cast<long long>(total_.higher), static_cast<long long>(total_.lower),
+                  total_.before / both, total_.now / both);
+    return text;
   }
 
   void write_text() const {
@@ -194,7 +244,7 @@ class Rescoring {
                 "\n";
       }
     }
-    cli_.out << text;
+    cli_.out << text << total_text();
     if (list_.rows().empty()) return;
     cli_.out << "first changes:\n";
     list_.write_text(cli_.out, 60);
@@ -204,11 +254,13 @@ class Rescoring {
   const CompositeReward& reward_;
   Invocation& cli_;
   Database database_;
+  std::optional<FileLock> lock_;
   std::optional<Store> store_;
   ThreadPool pool_;
   std::vector<StoredSample> samples_;
   int64_t last_id_ = 0, count_ = 0, shown_ = 0;
   std::vector<ComponentChanges> changes_;
+  TotalChanges total_;
   std::string json_;
   Table list_{
       {"sample", "step", "prompt", "rule", "was", "value_was", "now", "value_now", "reason"}};

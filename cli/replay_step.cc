@@ -216,10 +216,10 @@ class Replay {
 
   void add_step(Table& steps, const StepKey& key, size_t differences) {
     const auto metric = [&](const char* name) -> Cell {
-      const auto value = db_.value<double>(
+      const auto value = db_.value<std::optional<double>>(
           "SELECT value FROM metrics WHERE run_id = ? AND kind = ? AND step = ? AND name = ?",
           key.run_id, key.kind, key.step, name);
-      return value ? Cell(*value) : Cell();
+      return value && *value ? Cell(**value) : Cell();
     };
     const auto count = db_.value<int64_t>(
         "SELECT count(*) FROM samples WHERE run_id = ? AND kind = ? AND step = ?", key.run_id,

@@ -12,18 +12,23 @@ namespace temper {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kLockFile = "run.lock";
-
 // Two runs in one folder would take each other's checkpoints.
-void refuse_used(const fs::path& out) {
+// `resume` was asked for, so the run's database, which a resume reads, is not there.
+void refuse_used(const fs::path& out, bool resume) {
   for (const char* name : {kStoreFile, "checkpoints", "model"})
-    if (fs::exists(fs::symlink_status(out / name)))
+    if (fs::exists(fs::symlink_status(out / name))) {
+      if (resume)
+        throw UserError({.what = "the run's database is gone, and a resume goes by its rows",
+                         .where = (out / kStoreFile).string(),
+                         .hint = "bring it back, or train on from a checkpoint of " + out.string() +
+                                 " with --model and another --out"});
       throw UserError({.what = "the run directory is in use: it has " + std::string(name),
                        .where = "--out " + out.string(),
                        .expected = "a folder without a run",
                        .hint = "give another --out, or --resume to go on with the run; temper "
                                "inspect " +
                                out.string() + " shows what this one holds"});
+    }
 }
 
 // The member texts of a JSON object, in order.
@@ -85,7 +90,7 @@ RunFolder::RunFolder(Invocation& cli, const RunFolderSpec& spec) : cli_(cli), sp
   if (spec_.resume_from > 0) spec_.resume = true;
   const bool found = fs::exists(spec_.out / kStoreFile);
   if (!spec_.resume || !found) {
-    refuse_used(spec_.out);
+    refuse_used(spec_.out, spec_.resume);
     return;
   }
   lock_.emplace(spec_.out / kLockFile);
@@ -164,11 +169,12 @@ Store& RunFolder::open() {
                      .where = "--out " + spec_.out.string(),
                      .hint = "give a folder that can be written to"});
   lock_.emplace(spec_.out / kLockFile);
-  refuse_used(spec_.out);  // another process may have been faster
+  refuse_used(spec_.out, false);  // another process may have been faster
   return store_.emplace(spec_.out);
 }
 
 void RunFolder::record_resume() {
+  cli_.interrupt.watch();  // from here on the row has to say how the run ended
   const int64_t step = checkpoint_ ? checkpoint_->step() : 0;
   if (run_->code_version != version_text())
     cli_.log.warn(

@@ -69,6 +69,7 @@ std::string model_checksums(const std::filesystem::path& dir) {
 }
 
 NewRun run_row(const Invocation& cli, const RunFacts& facts) {
+  cli.interrupt.watch();  // from here on the row has to say how the run ended
   return {.kind = facts.kind,
           .model = facts.model,
           .seed = static_cast<uint64_t>(facts.seed),

@@ -82,7 +82,7 @@ class TeachStore {
                        .expected = "a folder without a run",
                        .hint = "give another --out, or --resume to go on with this one"});
     std::filesystem::create_directories(run.out);
-    return run.out / "run.lock";
+    return run.out / kLockFile;
   }
 
   FileLock lock_;

@@ -5,6 +5,12 @@
 
 namespace temper {
 
+// The lock of a run directory.
+constexpr const char* kLockFile = "run.lock";
+
+// Whether a process holds the lock on the file; false also where it is absent or out of reach.
+bool is_locked(const std::filesystem::path& path);
+
 // Holds an exclusive lock on a file, which is made if it is absent, from construction to
 // destruction. The kernel frees it when the process ends, however it ends. Move-only.
 class FileLock {

@@ -9,11 +9,18 @@ namespace temper {
 // step and return. Setting it is safe inside a signal handler.
 class Interrupt {
  public:
-  bool requested() const { return requested_.load(std::memory_order_relaxed); }
+  bool requested() const {
+    watch();
+    return requested_.load(std::memory_order_relaxed);
+  }
   void request() { requested_.store(true, std::memory_order_relaxed); }
+  // Says that somebody will ask. Work that never does (a query, a conversion) must be ended.
+  void watch() const { watched_.store(true, std::memory_order_relaxed); }
+  bool watched() const { return watched_.load(std::memory_order_relaxed); }
 
  private:
   std::atomic<bool> requested_{false};
+  mutable std::atomic<bool> watched_{false};
   static_assert(std::atomic<bool>::is_always_lock_free);
 };
 

@@ -300,7 +300,9 @@ void OptionsTable::check_required() const {
   std::string missing;
   for (const Option& option : entries_) {
     if (option.is_required() && !option.has_value()) {
-      missing += (missing.empty() ? "--" : ", --") + option.flag();
+      missing += missing.empty() ? "" : ", ";
+      missing += option.is_positional() && !option.value_name().empty() ? option.value_name()
+                                                                        : "--" + option.flag();
     }
   }
   if (missing.empty()) return;

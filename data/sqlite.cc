@@ -13,10 +13,17 @@ namespace {
   if (connection) code = sqlite3_extended_errcode(connection);
   const char* path = connection ? sqlite3_db_filename(connection, "main") : nullptr;
   if (path && *path) message += std::string("\n  database: ") + path;
-  if (!sql.empty()) message += "\n  sql:      " + std::string(sql);
+  constexpr size_t kShown = 240;
+  if (!sql.empty()) message += "\n  sql:      " + std::string(sql.substr(0, kShown));
+  if (sql.size() > kShown) message += " ...";
   const int primary = code & 0xff;
   if (primary == SQLITE_BUSY) message += "\n  hint:     another process is writing; end it or wait";
   if (primary == SQLITE_FULL) message += "\n  hint:     the disk is full; free some space";
+  if (primary == SQLITE_CORRUPT)
+    message +=
+        "\n  hint:     the file is damaged: bring it back from a copy, or save what can be read "
+        "with"
+        " sqlite3 run.db .recover; checkpoints have their own checksums and are model folders";
   if (primary == SQLITE_IOERR)
     message +=
         "\n  hint:     the disk failed or a limit was reached: free some space (or raise the limit "
@@ -189,8 +196,24 @@ Database::Database(const std::filesystem::path& path, OpenMode mode, int busy_ti
     }
   } catch (const SqliteError& error) {
     if ((error.code() & 0xff) != SQLITE_NOTADB) throw;
-    throw UserError({.what = "the file is not a SQLite database", .where = path.string()});
+    throw UserError({.what = "the file is not a SQLite database",
+                     .where = path.string(),
+                     .hint = "give the run directory that was the --out of a run, or bring the "
+                             "file back from a copy"});
   }
+}
+
+Database Database::private_copy() const {
+  Database copy(path_);
+  copy.open("", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, 0);
+  sqlite3_backup* backup = sqlite3_backup_init(copy.handle_.get(), "main", handle_.get(), "main");
+  if (backup != nullptr) {
+    sqlite3_backup_step(backup, -1);  // its error is the connection's
+    sqlite3_backup_finish(backup);
+  }
+  const int code = sqlite3_extended_errcode(copy.handle_.get());
+  if (code != SQLITE_OK) throw_sqlite(copy.handle_.get(), code, "copy " + path_.string());
+  return copy;
 }
 
 Database::Database(Database&&) noexcept = default;

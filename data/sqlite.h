@@ -30,6 +30,10 @@ class Database {
   Database& operator=(Database&&) noexcept;
   ~Database();
 
+  // A copy of all its pages in a temporary file that goes with the connection, to be changed at
+  // will; path() is still the original's. Throws SqliteError.
+  Database private_copy() const;
+
   const std::filesystem::path& path() const { return path_; }
   bool read_only() const { return mode_ == OpenMode::read_only; }
 
@@ -73,6 +77,7 @@ class Database {
   bool in_transaction() const;
 
  private:
+  explicit Database(std::filesystem::path of) : path_(std::move(of)), mode_(OpenMode::write) {}
   struct Closer {
     void operator()(sqlite3* connection) const;
   };

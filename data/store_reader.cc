@@ -105,12 +105,45 @@ std::optional<Row> first_of(std::vector<Row> rows) {
   return std::move(rows.front());
 }
 
+// Databases of an older schema are read through a copy that is brought forward, up to this size.
+constexpr std::uintmax_t kLargestCopy = std::uintmax_t{1} << 30;
+
+// Runs may lie in the folders of a folder: a chain's stages, a teacher's samples.
+[[noreturn]] void refuse_absent(const std::filesystem::path& run) {
+  std::string inside;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(run, ignored))
+    if (std::filesystem::exists(entry.path() / kStoreFile, ignored))
+      inside += (inside.empty() ? "" : ", ") + entry.path().string();
+  throw UserError({.what = "no such database",
+                   .where = store_path(run).string(),
+                   .hint = inside.empty()
+                               ? "give a run directory (which holds run.db) or the file itself"
+                               : "there are runs in " + inside});
+}
+
 }  // namespace
 
 Database open_for_reading(const std::filesystem::path& run) {
-  Database database(store_path(run), OpenMode::read_only);
-  check_schema(database);
-  return database;
+  const std::filesystem::path file = store_path(run);
+  if (!std::filesystem::exists(file)) refuse_absent(run);
+  Database database(file, OpenMode::read_only);
+  refuse_unknown(database);
+  const bool older = schema_version(database) < store_migrations().back().version;
+  if (!older || std::filesystem::file_size(file) > kLargestCopy) {
+    check_schema(database);
+    return database;
+  }
+  Database copy = database.private_copy();
+  migrate(copy);
+  copy.run_script("PRAGMA query_only=ON");
+  return copy;
+}
+
+void attach_for_reading(Database& database, const std::filesystem::path& run) {
+  Database other(store_path(run), OpenMode::read_only);
+  check_schema(other);
+  database.execute("ATTACH ? AS other", other.path().string());
 }
 
 std::vector<RunRow> read_runs(Database& database) {

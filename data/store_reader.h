@@ -10,9 +10,13 @@
 
 namespace temper {
 
-// A read-only connection to the database that `run` names (a run directory or the file).
-// Throws UserError if it is absent, no Temper database, or of another schema.
+// A read-only connection to the database that `run` names (a run directory or the file); of an
+// older schema up to 1 GiB, to a copy that is brought forward.
+// Throws UserError if it is absent, no Temper database, newer, or older and larger.
 Database open_for_reading(const std::filesystem::path& run);
+// Makes another run's database the schema `other` of the connection.
+// Throws UserError if it is absent, no Temper database, or of another schema.
+void attach_for_reading(Database& database, const std::filesystem::path& run);
 
 struct RunRow {
   int64_t id = 0;

@@ -121,7 +121,8 @@ void store_counts(StepWriter& writer, const FilterCounts& counts) {
   writer.add_metric("select/prompts_kept", static_cast<double>(counts.prompts_kept));
   for (const std::string_view reason : SampleFilter::reasons()) {
     std::string name(reason);
-    std::replace(name.begin(), name.end(), ' ', '_');
+    std::replace_if(
+        name.begin(), name.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
     const auto found = counts.dropped.find(reason);
     const int64_t count = found == counts.dropped.end() ? 0 : found->second;
     writer.add_metric("select/dropped/" + name, static_cast<double>(count));

@@ -102,7 +102,10 @@ class ServerTeacher final : public Teacher {
       if (tries == options_.retries || !is_worth_another_try(answer.status)) break;
       std::this_thread::sleep_for(std::chrono::duration<double>(wait));
     }
-    if (answer.status == 0) throw SystemError(url_ + " gives no answer: " + answer.failure);
+    if (answer.status == 0)
+      throw SystemError(url_ + " gives no answer: " + answer.failure +
+                        "\n  hint:     see that the server runs and that --teacher has its address "
+                        "up to /v1; --resume goes on with what was answered");
     if (answer.status < 200 || answer.status > 299)
       throw SystemError(url_ + " answered " + std::to_string(answer.status) + ": " +
                         shortened(trimmed(answer.body), 300));

@@ -1,6 +1,7 @@
 #include "grpo/metrics.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "grpo/spread.h"
 #include "grpo/text_metrics.h"
@@ -16,11 +17,18 @@ size_t deciding_component(const CompositeReward& reward) {
   return 0;
 }
 
+// What no sample or token of the step could say is not 0: NULL in the database.
+const double kNotMeasured = std::nan("");
+double mean_of(const Spread& s) {
+  return s.count() > 0 ? s.mean() : kNotMeasured;
+}
+
 void add_spread(StepWriter& writer, const std::string& name, const Spread& s) {
-  writer.add_metric(name + "/mean", s.mean());
-  writer.add_metric(name + "/std", s.std());
-  writer.add_metric(name + "/min", s.least());
-  writer.add_metric(name + "/max", s.most());
+  const auto known = [&](double value) { return s.count() > 0 ? value : kNotMeasured; };
+  writer.add_metric(name + "/mean", known(s.mean()));
+  writer.add_metric(name + "/std", known(s.std()));
+  writer.add_metric(name + "/min", known(s.least()));
+  writer.add_metric(name + "/max", known(s.most()));
 }
 
 double share(double part, double whole) {
@@ -48,10 +56,10 @@ void record_rewards(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
         }
     }
   add_spread(writer, "reward", reward);
-  writer.add_metric("reward/total", total.mean());
-  writer.add_metric("reward/pass_at_1", right.mean());
+  writer.add_metric("reward/total", mean_of(total));
+  writer.add_metric("reward/pass_at_1", mean_of(right));
   for (size_t c = 0; c < components.size(); ++c) {
-    writer.add_metric("reward/" + job.reward.name(c) + "/mean", components[c].mean());
+    writer.add_metric("reward/" + job.reward.name(c) + "/mean", mean_of(components[c]));
     writer.add_metric("reward/" + job.reward.name(c) + "/std", components[c].std());
     writer.add_metric("reward/" + job.reward.name(c) + "/with_right",
                       correlation(drift[c].value, drift[c].right));
@@ -122,9 +130,9 @@ void record_lengths(const GrpoJob& job, StepWriter& writer, const std::vector<Gr
   add_spread(writer, "length", length);
   writer.add_metric("length/p50", length.quantile(0.5));
   writer.add_metric("length/p95", length.quantile(0.95));
-  writer.add_metric("length/finished", finished.mean());
-  writer.add_metric("length/right", right.mean());
-  writer.add_metric("length/wrong", wrong.mean());
+  writer.add_metric("length/finished", mean_of(finished));
+  writer.add_metric("length/right", mean_of(right));
+  writer.add_metric("length/wrong", mean_of(wrong));
   writer.add_metric("length/prompt", prompt.mean());
   writer.add_metric("length/truncated", share(truncated, length.count()));
   writer.add_metric("text/repetition", repetition.mean());
@@ -189,8 +197,8 @@ void record_policy(const GrpoJob& job, StepWriter& writer, const StepOutcome& ou
   writer.add_metric("policy/clip_high", u.token_mean(s.clipped_high));
   writer.add_metric("policy/clip_dual", u.token_mean(s.dual_clipped));
   writer.add_metric("policy/off_policy", u.token_mean(s.off_policy));
-  writer.add_metric("policy/ratio_mean", u.trained_tokens > 0 ? u.token_mean(s.ratio_sum) : 1.0);
-  writer.add_metric("policy/ratio_max", u.trained_tokens > 0 ? s.ratio_max : 1.0);
+  writer.add_metric("policy/ratio_mean", u.token_mean(s.ratio_sum));
+  writer.add_metric("policy/ratio_max", u.trained_tokens > 0 ? s.ratio_max : kNotMeasured);
   writer.add_metric("policy/updates", static_cast<double>(u.updates));
   writer.add_metric("policy/skipped_updates", static_cast<double>(u.skipped));
   writer.add_metric("policy/trained_samples", static_cast<double>(u.trained_samples));
@@ -207,6 +215,7 @@ void record_routing(const GrpoJob& job, StepWriter& writer, const UpdateReport& 
   const auto tokens = static_cast<double>(u.replayed_tokens);
   const auto places =
       static_cast<double>(count_moe_layers(job.weights.view) * job.config.num_experts_per_tok);
+  if (tokens == 0.0) return;
   writer.add_metric("routing/agreement",
                     1.0 - share(static_cast<double>(u.differing_experts), tokens * places));
   writer.add_metric("routing/differing_tokens",
@@ -215,15 +224,16 @@ void record_routing(const GrpoJob& job, StepWriter& writer, const UpdateReport& 
 
 void record_training(const GrpoJob& job, StepWriter& writer, const StepOutcome& outcome) {
   const UpdateReport& u = outcome.update;
-  writer.add_metric("grad_norm", u.last.grad_norm);
-  writer.add_metric("grad_norm_max", u.grad_norm_max);
+  const auto known = [&](double value) { return u.updates > 0 ? value : kNotMeasured; };
+  writer.add_metric("grad_norm", known(u.last.grad_norm));
+  writer.add_metric("grad_norm_max", known(u.grad_norm_max));
   if (u.update_norm) writer.add_metric("update_norm", *u.update_norm);
-  writer.add_metric("lr", u.last.lr);
+  writer.add_metric("lr", known(u.last.lr));
   add_loss_scale(writer, u.last);
-  if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", u.last.mtp_loss);
+  if (job.options.training.mtp_weight > 0.0) writer.add_metric("mtp_loss", known(u.last.mtp_loss));
   if (job.config.n_routed_experts > 0) {
-    writer.add_metric("balance_loss", u.last.balance_loss);
-    writer.add_metric("load_max_over_mean", u.last.load_max_over_mean);
+    writer.add_metric("balance_loss", known(u.last.balance_loss));
+    writer.add_metric("load_max_over_mean", known(u.last.load_max_over_mean));
   }
 }
 
@@ -259,10 +269,11 @@ void record_speed(const GrpoJob& job, StepWriter& writer, const StepOutcome& out
   writer.add_metric("speed/train",
                     share(static_cast<double>(u.trained_tokens), outcome.update_seconds));
   writer.add_metric("batch/micro_batches", static_cast<double>(u.micro_batches));
-  const double packed =
-      share(static_cast<double>(u.packed_tokens), static_cast<double>(u.micro_batches));
+  const double packed = u.micro_batches > 0 ? static_cast<double>(u.packed_tokens) /
+                                                  static_cast<double>(u.micro_batches)
+                                            : kNotMeasured;
   writer.add_metric("batch/packed_tokens", packed);
-  writer.add_metric("batch/fill", share(packed, static_cast<double>(job.micro_batch_tokens)));
+  writer.add_metric("batch/fill", packed / static_cast<double>(job.micro_batch_tokens));
 }
 
 }  // namespace

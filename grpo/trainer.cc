@@ -45,6 +45,14 @@ struct Totals {
   StepSeconds seconds;
 };
 
+// What the progress line says of a step; a step without a token to train on has no entropy.
+std::vector<Figure> shown_of(const GrpoResult& result, const UpdateReport& update) {
+  std::vector<Figure> figures{{"reward", result.reward_last}};
+  if (update.trained_tokens > 0)
+    figures.push_back({"entropy", update.token_mean(update.sums.entropy)});
+  return figures;
+}
+
 void add_tokens(GrpoResult& result, Totals& totals, const StepOutcome& outcome) {
   const std::vector<GrpoGroup>& groups = outcome.batch.groups;
   result.steps = outcome.batch.step;
@@ -165,10 +173,7 @@ GrpoResult train_grpo(const GrpoJob& job) {
 
     add_tokens(result, totals, outcome);
     add_seconds(result, totals, outcome, whole.seconds());
-    progress.update(step,
-                    {{"reward", result.reward_last},
-                     {"entropy", outcome.update.token_mean(outcome.update.sums.entropy)}},
-                    totals.generated + totals.trained);
+    progress.update(step, shown_of(result, outcome.update), totals.generated + totals.trained);
     // 4. Commit all that the update used together with its results.
     result.interrupted = job.interrupt.requested();
     const bool saves = saves_behind(job, step, result.interrupted);

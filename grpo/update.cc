@@ -106,7 +106,7 @@ void run_update(const GrpoJob& job, TrainStep& step, std::span<const TrainItem> 
 }  // namespace
 
 double UpdateReport::token_mean(double sum) const {
-  return trained_tokens > 0 ? sum / static_cast<double>(trained_tokens) : 0.0;
+  return trained_tokens > 0 ? sum / static_cast<double>(trained_tokens) : std::nan("");
 }
 double UpdateReport::update_mean(double sum) const {
   return updates > 0 ? sum / static_cast<double>(updates) : 0.0;

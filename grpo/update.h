@@ -24,7 +24,7 @@ struct UpdateReport {
   int64_t replayed_tokens = 0, differing_tokens = 0, differing_experts = 0;  // model/training
   int64_t micro_batches = 0, packed_tokens = 0;  // forward passes with gradient, and their tokens
 
-  // A sum over tokens as their mean; 0 without tokens.
+  // A sum over tokens as their mean; not a number without tokens.
   double token_mean(double sum) const;
   // A weighted sum (loss and its parts) as the mean over updates.
   double update_mean(double sum) const;

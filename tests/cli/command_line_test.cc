@@ -104,6 +104,8 @@ TEST_CASE("wrong command lines are refused with the nearest name") {
   CHECK(contains(sample.error({"trian"}), "did you mean 'train'?"));
   CHECK(contains(sample.error({"train", "--modle", "m"}), "did you mean '--model'?"));
   CHECK(contains(sample.error({"train", "--learning-rat=1"}), "did you mean '--learning-rate'?"));
+  CHECK(contains(sample.error({"train", "--stop-text", "x"}), "did you mean '--stop'?"));
+  CHECK(contains(sample.error({"train", "--learning", "1"}), "did you mean '--learning-rate'?"));
   CHECK(contains(sample.error({"train"}), "--model"));
   CHECK(contains(sample.error({"train", "--model", "a", "--model", "b"}), "takes one value"));
   CHECK(contains(sample.error({"train", "--model", "m", "--learning-rate", "0"}), "above 0"));
@@ -177,6 +179,11 @@ TEST_CASE("binary: a wrong flag exits 2 and names the nearest on stderr") {
   const ProgramResult subcommand = temper_with({"docter"});
   CHECK(subcommand.exit_code == 2);
   CHECK(contains(subcommand.err, "did you mean 'doctor'?"));
+}
+
+TEST_CASE("binary: an argument without a flag that is missing is named as the usage names it") {
+  const ProgramResult result = run_program(test::temper_binary(), {"inspect", "sql", "r"});
+  CHECK(contains(result.err, "expected: SQL"));
 }
 
 TEST_CASE("binary: a wrong key of the configuration file exits 2 with file and line") {

@@ -204,6 +204,12 @@ TEST_CASE("what cannot teach is refused by name") {
   shop.refused(common + Arguments{"--teacher", "other", "--data", "sums.jsonl", "--loss",
                                   "reverse-kl", "--on-policy"},
                {"different tokenizers"});
+  const Arguments fresh{"distill", "--student", "student", "--reward",   "math",
+                        "--out",   "fresh",     "--data",  "sums.jsonl", "--teacher"};
+  shop.refused(fresh + Arguments{"other", "--loss", "reverse-kl"}, {"different tokenizers"});
+  CHECK_FALSE(fs::exists(shop.folder.path() / "fresh"));  // said before the teacher worked
+  shop.refused(fresh + Arguments{"http://127.0.0.1:1/v1", "--server-model", "x", "--retries", "0"},
+               {"see that the server runs"}, 1);
 }
 
 TEST_CASE("sft mixes files by weight") {

@@ -3,6 +3,7 @@
 
 #include "cli/inspect_table.h"
 #include "core/file.h"
+#include "core/file_lock.h"
 #include "core/json.h"
 #include "data/migrations.h"
 #include "tests/data/store_fixture.h"
@@ -122,6 +123,11 @@ TEST_CASE("inspect samples orders and selects") {
   REQUIRE(store.json("samples", {"--disagreeing"}).Size() == 3);
   REQUIRE(store.json("samples", {"--status", "wrong", "--rule", "countdown"}).Size() == 3);
   REQUIRE(store.json("samples", {"--status", "wrong", "--rule", "format"}).Size() == 0);
+  const Json best = store.json("samples", {"--best", "1"});
+  REQUIRE(field(best[0]["rewards"][0], "rule") == "countdown");
+  REQUIRE(field(best[0]["rewards"][0], "status") == "ok");
+  REQUIRE(contains(store.error("samples", {"--rule", "countdwn"}), "did you mean 'countdown'?"));
+  REQUIRE(contains(store.error("samples", {"--status", "right"}), "one of ok, wrong"));
   const std::string text = store.text("samples", {"--worst", "1"});
   REQUIRE(contains(text, "sample 2  grpo step 1, group 0.1  reward 0  advantage -1"));
   REQUIRE(contains(text, "countdown: wrong, 0 x 1, answer 4"));
@@ -201,6 +207,8 @@ TEST_CASE("inspect says what is missing") {
   const ProgramResult absent = run_program(test::temper_binary(), {"inspect", "/nowhere/at/all"});
   REQUIRE(absent.exit_code == 2);
   REQUIRE(contains(absent.err, "no such database"));
+  const ProgramResult above = run_program(test::temper_binary(), {"inspect", store.folder.path()});
+  REQUIRE(contains(above.err, "there are runs in " + store.path.string()));
   const TemporaryFolder empty;
   { const Store nothing_yet(empty.path()); }
   REQUIRE(run_program(test::temper_binary(), {"inspect", empty.path().string()}).out ==
@@ -210,7 +218,20 @@ TEST_CASE("inspect says what is missing") {
       2);
 }
 
-TEST_CASE("inspect migrate brings an older database forward") {
+TEST_CASE("inspect runs: a run that nobody is at work on any more was killed") {
+  const TemporaryFolder folder;
+  { Store(folder.path()).begin_run(small_run()); }
+  const auto status = [&] {
+    const Arguments runs{"inspect", "runs", folder.path(), "--json"};
+    const ProgramResult result = run_program(test::temper_binary(), runs);
+    return field(parse_json(result.out, "runs")[0], "status");
+  };
+  CHECK(status() == "killed");
+  const FileLock lock(folder.path() / kLockFile);
+  CHECK(status() == "running");
+}
+
+TEST_CASE("inspect reads an older database as it is, and migrate brings it forward") {
   const Inspected store;
   std::filesystem::remove_all(store.path);
   std::filesystem::create_directories(store.path);
@@ -219,7 +240,15 @@ TEST_CASE("inspect migrate brings an older database forward") {
     migrate(old, store_migrations().first(1));
     old.execute("INSERT INTO runs VALUES (7,'sft','done',1.0,2.0,'m',3,'v','[]','{}','{}','{}')");
   }
-  REQUIRE(contains(store.error("runs"), "temper inspect migrate"));
+  const auto version = [&] {
+    Database file(store.path / kStoreFile, OpenMode::read_only);
+    return schema_version(file);
+  };
+  REQUIRE(field(store.json("runs")[0], "run") == "7");
+  REQUIRE(contains(store.error("sql", {"DELETE FROM runs"}), "would change the database"));
+  REQUIRE(version() == 1);
+  const Inspected other;
+  REQUIRE(contains(other.error("diff", {"--other", store.path}), "temper inspect migrate"));
   REQUIRE(contains(store.text("migrate"), "schema 1 -> "));
   REQUIRE(store.json("runs").Size() == 1);
 }

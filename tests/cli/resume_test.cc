@@ -178,7 +178,7 @@ TEST_CASE("resume: a damaged checkpoint is refused, and the one before it named"
   flip_byte(weights);
   w.refused(resume, words);
   w.refused({"generate", "--model", "r/model", "--ids", "1", "--max-new-tokens", "1"},
-            {"damaged", "model.safetensors"});
+            {"damaged", "model.safetensors", "checkpoints/step-2, which is whole"});
   fs::resize_file(weights, fs::file_size(weights) / 2);
   w.refused(resume, words);
   fs::remove(weights);
@@ -188,6 +188,9 @@ TEST_CASE("resume: a damaged checkpoint is refused, and the one before it named"
   w.refused(resume, {"checksums.xxh64", "--resume-from 2"});
   fs::remove_all(last);
   w.refused(resume, {"the folder is missing", "--resume-from 2"});
+  fs::create_directories(w.path("torn/checkpoints"));
+  w.refused(kMicroSft + Arguments{"--resume", "--out", "torn"},
+            {"torn/run.db", "database is gone", "bring it back"});
   w.refused({"sft", "--resume-from", "7", "--out", "r"}, {"no checkpoint of this step", "2, 3"});
   w.ends(0, {"sft", "--resume-from", "2", "--out", "r"});
   w.ends(0, kMicroSft + Arguments{"--max-steps", "3", "--save-every", "1", "--out", "straight"});
@@ -228,6 +231,10 @@ TEST_CASE("resume: two chains, or two teachers, in one folder: the second is ref
   w.refused({"r1", "c.toml", "--out", "c"}, {"another temper is at work", "process "});
   w.refused({"rejection", "--teacher", "m", "--data", "prompts.jsonl", "--reward", "format",
              "--out", "c"},
+            {"another temper is at work", "process "});
+  w.refused({"rollout", "--model", "m", "--data", "prompts.jsonl", "--out", "c"},
+            {"another temper is at work", "process "});
+  w.refused({"replay", "reward", "c", "--reward", "format", "--write"},
             {"another temper is at work", "process "});
 }
 

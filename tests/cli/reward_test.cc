@@ -88,7 +88,8 @@ TEST_CASE("reward score judges the samples of a run again and says what changed"
                                                 .sample_index = text[7] - '2',
                                                 .completion = text,
                                                 .finish_reason = "stop",
-                                                .ids = {}});
+                                                .ids = {},
+                                                .reward = 0.5});
       writer.add_reward(sample, {.rule = "math", .value = 0.0, .status = "wrong"});
     }
     writer.commit({});
@@ -107,14 +108,21 @@ TEST_CASE("reward score judges the samples of a run again and says what changed"
             .err.find("--data FILE.jsonl or --db RUN_DIR") != std::string::npos);
   CHECK(run.out.find("2 samples judged again\nmath: 1 changed; mean value 0.0000 -> 0.5000\n") ==
         0);
+  CHECK(run.out.find("total: 1 higher, 1 lower; mean 0.5000 -> 0.5000\n") != std::string::npos);
+  const std::string other = temper_with({"replay", "reward", folder.path(), "--reward", "exact"})
+                                .out;  // a rule that is new to the run
+  CHECK(other.find("exact: 0 changed\n") != std::string::npos);
+  CHECK(other.find("total: 0 higher, 2 lower; mean 0.5000 -> 0.0000\n") != std::string::npos);
+  CHECK(other.find("row:1   total") != std::string::npos);
   CHECK(run.out.find("wrong -> ok: 1") != std::string::npos);
   CHECK(run.out.find("new -> wrong: 2") != std::string::npos);
-  CHECK(run.out.find("row:1   math  wrong          0  ok           1") != std::string::npos);
+  CHECK(run.out.find("row:1   math   wrong          0  ok           1") != std::string::npos);
   const Json json =
       parse_json(temper_with({"replay", "reward", folder.path(), "--reward", "math", "--json"}).out,
                  "replay reward");
-  CHECK(json["changes"].Size() == 1);
+  CHECK(json["changes"].Size() == 2);  // a verdict, and a total
   CHECK(std::string(json["changes"][0]["now"].GetString()) == "ok");
+  CHECK(json["total"]["higher"].GetInt() == 1);
   CHECK(json["components"][0]["mean_now"].GetDouble() == 0.5);
   const auto stored = [&] {
     Database database = open_for_reading(folder.path());

@@ -146,3 +146,14 @@ TEST_CASE("signals: a killed run has every committed step and whole checkpoints"
   const fs::directory_iterator folders(w.run / "checkpoints");
   CHECK(std::distance(fs::begin(folders), fs::end(folders)) <= 5);
 }
+
+TEST_CASE("signals: a query that goes on and on is ended by the first signal") {
+  const TemporaryFolder folder;
+  { const Store empty(folder.path() / "r"); }
+  RunningTemper program({"inspect", "sql", "r",
+                         "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT "
+                         "100000000) SELECT max(x) FROM n"},
+                        folder.path());
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  CHECK(program.end(SIGTERM) == 128 + SIGTERM);
+}

@@ -159,6 +159,25 @@ TEST_CASE("trust: what cannot be learned from is refused before the first step")
   CHECK_FALSE(w.exists("r"));
 }
 
+TEST_CASE("trust: completions longer than the context are cut there, said and planned so") {
+  const MicroWorkshop w;
+  const std::string said =
+      w.ends(0, {"grpo", "--model", "m", "--data", "prompts.jsonl", "--reward", "exact=1", "--out",
+                 "r", "--steps", "1", "--prompts-per-step", "1", "--samples-per-prompt", "2",
+                 "--max-new-tokens", "100000"});
+  CHECK(said.find("more than the model's context of 256 tokens leaves to 12 of 12 prompts") !=
+        std::string::npos);
+  CHECK(said.find("rollout KV cache                    0.") != std::string::npos);
+}
+
+TEST_CASE("trust: samples that cannot differ are said to be the same") {
+  const MicroWorkshop w;
+  const std::string said =
+      w.ends(0, {"eval", "--model", "m", "--data", "prompts.jsonl", "--reward", "exact", "--limit",
+                 "1", "--samples", "2", "--temperature", "0", "--max-new-tokens", "2"});
+  CHECK(said.find("the 2 samples of a problem are all the same") != std::string::npos);
+}
+
 TEST_CASE("trust: a constant reward and a model that never stops are said at the first step") {
   const MicroWorkshop w;
   w.folder.write("flat.jsonl", "{\"prompt\":\"a\",\"gold\":\"never this text at all\"}\n");

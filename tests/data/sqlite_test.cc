@@ -79,6 +79,31 @@ TEST_CASE("sqlite refuses an absent file and a file that is no database") {
   REQUIRE_THROWS_AS(Database(folder.path() / "text.db", OpenMode::read_only), UserError);
 }
 
+TEST_CASE("sqlite says of a damaged file what can be done, and not a page of SQL") {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "a.db";
+  {
+    Database db(file, OpenMode::create);
+    db.run_script("CREATE TABLE t (x)");
+    for (int i = 0; i < 20; ++i) db.execute("INSERT INTO t VALUES (?)", std::string(5000, 'a'));
+  }
+  {
+    std::fstream bytes(file, std::ios::in | std::ios::out | std::ios::binary);
+    bytes.seekp(16384);
+    bytes << std::string(60000, '\xff');
+  }
+  Database db(file, OpenMode::read_only);
+  const std::string sql = "SELECT sum(length(x)) FROM t --" + std::string(3000, 'z');
+  try {
+    db.value<int64_t>(sql);
+    FAIL("no error");
+  } catch (const SqliteError& error) {
+    const std::string text = error.what();
+    CHECK(text.find(".recover") != std::string::npos);
+    CHECK(text.size() < 800);
+  }
+}
+
 TEST_CASE("sqlite transactions roll back unless committed") {
   const TemporaryFolder folder;
   Database db(folder.path() / "a.db", OpenMode::create);

@@ -1,6 +1,8 @@
 // Advantages, KL estimators, importance weights and policy objectives against verl's numbers in
 // float64: everything that objectives.json has, and nothing of it may be unknown.
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <string>
@@ -114,9 +116,19 @@ struct Batch {
   double tokens = 0.0;
 };
 
+// TEMPER_GOLDEN may name a file of objectives itself.
+std::filesystem::path objectives_file() {
+  const char* named = std::getenv("TEMPER_GOLDEN");
+  if (named != nullptr)
+    for (const std::filesystem::path& file :
+         {std::filesystem::path(test::source_dir()) / named, std::filesystem::path(named)})
+      if (std::filesystem::is_regular_file(file)) return file;
+  return test::golden_dir() / "objectives.json";
+}
+
 template <class Body>
 void for_each_batch(Body&& body) {
-  const auto path = test::golden_dir() / "objectives.json";
+  const auto path = objectives_file();
   if (!test::present(path)) return;
   const Json json = parse_json(read_file(path), path.string());
   REQUIRE(json["batches"].Size() > 0);

@@ -155,6 +155,24 @@ TEST_CASE("grpo: groups without signal are counted, and alone they move no weigh
   }
 }
 
+TEST_CASE("grpo: what a step without an update could not measure is no number") {
+  Options o;
+  o.steps = 1;
+  o.kl_coef = 0.0;
+  GrpoRun r(o, {"flat", "flat"});
+  r.run();
+  CHECK(r.curve("policy/updates").front() == 0.0);
+  CHECK(r.curve("policy/loss").front() == 0.0);
+  for (const char* name : {"policy/entropy", "policy/prob_mean", "policy/ratio_mean", "grad_norm",
+                           "lr", "batch/fill"}) {
+    INFO(name);
+    CHECK(std::isnan(r.curve(name).front()));
+  }
+  // All of one kind: the other has no length.
+  CHECK(std::isnan(r.curve("length/right").front()) !=
+        std::isnan(r.curve("length/wrong").front()));
+}
+
 TEST_CASE("grpo: groups that cannot be judged are counted, dropped and teach nothing") {
   Options o;
   o.steps = 1;
