@@ -103,11 +103,14 @@ int run_eval(const EvalCommand& given, Invocation& cli) {
     record_reward_messages(run->store(), run->step(0), reward);
     StepWriter writer(run->store(), run->step(0), 0);
     record_samples(writer, job, report.samples.groups);
-    record_eval(writer, job, task, report);
+    // What was finished first is no fair part of an evaluation: its samples stay, no result does.
+    const bool whole = !cli.interrupt.requested();
+    if (whole) record_eval(writer, job, task, report);
+    if (!whole) cli.log.warn("interrupted: the samples are kept, and no result is recorded");
     writer.commit({.wall_seconds = report.stats.seconds,
                    .trained_tokens = {},
                    .generated_tokens = report.stats.generated_tokens});
-    run->finish(cli.interrupt.requested());
+    run->finish(!whole);
   }
   report_unjudged(task, reward, report, cli.log);
   return 0;

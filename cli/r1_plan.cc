@@ -191,9 +191,41 @@ std::string inputs_line(const std::vector<StageInput>& inputs) {
   return text.empty() ? "" : "    reads    " + text + "\n";
 }
 
+// The line of the recipe that a complaint about a stage's options is about.
+int line_of(const RecipeStage& stage, const std::string& where) {
+  const std::string flag = where.starts_with("--") ? where.substr(2, where.find(' ') - 2) : "";
+  const auto value = stage.values.find(flag.substr(0, flag.find(',')));
+  return value == stage.values.end() ? stage.line : value->second.line;
+}
+
+void check_options(const std::vector<std::string>& arguments) {
+  Subcommands subcommands;
+  CommonOptions common;
+  add_all_subcommands(subcommands);
+  add_common_options(subcommands, common);
+  const Values v(resolve_arguments(subcommands, arguments).options);
+  for (const char* flag : {"reward", "process-reward"})
+    if (!v.text(flag).empty()) check_reward_names(v.text(flag), std::string("--") + flag);
+}
+
 }  // namespace
 
+void check_stages(const Recipe& recipe, const fs::path& folder) {
+  for (const RecipeStage& stage : recipe.stages) {
+    try {
+      check_options(stage_arguments(recipe, stage, folder));
+    } catch (const UserError& error) {
+      Blame blame = error.blame();
+      const std::string about = blame.where.empty() ? "" : ", " + blame.where;
+      blame.where = recipe.path.string() + ":" + std::to_string(line_of(stage, blame.where)) +
+                    ", [" + stage.name + "]" + about;
+      throw UserError(blame);
+    }
+  }
+}
+
 std::string plan_text(const Recipe& recipe, const fs::path& folder) {
+  check_stages(recipe, folder);
   std::string text = "plan of " + recipe.name + " in " + folder.string() + "\n";
   size_t number = 0;
   for (const RecipeStage& stage : recipe.stages) {
@@ -203,7 +235,6 @@ std::string plan_text(const Recipe& recipe, const fs::path& folder) {
     add_common_options(subcommands, common);
     const std::vector<std::string> arguments = stage_arguments(recipe, stage, folder);
     const Values v(resolve_arguments(subcommands, arguments).options);
-    if (!v.text("reward").empty()) parse_reward_spec(v.text("reward"), stage.name + ": --reward");
     const Work work = work_of(stage, v);
     text += "\n" + std::to_string(++number) + ". " + stage.name + ": temper " + stage.run + "\n" +
             inputs_line(stage_inputs(recipe, stage, folder));

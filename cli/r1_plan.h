@@ -8,9 +8,12 @@
 
 namespace temper {
 
+// Checks every option of every stage as the stage itself would, and the rules of its rewards by
+// name. Throws UserError naming the recipe's line.
+void check_stages(const Recipe& recipe, const std::filesystem::path& folder);
+
 // The plan of `temper r1 --dry-run`: of each stage what it reads and leaves, how many steps and
-// tokens at most, and the memory it takes. Every option is checked as the stage itself would.
-// Throws UserError for a stage whose options are wrong.
+// tokens at most, and the memory it takes. Throws as check_stages().
 std::string plan_text(const Recipe& recipe, const std::filesystem::path& folder);
 
 }  // namespace temper

@@ -30,6 +30,14 @@ Context& RewardRules::context() {
   return *own_;
 }
 
+void check_reward_names(const std::string& spec, const std::string& where) {
+  RewardRegistry registry = builtin_rules();
+  const PolicyInUse nobody{};
+  add_model_rules(registry, {.context = {}, .dtype = DType::f32, .policy = &nobody});
+  for (const RewardComponentSpec& c : parse_reward_spec(spec, where).components)
+    RuleParameters(c.rule, registry.find(c.rule, where).parameters, c.parameters, where);
+}
+
 std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward, int64_t longest) {
   std::vector<MemoryPlan::Item> items;
   for (RuleMemory& item : reward.memory(longest))

@@ -38,6 +38,10 @@ class RewardRules {
   RewardRegistry registry_;
 };
 
+// Checks the names of a reward's rules and of their parameters, making none of them (which would
+// load models and start programs). Throws UserError naming `where`.
+void check_reward_names(const std::string& spec, const std::string& where);
+
 // What the models of a reward take beside all else, for samples of up to `longest` tokens.
 std::vector<MemoryPlan::Item> memory_of(const CompositeReward& reward, int64_t longest);
 

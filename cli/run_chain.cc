@@ -1,5 +1,6 @@
 #include "cli/run_chain.h"
 
+#include "cli/r1_plan.h"
 #include "cli/r1_summary.h"
 #include "cli/run_stage.h"
 #include "core/file.h"
@@ -8,6 +9,7 @@ namespace temper {
 
 bool run_chain(const Recipe& recipe, const ChainOptions& options, const std::string& subcommand,
                Invocation& cli) {
+  check_stages(recipe, options.folder);
   Chain chain(recipe, options, program_of(cli, subcommand), cli);
   if (!chain.run()) return false;
   const ChainSummary summary =

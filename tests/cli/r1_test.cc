@@ -180,6 +180,15 @@ TEST_CASE("mistakes of a recipe are named with their line before anything runs")
   refused("[a]\nrun = \"sft\"\nmodel = \"{b}/model\"\n", "little.toml:3");
   refused("[a]\nlike = \"b\"\n", "no earlier stage");
   refused("[recipe]\ntitle = \"x\"\n", "unknown key of [recipe]");
+  refused(
+      "[a]\nrun = \"model init\"\n[b]\nrun = \"sft\"\nmodel = \"{a}\"\ndata = [\"x\"]\nepochs = "
+      "0\n",
+      "little.toml:7, [b], --epochs");
+  refused("[a]\nrun = \"model init\"\n[b]\nrun = \"sft\"\nmodel = \"{a}\"\n", "little.toml:4, [b]");
+  refused(
+      "[a]\nrun = \"model init\"\n[b]\nrun = \"grpo\"\nmodel = \"{a}\"\ndata = [\"x\"]\n"
+      "reward = \"maths=1\"\n",
+      "little.toml:7, [b], --reward: unknown reward rule");
   refused("", "no stage");
 }
 

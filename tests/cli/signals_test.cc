@@ -78,6 +78,20 @@ void wait_for_steps(const RunningTemper& program, const fs::path& run, const std
   REQUIRE(steps_so_far(run, kind) >= steps);
 }
 
+void wait_for_run(const RunningTemper& program, const fs::path& run) {
+  const auto begun = [&] {
+    try {
+      Database database = open_for_reading(run);
+      return !read_runs(database).empty();
+    } catch (const UserError&) {
+      return false;
+    }
+  };
+  for (int i = 0; i < 6000 && program.runs() && !begun(); ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  REQUIRE(begun());
+}
+
 struct Workshop {
   TemporaryFolder folder;
   fs::path run = folder.path() / "r";
@@ -145,6 +159,18 @@ TEST_CASE("signals: a killed run has every committed step and whole checkpoints"
   // Old ones went while the run went on: the two to keep, the new one, one being removed, one torn.
   const fs::directory_iterator folders(w.run / "checkpoints");
   CHECK(std::distance(fs::begin(folders), fs::end(folders)) <= 5);
+}
+
+TEST_CASE("signals: an evaluation that is told to stop keeps its samples and records no result") {
+  const Workshop w;
+  RunningTemper program({"eval", "--model", "init", "--data", "train.jsonl", "--reward", "format",
+                         "--samples", "4000", "--max-new-tokens", "4", "--out", "r"},
+                        w.folder.path());
+  wait_for_run(program, w.run);
+  CHECK(program.end(SIGINT) == kInterrupted);
+  Database database = open_for_reading(w.run);
+  CHECK(read_runs(database).at(0).status == "interrupted");
+  CHECK(database.value<int64_t>("SELECT count(*) FROM evals") == 0);
 }
 
 TEST_CASE("signals: a query that goes on and on is ended by the first signal") {
