@@ -67,13 +67,17 @@ Evaluation read_evaluation(const std::string& path, const std::string& rule) {
     throw UserError({.what = "the evaluation does not say which rule decides",
                      .where = path,
                      .hint = "name it with --rule; temper inspect verdicts lists the rules"});
+  // Of several rules the first that was asked decides, as in the evaluation.
   db.for_each_row(
-      "SELECT p.key, avg(r.status = 'ok') FROM samples s JOIN prompts p ON p.id = s.prompt_id"
-      " JOIN rewards r ON r.sample_id = s.id AND r.rule = ?"
-      " WHERE s.run_id = ? AND s.kind = ? AND s.step = ?"
-      " AND r.status NOT IN ('bad_gold', 'error') GROUP BY p.key",
-      [&](Statement& row) { eval.shares[row.get<std::string>(0)] = row.get<double>(1); }, eval.rule,
-      run, kind, step);
+      "WITH decided AS (SELECT s.prompt_id, (SELECT r.status FROM rewards r WHERE r.sample_id = "
+      "s.id"
+      "   AND instr(?1, ',' || r.rule || ',') > 0"
+      "   ORDER BY instr(?1, ',' || r.rule || ',') LIMIT 1) AS status FROM samples s"
+      "   WHERE s.run_id = ?2 AND s.kind = ?3 AND s.step = ?4)"
+      " SELECT p.key, avg(d.status = 'ok') FROM decided d JOIN prompts p ON p.id = d.prompt_id"
+      " WHERE d.status NOT IN ('bad_gold', 'error') GROUP BY p.key",
+      [&](Statement& row) { eval.shares[row.get<std::string>(0)] = row.get<double>(1); },
+      "," + eval.rule + ",", run, kind, step);
   if (eval.shares.empty())
     throw UserError({.what = "no sample was judged by the rule " + eval.rule, .where = path});
   return eval;

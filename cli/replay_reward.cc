@@ -148,6 +148,7 @@ class Rescoring {
                size_t component) {
     ComponentChanges& changes = changes_[component];
     const Verdict& verdict = now.verdict;
+    if (verdict.status == VerdictStatus::not_asked && stored == nullptr) return false;
     const std::string status(name_of(verdict.status));
     ++changes.statuses[{stored == nullptr ? "new" : stored->status, status}];
     const bool judged = was_judged(verdict.status);
@@ -164,7 +165,8 @@ class Rescoring {
       ++changes.changed;
       if (shown_ < options_.show) show(sample, *stored, verdict, component);
     }
-    if (store_ && !same) write(sample, now, component);
+    if (store_ && !same && verdict.status != VerdictStatus::not_asked)
+      write(sample, now, component);
     return changed;
   }
 

@@ -11,12 +11,6 @@
 namespace temper {
 namespace {
 
-size_t deciding_component(const CompositeReward& reward) {
-  for (size_t c = 0; c < reward.size(); ++c)
-    if (reward.spec().components[c].rule != "format") return c;
-  return 0;
-}
-
 // What no sample or token of the step could say is not 0: NULL in the database.
 const double kNotMeasured = std::nan("");
 double mean_of(const Spread& s) {
@@ -296,9 +290,7 @@ double seconds_after_rollout(const CompositeReward& reward, const std::vector<Gr
 }
 
 bool is_right(const CompositeReward& reward, const GrpoSample& sample) {
-  const auto& components = sample.reward.components;
-  const size_t c = deciding_component(reward);
-  return c < components.size() && components[c].verdict.status == VerdictStatus::ok;
+  return reward.is_right(sample.reward);
 }
 
 double mean_reward(const std::vector<GrpoGroup>& groups) {

@@ -18,7 +18,7 @@ void put(ByteWriter& out, const Verdict& v) {
 void get(ByteReader& in, Verdict& v) {
   v.value = in.get<double>();
   const auto status = in.get<uint8_t>();
-  if (status > static_cast<uint8_t>(VerdictStatus::error)) in.fail("an unknown verdict");
+  if (status > static_cast<uint8_t>(VerdictStatus::not_asked)) in.fail("an unknown verdict");
   v.status = static_cast<VerdictStatus>(status);
   v.extracted = in.get_text();
   v.reason = in.get_text();

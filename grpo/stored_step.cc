@@ -36,7 +36,7 @@ FinishReason finish_of(const SampleRow& row) {
 }
 
 VerdictStatus status_of(const SampleRow& row, const RewardRow& reward) {
-  for (uint8_t i = 0; i <= static_cast<uint8_t>(VerdictStatus::error); ++i)
+  for (uint8_t i = 0; i < kVerdictStatuses; ++i)
     if (reward.status == temper::name_of(static_cast<VerdictStatus>(i)))
       return static_cast<VerdictStatus>(i);
   changed(row, "the verdict " + reward.status);
@@ -49,8 +49,13 @@ RewardResult verdicts_of(Database& database, const SampleRow& row, const Composi
   for (size_t c = 0; c < reward.size(); ++c) {
     const auto of_rule = [&](const RewardRow& r) { return r.rule == reward.name(c); };
     const auto found = std::find_if(rows.begin(), rows.end(), of_rule);
-    if (found == rows.end()) not_kept(name_of(row), "no verdict of " + reward.name(c));
+    const bool asked_of_some = !reward.spec().components[c].row_field.empty();
+    if (found == rows.end() && !asked_of_some)
+      not_kept(name_of(row), "no verdict of " + reward.name(c));
     ComponentVerdict& part = result.components.emplace_back();
+    part.weight = reward.spec().components[c].weight;
+    part.verdict = verdict_not_asked();
+    if (found == rows.end()) continue;
     part.weight = found->weight;
     part.counted = found->counted;
     const VerdictStatus status = status_of(row, *found);

@@ -38,8 +38,9 @@ std::vector<Unjudged> unjudged_of(const GrpoJob& job, const std::vector<GrpoGrou
   for (const GrpoGroup& group : groups) {
     for (size_t s = 0; s < group.samples.size(); ++s) {
       const auto& components = group.samples[s].reward.components;
-      const auto bad = std::find_if(components.begin(), components.end(),
-                                    [](const auto& c) { return !was_judged(c.verdict.status); });
+      const auto bad = std::find_if(components.begin(), components.end(), [](const auto& c) {
+        return could_not_judge(c.verdict.status);
+      });
       if (bad == components.end()) continue;
       found.push_back({job, group, s, static_cast<size_t>(bad - components.begin())});
     }

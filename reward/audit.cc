@@ -62,7 +62,8 @@ class Auditor {
     for (const RewardResult& r : score_all(pool_, reward_, inputs)) {
       bool all_ok = r.judged;
       for (const ComponentVerdict& c : r.components) {
-        all_ok = all_ok && c.verdict.status == VerdictStatus::ok;
+        all_ok = all_ok && (c.verdict.status == VerdictStatus::ok ||
+                            c.verdict.status == VerdictStatus::not_asked);
       }
       result.ok += all_ok ? 1 : 0;
       result.unjudged += r.judged ? 0 : 1;

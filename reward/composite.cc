@@ -121,13 +121,73 @@ void CompositeReward::judge(size_t component, std::span<const RewardInput> input
                             std::span<RewardResult> results) const {
   const RewardRule& rule = *rules_[component];
   const double weight = spec_.components[component].weight;
-  std::vector<Verdict> verdicts = timed(inputs.size(), [&] {
-    if (rule.batch_size() > 1 || rule.after_rollout()) return rule.score_batch(inputs);
-    return std::vector<Verdict>{rule.score(inputs.front())};
-  });
-  for (size_t i = 0; i < results.size(); ++i) {
-    results[i].components[component] = {weight, true, std::move(verdicts[i])};
+  std::vector<RewardInput> asked;
+  std::vector<size_t> places;
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (asks(component, inputs[i])) {
+      asked.push_back(inputs[i]);
+      places.push_back(i);
+    } else {
+      results[i].components[component] = {weight, false, unasked(component, inputs[i])};
+    }
   }
+  if (asked.empty()) return;
+  std::vector<Verdict> verdicts = timed(asked.size(), [&] {
+    if (rule.batch_size() > 1 || rule.after_rollout()) return rule.score_batch(asked);
+    return std::vector<Verdict>{rule.score(asked.front())};
+  });
+  for (size_t i = 0; i < places.size(); ++i) {
+    results[places[i]].components[component] = {weight, true, std::move(verdicts[i])};
+  }
+}
+
+bool CompositeReward::asks(size_t component, const RewardInput& input) const {
+  const RewardComponentSpec& spec = spec_.components[component];
+  if (spec.row_field.empty()) return true;
+  const JsonValue* field =
+      input.row == nullptr ? nullptr : find_member(*input.row, spec.row_field.c_str());
+  if (field == nullptr) return false;
+  const std::string text = field->IsString()
+                               ? std::string(field->GetString(), field->GetStringLength())
+                               : to_text(*field);
+  const auto& values = spec.row_values;
+  return std::find(values.begin(), values.end(), text) != values.end();
+}
+
+// A row that no rule but `format` is for has nobody to say what is right: the row's fault.
+Verdict CompositeReward::unasked(size_t component, const RewardInput& input) const {
+  if (spec_.components[component].rule == "format") return verdict_not_asked();
+  std::string fields;
+  for (size_t c = 0; c < size(); ++c) {
+    const RewardComponentSpec& spec = spec_.components[c];
+    if (spec.rule == "format") continue;
+    if (c < component || asks(c, input)) return verdict_not_asked();
+    fields += (fields.empty() ? "" : ", ") + spec.name + " is for " + spec.row_field;
+  }
+  return verdict_bad_gold("no rule is for this row: " + fields);
+}
+
+size_t CompositeReward::deciding(const RewardResult& result) const {
+  for (size_t c = 0; c < result.components.size(); ++c)
+    if (spec_.components[c].rule != "format" &&
+        result.components[c].verdict.status != VerdictStatus::not_asked)
+      return c;
+  return 0;
+}
+
+bool CompositeReward::is_right(const RewardResult& result) const {
+  const size_t c = deciding(result);
+  return c < result.components.size() && result.components[c].verdict.status == VerdictStatus::ok;
+}
+
+std::string CompositeReward::deciding_names() const {
+  std::string names;
+  for (const RewardComponentSpec& c : spec_.components) {
+    if (c.rule == "format") continue;
+    names += (names.empty() ? "" : ",") + c.name;
+    if (c.row_field.empty()) break;  // it decides wherever none before it does
+  }
+  return names.empty() ? name(0) : names;
 }
 
 void CompositeReward::add_up(RewardResult& result) const {
@@ -136,7 +196,11 @@ void CompositeReward::add_up(RewardResult& result) const {
   for (size_t i = 0; i < rules_.size(); ++i) {
     ComponentVerdict& part = result.components[i];
     const RewardComponentSpec& spec = spec_.components[i];
-    if (!was_judged(part.verdict.status) || !std::isfinite(part.verdict.value)) {
+    if (part.verdict.status == VerdictStatus::not_asked) {
+      part.counted = false;
+      continue;
+    }
+    if (could_not_judge(part.verdict.status) || !std::isfinite(part.verdict.value)) {
       result.judged = false;
     }
     if (gates_[i] >= 0) {

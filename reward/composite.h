@@ -15,7 +15,7 @@ namespace temper {
 // One component's part in a result: a row of the table `rewards`.
 struct ComponentVerdict {
   double weight = 1.0;
-  bool counted = true;  // false: its gate was closed, so it adds nothing
+  bool counted = true;  // false: its gate was closed or it was not asked, so it adds nothing
   Verdict verdict = {};
 };
 
@@ -46,6 +46,15 @@ class CompositeReward {
   // The same for several at once by the components that do not wait; at most batch_size() of them
   // go to a rule in one call. Thread-safe.
   std::vector<RewardResult> score_batch(std::span<const RewardInput> inputs) const;
+  // Whether the row is one that a component is for.
+  bool asks(size_t component, const RewardInput& input) const;
+  // The component that says whether a sample is right: the first that was asked and is not
+  // `format`; 0 if there is none.
+  size_t deciding(const RewardResult& result) const;
+  // Whether it says ok.
+  bool is_right(const RewardResult& result) const;
+  // The components that may decide, with commas between: "math,code".
+  std::string deciding_names() const;
   // Whether a component waits for the end of the rollout (RewardRule::after_rollout).
   bool waits(size_t component) const { return rules_[component]->after_rollout(); }
   // Judges by the components that wait, each with all inputs in one call, and adds up again.
@@ -66,6 +75,7 @@ class CompositeReward {
   void add_up(RewardResult& result) const;
 
  private:
+  Verdict unasked(size_t component, const RewardInput& input) const;
   void judge(size_t component, std::span<const RewardInput> inputs,
              std::span<RewardResult> results) const;
 

@@ -1,5 +1,6 @@
 #include "reward/spec.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -9,7 +10,13 @@
 namespace temper {
 namespace {
 
-constexpr std::string_view kExample = "RULE(PARAMETER=VALUE)=WEIGHT as NAME if NAME clamp LO..HI";
+constexpr std::string_view kExample =
+    "RULE(PARAMETER=VALUE)=WEIGHT as NAME for FIELD=VALUE if NAME clamp LO..HI";
+
+bool in_word(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+         c == '-' || c == '.';
+}
 
 // Reads items of the text form from left to right.
 class SpecReader {
@@ -54,6 +61,9 @@ class SpecReader {
         if (!component.gate.empty()) fail("one gate, if or unless");
         component.gate = word("the name of a component");
         component.gate_negated = key == "unless";
+      } else if (key == "for") {
+        if (!component.row_field.empty()) fail("one 'for', with its values as FIELD=A|B");
+        read_rows(component);
       } else if (key == "clamp") {
         component.clamp = clamp();
       } else {
@@ -62,6 +72,18 @@ class SpecReader {
       skip_spaces();
     }
     spec.components.push_back(std::move(component));
+  }
+
+  void read_rows(RewardComponentSpec& component) {
+    component.row_field = word("a field of the rows");
+    skip_spaces();
+    expect('=', "'=' after a field of the rows");
+    skip_spaces();
+    for (;;) {
+      component.row_values.push_back(peek() == '"' ? quoted() : word("a value of the field"));
+      if (peek() != '|') return;
+      ++at_;
+    }
   }
 
   void read_parameters(RewardComponentSpec& component) {
@@ -83,18 +105,21 @@ class SpecReader {
     ++at_;
   }
 
+  std::string quoted() {
+    std::string value;
+    for (++at_; peek() != '"'; ++at_) {
+      if (peek() == '\\') ++at_;
+      if (at_ >= text_.size()) fail("a closing quote");
+      value += text_[at_];
+    }
+    ++at_;
+    return value;
+  }
+
   std::string parameter_value() {
     skip_spaces();
     std::string value;
-    if (peek() == '"') {
-      for (++at_; peek() != '"'; ++at_) {
-        if (peek() == '\\') ++at_;
-        if (at_ >= text_.size()) fail("a closing quote");
-        value += text_[at_];
-      }
-      ++at_;
-      return value;
-    }
+    if (peek() == '"') return quoted();
     while (at_ < text_.size() && peek() != ';' && peek() != ',' && peek() != ')') {
       value += text_[at_++];
     }
@@ -138,10 +163,7 @@ class SpecReader {
   std::string word(const std::string& expected) {
     const size_t start = at_;
     while (at_ < text_.size()) {
-      const char c = text_[at_];
-      const bool inside = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
-      if (!inside) break;
+      if (!in_word(text_[at_])) break;
       ++at_;
     }
     if (at_ == start) fail(expected);
@@ -178,14 +200,29 @@ std::string text_of_number(double value) {
   return buffer;
 }
 
-std::string quoted_if_needed(const std::string& value) {
-  if (!value.empty() && value.find_first_of("\"\\;,) ") == std::string::npos) return value;
+std::string quoted_text(const std::string& value) {
   std::string quoted = "\"";
   for (const char c : value) {
     if (c == '"' || c == '\\') quoted += '\\';
     quoted += c;
   }
   return quoted + "\"";
+}
+
+std::string quoted_if_needed(const std::string& value) {
+  const bool plain = !value.empty() && value.find_first_of("\"\\;,) ") == std::string::npos;
+  return plain ? value : quoted_text(value);
+}
+
+std::string text_of_rows(const RewardComponentSpec& c) {
+  if (c.row_field.empty()) return "";
+  std::string text = " for " + c.row_field;
+  for (size_t i = 0; i < c.row_values.size(); ++i) {
+    const std::string& value = c.row_values[i];
+    const bool plain = !value.empty() && std::all_of(value.begin(), value.end(), in_word);
+    text += (i == 0 ? "=" : "|") + (plain ? value : quoted_text(value));
+  }
+  return text;
 }
 
 std::string text_of_clamp(const RewardClamp& clamp) {
@@ -210,6 +247,7 @@ std::string text_of(const RewardSpec& spec) {
     if (!inside.empty()) text += "(" + inside + ")";
     text += "=" + text_of_number(c.weight);
     if (c.name != c.rule) text += " as " + c.name;
+    text += text_of_rows(c);
     if (!c.gate.empty()) text += (c.gate_negated ? " unless " : " if ") + c.gate;
     text += text_of_clamp(c.clamp);
   }

@@ -1,14 +1,14 @@
 // What `--reward` says: components with weights, parameters, gates and clamps.
 //
 // As text:  math=1, format(variant=think)=0.2, countdown=1 if format, length=0.1 clamp -1..0
-//           item:   RULE [(PARAMETER=VALUE; ...)] [=WEIGHT] [as NAME] [if NAME | unless NAME]
-//                   [clamp LO..HI]
+//           item:   RULE [(PARAMETER=VALUE; ...)] [=WEIGHT] [as NAME] [for FIELD=VALUE|...]
+//                   [if NAME | unless NAME] [clamp LO..HI]
 //           `total clamp LO..HI` clamps the weighted sum.
 // As a table of the configuration file:
 //           [rewards]             a number is a weight:   math = 1
-//           [rewards.format]      weight, rule, if or unless = "NAME", clamp = [LO, HI]; every
-//                                 other key is a parameter of the rule; a list is the same as
-//                                 its items with '|' between
+//           [rewards.format]      weight, rule, for = "FIELD=VALUE", if or unless = "NAME",
+//                                 clamp = [LO, HI]; every other key is a parameter of the rule; a
+//                                 list is the same as its items with '|' between
 //           [rewards.total]       clamp = [LO, HI]
 #pragma once
 
@@ -32,6 +32,8 @@ struct RewardComponentSpec {
   std::string rule;
   double weight = 1.0;
   std::map<std::string, std::string> parameters = {};
+  std::string row_field = {};                // asked of rows whose field has one of row_values;
+  std::vector<std::string> row_values = {};  // "": of every row
   std::string gate = {};      // counted only if the component of this name is ok; "": always
   bool gate_negated = false;  // counted only if it is not ok
   RewardClamp clamp = {};     // of the value, before the weight

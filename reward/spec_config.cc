@@ -40,6 +40,10 @@ class TableReader {
       component.weight = number_of(entry, item_of(entry));
     } else if (entry.key == "rule") {
       component.rule = item_of(entry);
+    } else if (entry.key == "for") {
+      const RewardComponentSpec rows = rows_of(entry);
+      component.row_field = rows.row_field;
+      component.row_values = rows.row_values;
     } else if (entry.key == "if" || entry.key == "unless") {
       if (!component.gate.empty()) fail(entry, "one gate, if or unless");
       component.gate = item_of(entry);
@@ -47,6 +51,12 @@ class TableReader {
     } else {
       component.parameters[entry.key] = joined(entry);
     }
+  }
+
+  // As the text form says it: "FIELD=VALUE|VALUE".
+  RewardComponentSpec rows_of(const ConfigEntry& entry) const {
+    const std::string where = where_ + ":" + std::to_string(entry.line);
+    return parse_reward_spec("x for " + item_of(entry), where).components.at(0);
   }
 
   RewardComponentSpec& component(const std::string& name) {

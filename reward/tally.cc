@@ -28,7 +28,8 @@ int64_t RewardTally::count(size_t component, VerdictStatus status) const {
 }
 
 double RewardTally::mean_value(size_t component) const {
-  return samples_ == 0 ? 0.0 : rows_[component].sum / static_cast<double>(samples_);
+  const int64_t asked = samples_ - count(component, VerdictStatus::not_asked);
+  return asked == 0 ? 0.0 : rows_[component].sum / static_cast<double>(asked);
 }
 
 std::string RewardTally::report() const {

@@ -21,7 +21,7 @@ class RewardTally {
   int64_t unjudged() const { return unjudged_; }
   double unjudged_share() const;
   int64_t count(size_t component, VerdictStatus status) const;
-  double mean_value(size_t component) const;  // over all samples of the component; 0 if none
+  double mean_value(size_t component) const;  // over all samples it was asked of; 0 if none
 
   // A line a component: "math: 61 ok, 30 wrong, 9 no_answer".
   std::string report() const;
@@ -29,7 +29,7 @@ class RewardTally {
  private:
   struct Row {
     std::string name;
-    std::array<int64_t, 6> counts{};
+    std::array<int64_t, kVerdictStatuses> counts{};
     double sum = 0.0;
   };
   std::vector<Row> rows_;

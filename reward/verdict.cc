@@ -16,6 +16,8 @@ std::string_view name_of(VerdictStatus status) {
       return "timeout";
     case VerdictStatus::error:
       return "error";
+    case VerdictStatus::not_asked:
+      return "not_asked";
   }
   return "?";
 }

@@ -14,7 +14,9 @@ enum class VerdictStatus : uint8_t {
   bad_gold,   // could not judge: the reference answer or the row is unusable
   timeout,    // judged: the completion's program or expression ran past its budget
   error,      // could not judge: the rule itself failed
+  not_asked,  // nothing to judge: the rule is for rows of another kind
 };
+constexpr size_t kVerdictStatuses = 7;
 
 struct Verdict {
   double value = 0.0;
@@ -24,12 +26,17 @@ struct Verdict {
   int64_t microseconds = 0;    // filled by the composite that calls the rule
 };
 
-// "ok", "wrong", "no_answer", "bad_gold", "timeout", "error": the words of the database.
+// "ok", "wrong", "no_answer", "bad_gold", "timeout", "error": the words of the database; and
+// "not_asked", which has no row there.
 std::string_view name_of(VerdictStatus status);
 
-// False for bad_gold and error: such a value must not reach an update.
+// True for bad_gold and error: such a sample must not reach an update.
+constexpr bool could_not_judge(VerdictStatus status) {
+  return status == VerdictStatus::bad_gold || status == VerdictStatus::error;
+}
+// Whether the verdict has a value: it was asked for, and could be given.
 constexpr bool was_judged(VerdictStatus status) {
-  return status != VerdictStatus::bad_gold && status != VerdictStatus::error;
+  return !could_not_judge(status) && status != VerdictStatus::not_asked;
 }
 
 // A verdict of each status: value 1 for ok, 0 for the others; all but ok say why.
@@ -47,6 +54,9 @@ inline Verdict verdict_bad_gold(std::string reason) {
 }
 inline Verdict verdict_error(std::string reason) {
   return {0.0, VerdictStatus::error, {}, std::move(reason), 0};
+}
+inline Verdict verdict_not_asked() {
+  return {0.0, VerdictStatus::not_asked, {}, {}, 0};
 }
 
 }  // namespace temper

@@ -10,18 +10,18 @@ namespace temper {
 
 namespace {
 
-// Index of the first component that satisfies, or -1.
-template <class Predicate>
-int64_t find_component(const CompositeReward& reward, Predicate&& predicate) {
-  for (size_t c = 0; c < reward.size(); ++c) {
-    if (predicate(reward.spec().components[c].rule)) return static_cast<int64_t>(c);
-  }
+// Index of the component `format`, or -1.
+int64_t find_format(const CompositeReward& reward) {
+  for (size_t c = 0; c < reward.size(); ++c)
+    if (reward.spec().components[c].rule == "format") return static_cast<int64_t>(c);
   return -1;
 }
 
-bool is_ok(const JudgedSample& sample, int64_t component) {
-  const auto c = static_cast<size_t>(component);
-  return sample.reward.components[c].verdict.status == VerdictStatus::ok;
+const Verdict& verdict_of(const JudgedSample& sample, size_t component) {
+  return sample.reward.components[component].verdict;
+}
+bool is_ok(const JudgedSample& sample, size_t component) {
+  return verdict_of(sample, component).status == VerdictStatus::ok;
 }
 
 // Sums of the judged samples.
@@ -34,17 +34,27 @@ struct JudgedGroup {
   std::vector<const JudgedSample*> samples;
 
   int64_t count() const { return static_cast<int64_t>(samples.size()); }
-  int64_t right(int64_t component) const {
-    return std::count_if(samples.begin(), samples.end(),
-                         [&](const JudgedSample* s) { return is_ok(*s, component); });
+  int64_t right(const CompositeReward& reward) const {
+    return std::count_if(samples.begin(), samples.end(), [&](const JudgedSample* s) {
+      return is_ok(*s, reward.deciding(s->reward));
+    });
   }
-  double share(int64_t component) const {
-    return static_cast<double>(right(component)) / static_cast<double>(count());
+  double share(const CompositeReward& reward) const {
+    return static_cast<double>(right(reward)) / static_cast<double>(count());
   }
-  double majority(int64_t component) const {
+  // Of one component; all samples have the row that says whether it was asked.
+  bool asked(size_t component) const {
+    return verdict_of(*samples.front(), component).status != VerdictStatus::not_asked;
+  }
+  double share(size_t component) const {
+    const auto ok = std::count_if(samples.begin(), samples.end(),
+                                  [&](const JudgedSample* s) { return is_ok(*s, component); });
+    return static_cast<double>(ok) / static_cast<double>(count());
+  }
+  double majority(const CompositeReward& reward) const {
     std::vector<Vote> votes;
     for (const JudgedSample* s : samples) {
-      const Verdict& verdict = s->reward.components[static_cast<size_t>(component)].verdict;
+      const Verdict& verdict = verdict_of(*s, reward.deciding(s->reward));
       votes.push_back({verdict.extracted, verdict.status == VerdictStatus::ok});
     }
     return majority_is_right(votes).value_or(false) ? 1.0 : 0.0;
@@ -67,7 +77,7 @@ std::vector<JudgedGroup> judged_samples(const std::vector<std::vector<JudgedSamp
         sums.reward += sample.reward.value;
         sums.tokens += static_cast<double>(sample.rollout.ids.size());
         sums.truncated += sample.rollout.finish == FinishReason::length;
-        if (format >= 0) sums.format += is_ok(sample, format);
+        if (format >= 0) sums.format += is_ok(sample, static_cast<size_t>(format));
       }
     }
     summary.samples += judged.count();
@@ -83,14 +93,15 @@ MeanError mean_over(const std::vector<JudgedGroup>& groups, Value&& value) {
   return mean_with_error(values);
 }
 
-std::vector<PassAtK> pass_at_all(const std::vector<JudgedGroup>& groups, int64_t right) {
+std::vector<PassAtK> pass_at_all(const CompositeReward& reward,
+                                 const std::vector<JudgedGroup>& groups) {
   int64_t most = 1;
   for (const JudgedGroup& group : groups) most = std::max(most, group.count());
   std::vector<PassAtK> out;
   for (int64_t k = 2; k <= most; k = k < most ? std::min(2 * k, most) : most + 1) {
     std::vector<double> values;
     for (const JudgedGroup& group : groups)
-      if (group.count() >= k) values.push_back(pass_at_k(group.count(), group.right(right), k));
+      if (group.count() >= k) values.push_back(pass_at_k(group.count(), group.right(reward), k));
     out.push_back({k, mean_with_error(values)});
   }
   return out;
@@ -102,10 +113,10 @@ std::vector<ComponentRate> component_rates(const CompositeReward& reward,
   std::vector<ComponentRate> rates;
   for (size_t c = 0; c < reward.size(); ++c) {
     if (reward.spec().components[c].rule == "format") continue;
-    const auto component = static_cast<int64_t>(c);
-    rates.push_back({reward.name(c), mean_over(groups, [&](const JudgedGroup& group) {
-                       return group.share(component);
-                     })});
+    std::vector<double> shares;
+    for (const JudgedGroup& group : groups)
+      if (group.asked(c)) shares.push_back(group.share(c));
+    if (!shares.empty()) rates.push_back({reward.name(c), mean_with_error(shares)});
   }
   if (rates.size() < 2) rates.clear();
   return rates;
@@ -115,11 +126,9 @@ std::vector<ComponentRate> component_rates(const CompositeReward& reward,
 
 EvalSummary summarise(const CompositeReward& reward,
                       const std::vector<std::vector<JudgedSample>>& groups) {
-  const int64_t format = find_component(reward, [](const auto& rule) { return rule == "format"; });
-  int64_t right = find_component(reward, [](const auto& rule) { return rule != "format"; });
-  if (right < 0) right = format;
+  const int64_t format = find_format(reward);
   EvalSummary summary;
-  summary.right = reward.name(static_cast<size_t>(right));
+  summary.right = reward.deciding_names();
   Sums sums;
   const std::vector<JudgedGroup> judged = judged_samples(groups, format, summary, sums);
   if (judged.empty()) {
@@ -130,11 +139,11 @@ EvalSummary summarise(const CompositeReward& reward,
   }
   const auto samples = static_cast<double>(summary.samples);
   summary.prompts = static_cast<int64_t>(judged.size());
-  const MeanError one = mean_over(judged, [&](const JudgedGroup& g) { return g.share(right); });
+  const MeanError one = mean_over(judged, [&](const JudgedGroup& g) { return g.share(reward); });
   summary.pass_at_1 = one.mean;
   summary.standard_error = one.error;
-  summary.pass_at = pass_at_all(judged, right);
-  summary.majority = mean_over(judged, [&](const JudgedGroup& g) { return g.majority(right); });
+  summary.pass_at = pass_at_all(reward, judged);
+  summary.majority = mean_over(judged, [&](const JudgedGroup& g) { return g.majority(reward); });
   summary.components = component_rates(reward, judged);
   summary.mean_reward = sums.reward / samples;
   summary.mean_tokens = sums.tokens / samples;
@@ -150,7 +159,7 @@ std::string unjudged_reasons(const CompositeReward& reward,
     for (const JudgedSample& sample : group)
       for (size_t c = 0; c < sample.reward.components.size(); ++c) {
         const Verdict& verdict = sample.reward.components[c].verdict;
-        if (was_judged(verdict.status)) continue;
+        if (!could_not_judge(verdict.status)) continue;
         ++counts[reward.name(c) + ", " + std::string(name_of(verdict.status)) + ": " +
                  verdict.reason];
       }

@@ -31,7 +31,7 @@ struct EvalSummary {
   // Rates and means; nothing was judged: NaN, which the database keeps as NULL.
   double pass_at_1 = 0.0;        // avg@k: mean over prompts of the share of right samples
   double standard_error = 0.0;   // sqrt(sum_i (m_i - mean)^2 / (n (n - 1))), m_i a prompt's share
-  std::string right;             // the component that says which samples are right
+  std::string right;             // which components say it, with commas: CompositeReward::deciding
   std::vector<PassAtK> pass_at;  // k = 2, 4, 8, ... and all samples
   MeanError majority;            // maj@k over all k samples; prompts without an answer count as 0
   std::vector<ComponentRate> components;  // all but `format`, where there are several
@@ -40,7 +40,7 @@ struct EvalSummary {
   double mean_tokens = 0.0, truncated_rate = 0.0;
 };
 
-// A sample is right if the reward's first component that is not `format` says ok.
+// A sample is right if the reward's first component that was asked and is not `format` says ok.
 // Source of the error: clustered by prompt, as independent prompts are the sampling unit (Miller
 // 2024, arXiv 2411.00640, section 2.2; equal group sizes).
 EvalSummary summarise(const CompositeReward& reward,

@@ -9,6 +9,7 @@ void record_verdicts(StepWriter& writer, int64_t id, const CompositeReward& rewa
   for (size_t c = 0; c < result.components.size(); ++c) {
     const ComponentVerdict& component = result.components[c];
     const Verdict& verdict = component.verdict;
+    if (verdict.status == VerdictStatus::not_asked) continue;
     NewReward row{.rule = reward.name(c),
                   .weight = component.weight,
                   .counted = component.counted,

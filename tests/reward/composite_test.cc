@@ -68,6 +68,56 @@ TEST_CASE("gates and clamps") {
   CHECK(score("odd=2, good=1, total clamp -1..3", registry).value == 3.0);
 }
 
+TEST_CASE("a component is asked of the rows that it is for, and of no others") {
+  const CompositeReward reward(
+      parse_reward_spec("format=0.5,good=1 for task=math|7,bad=2 for task=code,odd=0.1 if good",
+                        "--reward"),
+      registry_of({{"format", verdict_ok("f")},
+                   {"good", verdict_ok("a")},
+                   {"bad", verdict_wrong("a", "no")},
+                   {"odd", Verdict{2.5, VerdictStatus::ok, {}, {}, 0}}}),
+      "--reward");
+  const auto judged = [&](const std::string& row) {
+    const Json json = parse_json(row, "row");
+    return reward.score({.row = &json});
+  };
+  const RewardResult math = judged(R"({"task":"math"})");
+  CHECK(math.value == Approx(0.5 + 1.0 + 0.25));
+  CHECK(math.components[2].verdict.status == VerdictStatus::not_asked);
+  CHECK_FALSE(math.components[2].counted);
+  CHECK(reward.is_right(math));
+  CHECK(judged(R"({"task":7})").value == Approx(1.75));  // a number as it is written
+  const RewardResult code = judged(R"({"task":"code"})");
+  CHECK(code.value == Approx(0.5));  // the gate of odd was not asked, so it is not open
+  CHECK(code.judged);
+  CHECK(reward.deciding(code) == 2);
+  CHECK_FALSE(reward.is_right(code));
+  const RewardResult other = judged(R"({"kind":"math"})");  // odd is for every row
+  CHECK(reward.deciding(other) == 3);
+  CHECK(reward.deciding_names() == "good,bad,odd");
+  RewardTally tally(reward);
+  for (const RewardResult* result : {&math, &code, &other}) tally.add(*result);
+  CHECK(tally.mean_value(1) == 1.0);
+  CHECK(tally.report().find("good: 1 ok, 2 not_asked") != std::string::npos);
+}
+
+TEST_CASE("a row that no rule is for cannot be judged") {
+  const CompositeReward reward(
+      parse_reward_spec("format=1,good=1 for task=math,bad=1 for task=code", "--reward"),
+      registry_of({{"format", verdict_ok("f")},
+                   {"good", verdict_ok("a")},
+                   {"bad", verdict_wrong("a", "no")}}),
+      "--reward");
+  const Json row = parse_json(R"({"task":"maths"})", "row");
+  const RewardResult result = reward.score({.row = &row});
+  CHECK_FALSE(result.judged);
+  CHECK(result.components[1].verdict.status == VerdictStatus::bad_gold);
+  CHECK(result.components[1].verdict.reason ==
+        "no rule is for this row: good is for task, bad is for task");
+  CHECK(result.components[2].verdict.status == VerdictStatus::not_asked);
+  CHECK_FALSE(reward.score({}).judged);  // nor a sample without a row
+}
+
 TEST_CASE("gates that wait for each other are refused") {
   const RewardRegistry registry = registry_of(kVerdicts);
   CHECK_THROWS_AS(score("good=1 if bad, bad=1 if good", registry), UserError);
@@ -112,6 +162,8 @@ TEST_CASE("the text form of a reward reads back as itself") {
   CHECK(spec.components[0].clamp.high == 0.5);
   CHECK(spec.total_clamp.high == 2.0);
   CHECK(text_of(spec) == text);
+  const std::string rows = "math=1 for task=math|\"word problem\" if format,code=1 for a.b=c";
+  CHECK(text_of(parse_reward_spec(rows, "--reward")) == rows);
 }
 
 TEST_CASE("the table form of a reward says the same as the text form") {
@@ -126,9 +178,13 @@ TEST_CASE("the table form of a reward says the same as the text form") {
       "[rewards.a]\nunless = 'math'\nwords = ['x', 'y z']\nflag = true\n[rewards]\nmath = -0.5\n";
   CHECK(text_of(reward_spec_of_config(parse_config(gated, "f"), "f")) ==
         "a(flag=true;words=\"x|y z\")=1 unless math,math=-0.5");
-  for (const char* bad : {"[rewards]\nmath = 'a'\n", "[rewards.math]\nclamp = [1, 0]\n",
-                          "[rewards.math]\nclamp = 1\n", "[rewards.a]\nif = 'b'\nunless = 'b'\n",
-                          "[rewards.a]\nwords = ['a|b']\n", "[rewards.total]\nweight = 1\n"}) {
+  const std::string rows = "[rewards.math]\nfor = 'task=math|logic'\n";
+  CHECK(text_of(reward_spec_of_config(parse_config(rows, "f"), "f")) ==
+        "math=1 for task=math|logic");
+  for (const char* bad : {"[rewards.a]\nfor = 'task'\n", "[rewards]\nmath = 'a'\n",
+                          "[rewards.math]\nclamp = [1, 0]\n", "[rewards.math]\nclamp = 1\n",
+                          "[rewards.a]\nif = 'b'\nunless = 'b'\n", "[rewards.a]\nwords = ['a|b']\n",
+                          "[rewards.total]\nweight = 1\n"}) {
     CHECK_THROWS_AS(reward_spec_of_config(parse_config(bad, "f"), "f"), UserError);
   }
 }
@@ -136,7 +192,8 @@ TEST_CASE("the table form of a reward says the same as the text form") {
 TEST_CASE("a reward that cannot be read says where") {
   for (const char* text :
        {"math=", "math=x", "=1", "math=1,,", "math=1 of 2", "math(a=1", "math(=1)=2",
-        "math=1 clamp 2..1", "math=1 if a unless b", "math=1 clamp 2", "math=1e999", "math 1"}) {
+        "math=1 for task", "math=1 for a=b for c=d", "math=1 clamp 2..1", "math=1 if a unless b",
+        "math=1 clamp 2", "math=1e999", "math 1"}) {
     INFO(text);
     CHECK_THROWS_AS(parse_reward_spec(text, "--reward"), UserError);
   }
