@@ -169,8 +169,7 @@ TEST_CASE("grpo: what a step without an update could not measure is no number") 
     CHECK(std::isnan(r.curve(name).front()));
   }
   // All of one kind: the other has no length.
-  CHECK(std::isnan(r.curve("length/right").front()) !=
-        std::isnan(r.curve("length/wrong").front()));
+  CHECK(std::isnan(r.curve("length/right").front()) != std::isnan(r.curve("length/wrong").front()));
 }
 
 TEST_CASE("grpo: groups that cannot be judged are counted, dropped and teach nothing") {
