@@ -38,10 +38,12 @@ TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][c
       int64_t n, k;
       std::vector<int32_t> offsets;
     };
+    const Size wide = test::quick(2) ? Size{72, 192, {}} : Size{200, 640, {}};
     for (const Size& z :
          {Size{24, 40, {0, 1}}, Size{72, 200, {0, 0, 5, 38, 38, 41}}, Size{136, 64, {0, 0, 0, 3}},
-          Size{64, 1032, {0, 16, 32, 33}}, Size{200, 640, {0, 64, 64, 129, 170, 171, 240}}}) {
+          Size{64, 1032, {0, 16, 32, 33}}, Size{wide.n, wide.k, {0, 64, 64, 129, 170, 171, 240}}}) {
       CAPTURE(z.n, z.k);
+      if (test::quick(2) && (z.n == 136 || z.k == 1032)) continue;
       const auto experts = static_cast<int64_t>(z.offsets.size()) - 1;
       const int64_t rows = z.offsets.back();
       const Tensor offsets = s.make.ints({experts + 1}, z.offsets);
