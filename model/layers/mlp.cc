@@ -6,8 +6,8 @@
 
 namespace temper {
 
-void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
-                 const MlpWeights& w) {
+void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x, const MlpWeights& w,
+                 Tensor apart) {
   const NamedRange range(env.ctx, "mlp forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
@@ -18,7 +18,11 @@ void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
   Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});        // [T, I]
   linear_forward(ctx, gate_up, x, w.gate_up_proj);
   swiglu_forward(ctx, act, gate_up.slice_cols(0, inner), gate_up.slice_cols(inner, inner));
-  linear_add_forward(ctx, stream, act, w.down_proj);
+  if (apart.empty()) {
+    linear_add_forward(ctx, stream, act, w.down_proj);
+  } else {
+    linear_forward(ctx, apart, act, w.down_proj);
+  }
 
   if (saved != nullptr) *saved = {x, gate_up};
 }

@@ -11,10 +11,10 @@ struct MlpSaved {
   Tensor gate_up;  // [T, 2I]  backward makes silu(gate) * up again: cheaper than to keep it
 };
 
-// stream += down_proj(silu(gate_proj x) * up_proj x).  Source: Shazeer 2020.
-// Shapes: stream, x [T, d].
-void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x,
-                 const MlpWeights& w);
+// stream += down_proj(silu(gate_proj x) * up_proj x), or `apart` becomes that where it is not
+// empty. Source: Shazeer 2020.  Shapes: stream, apart, x [T, d].
+void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x, const MlpWeights& w,
+                 Tensor apart = {});
 
 // From dy to the gradient of gate_proj x and up_proj x. Adds into: dw.down_proj; dgate_up [T, 2I],
 // which may be a slice, is written.

@@ -60,6 +60,13 @@ void experts_backward(const LayerEnv& env, Tensor drows, const Grad& dweights, c
                           w.experts_gate_up_proj, s.plan.offsets);
 }
 
+// Whether the shared experts' output is rounded like the others' and added with them. A product
+// with so short an inner dimension takes less time than the wide stream's way in and out of memory.
+bool narrows_shared(const MoeWeights& w, const Tensor& stream, const Tensor& x) {
+  constexpr int64_t kShort = 1024;
+  return stream.dtype != x.dtype && w.shared_experts.down_proj.cols() < kShort;
+}
+
 }  // namespace
 
 void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x, const MoeWeights& w,
@@ -87,12 +94,16 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x, 
   // Sorted inputs have been read: the experts' outputs take their place.
   grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);
 
-  if (env.config.n_shared_experts > 0)
-    mlp_forward(env, stream, saved ? &s.shared : nullptr, x, w.shared_experts);
+  Combined sum{out, s.route.weights, s.plan.row_of};
+  if (env.config.n_shared_experts > 0) {
+    if (narrows_shared(w, stream, x))
+      sum.plus = ctx.scratch.tensor("moe.shared", x.dtype, {x.rows(), x.cols()});  // [T, d]
+    mlp_forward(env, stream, saved ? &s.shared : nullptr, x, w.shared_experts, sum.plus);
+  }
   if (norm.normed.empty()) {
-    combine_forward(ctx, stream, out, s.route.weights, s.plan.row_of);
+    combine_forward(ctx, stream, sum);
   } else {
-    combine_norm_forward(ctx, stream, out, s.route.weights, s.plan.row_of, norm);
+    combine_norm_forward(ctx, stream, sum, norm);
   }
   if (saved != nullptr) *saved = s;
 }

@@ -73,33 +73,37 @@ void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of
   }
 }
 
-void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
-  check_alike({y, x, weights});
-  check_choices(y, x, row_of);
-  check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
+namespace {
+
+void check_combined(const Tensor& y, const Combined& rows) {
+  check_alike({y, rows.x, rows.weights, rows.plus});
+  check_choices(y, rows.x, rows.row_of);
+  check_shape(rows.weights, {rows.row_of.dim(0), rows.row_of.dim(1)}, "combine: weights");
+  if (!rows.plus.empty()) check_rows_cols(rows.plus, y.rows(), y.cols(), "combine: plus");
+}
+
+}  // namespace
+
+void combine_forward(Context& ctx, Tensor y, const Combined& rows) {
+  check_combined(y, rows);
   switch (y.device) {
     case Device::cpu:
-      return cpu::combine_forward(ctx, y, x, weights, row_of);
+      return cpu::combine_forward(ctx, y, rows);
     case Device::cuda:
-      if constexpr (kWithCuda) return cuda::combine_forward(ctx, y, x, weights, row_of);
+      if constexpr (kWithCuda) return cuda::combine_forward(ctx, y, rows);
       no_backend();
   }
 }
 
-void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
-                          const NormAfter& norm) {
+void combine_norm_forward(Context& ctx, Tensor y, const Combined& rows, const NormAfter& norm) {
+  check_combined(y, rows);
   check_alike({y, norm.normed, norm.w, norm.saved.rstd, norm.saved.x});
   check_rows_cols(norm.normed, y.rows(), y.cols(), "combine: normed");
   check_rows_cols(norm.w, 1, y.cols(), "combine: the norm's weights");
-  if constexpr (kWithCuda) {
-    if (y.device == Device::cuda && cuda::combine_norms(y, x, norm)) {
-      check_alike({y, x, weights});
-      check_choices(y, x, row_of);
-      check_shape(weights, {row_of.dim(0), row_of.dim(1)}, "combine: weights");
-      return cuda::combine_norm_forward(ctx, y, x, weights, row_of, norm);
-    }
-  }
-  combine_forward(ctx, y, x, weights, row_of);
+  if constexpr (kWithCuda)
+    if (y.device == Device::cuda && cuda::combine_norms(y, rows, norm))
+      return cuda::combine_norm_forward(ctx, y, rows, norm);
+  combine_forward(ctx, y, rows);
   rms_norm_forward(ctx, norm.normed, norm.saved, y, norm.w, norm.eps);
 }
 

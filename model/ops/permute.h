@@ -27,9 +27,13 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
 void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of);
 
-// y_t += sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d]; weights, row_of
-// [T, K]. Types: y and weights may be of the wider dtype of x (core/device.h: stat_dtype).
-void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of);
+// y_t += plus_t + sum_k weights[t, k] * x_{row_of[t, k]}.  Shapes: y [T, d], x [R, d]; weights,
+// row_of [T, K]; plus [T, d] or empty.
+// Types: y and weights may be of the wider dtype of x and plus (core/device.h: stat_dtype).
+struct Combined {
+  Tensor x, weights, row_of, plus = {};
+};
+void combine_forward(Context& ctx, Tensor y, const Combined& rows);
 // The same, then rms_norm_forward of y by norm.w, in one where that is faster.
 struct NormAfter {
   Tensor w;       // [d]
@@ -37,8 +41,7 @@ struct NormAfter {
   RmsNormSaved saved = {};
   double eps = 0.0;
 };
-void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
-                          const NormAfter& norm);
+void combine_norm_forward(Context& ctx, Tensor y, const Combined& rows, const NormAfter& norm);
 // Its gradient is taken where the rows come from: weighted_swiglu_backward (model/ops/swiglu.h).
 
 }  // namespace temper

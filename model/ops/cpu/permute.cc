@@ -64,12 +64,15 @@ void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
   });
 }
 
-void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
+void combine_forward(Context& ctx, Tensor y, const Combined& rows) {
+  const Tensor &x = rows.x, &weights = rows.weights, &row_of = rows.row_of, &plus = rows.plus;
   const int64_t per_token = row_of.cols(), n = y.cols();
   dispatch_float(y.dtype, [&]<class T>() {
     parallel_rows(ctx, y.rows(), 2 * per_token * n, [&](int64_t begin, int64_t end) {
       for (int64_t t = begin; t < end; ++t) {
         T* to = y.row<T>(t);
+        if (!plus.empty())
+          for (int64_t i = 0; i < n; ++i) to[i] += plus.row<T>(t)[i];
         for (int64_t k = 0; k < per_token; ++k) {
           const T* from = x.row<T>(row_of.row<int32_t>(t)[k]);
           const T w = weights.row<T>(t)[k];

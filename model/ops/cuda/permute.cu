@@ -189,6 +189,7 @@ struct Choosing {
   Rows<From> from;
   Rows<float> weights;  // null: 1
   Rows<int32_t> row_of;
+  Rows<From> plus = {};  // null: nothing
 };
 
 // Pack i of to_t + sum_k weight[t, k] * from_{row_of[t, k]} in order of k; it becomes that of to_t.
@@ -201,6 +202,11 @@ __device__ Pack<To, kCount> sum_pack(const Choosing<To, From>& c, int64_t t, int
     const Pack<To, kCount> own = pack_at<kCount>(c.to.row(t), i);
 #pragma unroll
     for (int j = 0; j < kCount; ++j) sum[j] = to_float(own.at[j]);
+  }
+  if (c.plus) {
+    const Pack<From, kCount> more = pack_at<kCount>(c.plus.row(t), i);
+#pragma unroll
+    for (int j = 0; j < kCount; ++j) sum[j] += to_float(more.at[j]);
   }
 #pragma unroll 4
   for (int64_t k = 0; k < c.row_of.cols; ++k) {
@@ -268,8 +274,9 @@ __global__ void __launch_bounds__(kThreads) sum_and_norm(Choosing<To, From> c, N
 template <class To, class From>
 void launch_sum(Context& ctx, const Choosing<To, From>& c) {
   if (c.to.rows == 0) return;
-  const auto kernel =
-      packs(c.to) && packs(c.from) ? sum_choices<To, From, kWide<From>> : sum_choices<To, From, 1>;
+  const auto kernel = packs(c.to) && packs(c.from) && packs(c.plus)
+                          ? sum_choices<To, From, kWide<From>>
+                          : sum_choices<To, From, 1>;
   launch_following(ctx, kernel, {blocks_for(c.to.rows, 1), kThreads}, c);
 }
 
@@ -330,28 +337,39 @@ void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of
   });
 }
 
-void combine_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of) {
-  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
-    launch_sum<Y, X>(ctx, {rows_of<Y>(y), false, rows_of<X>(x), rows_of<float>(weights),
-                           rows_of<int32_t>(row_of)});
-  });
+namespace {
+
+template <class To, class From>
+Choosing<To, From> choosing(const Tensor& y, const Combined& rows) {
+  return {rows_of<To>(y),
+          false,
+          rows_of<From>(rows.x),
+          rows_of<float>(rows.weights),
+          rows_of<int32_t>(rows.row_of),
+          rows_of<From>(rows.plus)};
 }
 
-bool combine_norms(const Tensor& y, const Tensor& x, const NormAfter& norm) {
-  bool can = y.cols() * static_cast<int64_t>(size_of(x.dtype)) <= 16 * 8 * kThreads;
-  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
-    can = can && packs(rows_of<Y>(y)) && packs(rows_of<X>(x)) && packs(rows_of<X>(norm.normed)) &&
+}  // namespace
+
+void combine_forward(Context& ctx, Tensor y, const Combined& rows) {
+  dispatch_widening(rows.x.dtype, y.dtype,
+                    [&]<class X, class Y>() { launch_sum<Y, X>(ctx, choosing<Y, X>(y, rows)); });
+}
+
+bool combine_norms(const Tensor& y, const Combined& rows, const NormAfter& norm) {
+  bool can = y.cols() * static_cast<int64_t>(size_of(rows.x.dtype)) <= 16 * 8 * kThreads;
+  dispatch_widening(rows.x.dtype, y.dtype, [&]<class X, class Y>() {
+    can = can && packs(rows_of<Y>(y)) && packs(rows_of<X>(rows.x)) &&
+          packs(rows_of<X>(rows.plus)) && packs(rows_of<X>(norm.normed)) &&
           packs(rows_of<X>(norm.saved.x)) && packs(rows_of<X>(norm.w));
   });
   return can;
 }
 
-void combine_norm_forward(Context& ctx, Tensor y, Tensor x, Tensor weights, Tensor row_of,
-                          const NormAfter& norm) {
+void combine_norm_forward(Context& ctx, Tensor y, const Combined& rows, const NormAfter& norm) {
   if (y.rows() == 0) return;
-  dispatch_widening(x.dtype, y.dtype, [&]<class X, class Y>() {
-    const Choosing<Y, X> c{rows_of<Y>(y), false, rows_of<X>(x), rows_of<float>(weights),
-                           rows_of<int32_t>(row_of)};
+  dispatch_widening(rows.x.dtype, y.dtype, [&]<class X, class Y>() {
+    const Choosing<Y, X> c = choosing<Y, X>(y, rows);
     const Norm<X> n{rows_of<X>(norm.normed), rows_of<X>(norm.saved.x),
                     data_of<float>(norm.saved.rstd), data_of<X>(norm.w),
                     static_cast<float>(norm.eps)};

@@ -69,7 +69,7 @@ TEST_CASE("combine adds the weighted rows of each token", "[ops]") {
   const Plan p(make, 4, 2, 6, kChoices);
   const Tensor x = make.normal_slice(f, {8, d}), weights = make.normal(f, {4, 2});
   const Tensor y = make.normal_slice(f, {4, d}), before = make.copy_of(y);
-  combine_forward(ctx, y, x, weights, p.plan.row_of);
+  combine_forward(ctx, y, {x, weights, p.plan.row_of});
   for (int64_t t = 0; t < 4; ++t)
     for (int64_t i = 0; i < d; ++i) {
       double expected = before.row<double>(t)[i];

@@ -120,8 +120,8 @@ void check_moves(Context& ctx, DType dtype, Layout layout, const Size& n, double
 
   const Tensor sum = make.copy_of(y), gpu_sum = up(y);
   const Tensor gpu_weights = on_gpu.upload(weights, f, layout);
-  combine_forward(host, sum, rows, weights, plans.cpu.row_of);
-  combine_forward(ctx, gpu_sum, gpu_rows, gpu_weights, plans.gpu.row_of);
+  combine_forward(host, sum, {rows, weights, plans.cpu.row_of});
+  combine_forward(ctx, gpu_sum, {gpu_rows, gpu_weights, plans.gpu.row_of});
   CHECK(off(gpu_sum, sum, layout) < bound);
 
   const Tensor written = make.poisoned(f, {n.tokens, n.d});

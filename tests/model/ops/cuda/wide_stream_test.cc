@@ -97,22 +97,26 @@ TEST_CASE("cuda: narrow embeddings, products and experts go into a wide stream",
       std::vector<int32_t> row_of;
       for (int32_t c = 0; c < 2 * rows; ++c) row_of.push_back(c * 3 % (2 * rows));
       const Tensor places = s.make.ints({rows, 2}, row_of);
-      combine_forward(s.host, stream, sorted, weights, places);
-      combine_forward(s.ctx, gpu_stream, s.up(sorted, s.b), s.on_gpu.upload(weights, f),
-                      s.on_gpu.ints(row_of).reshape({rows, 2}));
+      Combined sum{sorted, weights, places};
+      Combined gpu_sum{s.up(sorted, s.b), s.on_gpu.upload(weights, f),
+                       s.on_gpu.ints(row_of).reshape({rows, 2})};
+      combine_forward(s.host, stream, sum);
+      combine_forward(s.ctx, gpu_stream, gpu_sum);
       CHECK(s.off(gpu_stream, stream) < kWide);
+      sum.plus = s.narrow({rows, d}), gpu_sum.plus = s.up(sum.plus, s.b);
+      combine_forward(s.host, stream, sum);
+      combine_forward(s.ctx, gpu_stream, gpu_sum);
+      CHECK(s.off(gpu_stream, stream) < 2 * kWide);
 
       // With the norm that follows.
       const Tensor norm = s.narrow({d}), normed = s.make.poisoned(f, {rows, d});
       const Tensor kept = s.make.poisoned(f, {rows, d}), rstd = s.make.poisoned(f, {rows});
       const Tensor gpu_normed = s.poisoned(normed, s.b), gpu_kept = s.poisoned(kept, s.b);
       const Tensor gpu_rstd = s.on_gpu.poisoned(rstd, f);
-      combine_norm_forward(s.host, stream, sorted, weights, places,
-                           {norm, normed, {rstd, kept}, 1e-6});
-      combine_norm_forward(s.ctx, gpu_stream, s.up(sorted, s.b), s.on_gpu.upload(weights, f),
-                           s.on_gpu.ints(row_of).reshape({rows, 2}),
+      combine_norm_forward(s.host, stream, sum, {norm, normed, {rstd, kept}, 1e-6});
+      combine_norm_forward(s.ctx, gpu_stream, gpu_sum,
                            {s.on_gpu.upload(norm, s.b), gpu_normed, {gpu_rstd, gpu_kept}, 1e-6});
-      CHECK(s.off(gpu_stream, stream) < 2 * kWide);
+      CHECK(s.off(gpu_stream, stream) < 4 * kWide);
       CHECK(s.off(gpu_normed, normed) < test::bound_in(s.b, 0.0, 6e-3));
       CHECK(s.off(gpu_kept, kept) < test::bound_in(s.b, 0.0, 4e-3));
       if (d > 1) CHECK(s.off(gpu_rstd, rstd, Layout::dense) < 2e-5);  // one number may be almost 0
