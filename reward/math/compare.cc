@@ -88,7 +88,8 @@ class Comparison {
       return same_value(*g.value, *a.value, budget_) || same_value(*gold, *a.value, budget_);
     }
     if (g.kind == NodeKind::number && a.kind == NodeKind::percent) {
-      return same_value(*g.value, *answer, budget_);
+      return same_value(*g.value, *answer, budget_) ||
+             (options_.percent_asked && same_value(*g.value, *a.value, budget_));
     }
     // pi/3 is 60 degrees, and 60 degrees are pi/3.
     const bool turned = g.kind == NodeKind::number && a.kind == NodeKind::degree;

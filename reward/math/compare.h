@@ -12,6 +12,8 @@ struct CompareOptions {
   // Whether an inequality may stand for the interval that the gold is. Off, an answer cannot repeat
   // the question "for which x is 1 < x < 2".
   bool inequality_for_interval = false;
+  // Whether the question asks for a percentage: then 60% is what a gold of 60 says.
+  bool percent_asked = false;
 };
 
 // Whether `answer` is equal to `gold`. Sets and lists are compared without order, tuples and
