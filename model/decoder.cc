@@ -160,6 +160,7 @@ void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_gra
   ArenaScope scope(ctx.scratch);
   LayerEnv env{ctx, activations, config, batch.bounds(), saved.cos, saved.sin};
   env.fresh_weights = grads.fresh_weights;
+  env.squares = grads.squares;
   Tensor dx =
       ctx.scratch.tensor("decoder.dx", saved.hidden.dtype, {batch.tokens(), config.hidden_size});
   rms_norm_backward(ctx, {fresh(dx), env.grad(weight_grads.norm)}, grads.dhidden, saved.last,

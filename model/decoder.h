@@ -50,14 +50,15 @@ Tensor decoder_forward(Context& ctx, Arena& activations, DecoderSaved* saved,
                        const TokenBatch& batch, const ForwardOptions& options);
 
 struct DecoderGrads {
-  Tensor dhidden;                   // [T, d]  gradient of hidden; used as scratch
-  std::vector<Tensor> dmtp_hidden;  // [T', d]  one a module; empty without MTP
+  Tensor dhidden = {};                   // [T, d]  gradient of hidden; used as scratch
+  std::vector<Tensor> dmtp_hidden = {};  // [T', d]  one a module; empty without MTP
   // The sequence balance loss, summed over layers and sequences: the caller passes alpha /
   // (sequences in the global batch) and where the loss is added, before alpha.
   BalanceLoss balance = {};
   // The gradients of all weights that run but embed_tokens' (and the head's, which is not touched
   // here) are fresh.
   bool fresh_weights = false;
+  GradientSquares* squares = nullptr;  // gets the squares of fresh gradients of the layers, if any
 };
 // Adds into: every tensor of `weight_grads`, grads.balance.sum.
 void decoder_backward(Context& ctx, Arena& activations, ModelWeights& weight_grads,

@@ -37,13 +37,16 @@ struct LayerEnv {
   Routing routing = {};  // of the layer
   // The gradients of the layers' weights are fresh: a step's first micro-batch writes them.
   bool fresh_weights = false;
+  GradientSquares* squares = nullptr;  // gets those of fresh ones that are nobody else's to add to
   // Where not empty, the layer's entries of the paged cache are written too, each token's in its
   // slot (kv_cache.h); only without saving.
   Tensor cache = {}, slots = {};  // [blocks, block_size, cache_width], [T] i32
   EarlierTokens earlier = {};  // beside the cache: what the rows see of it, if more than themselves
 
   Arena& arena(bool saving) const { return saving ? activations : ctx.scratch; }
-  Grad grad(const Tensor& dw) const { return {dw, fresh_weights}; }
+  Grad grad(const Tensor& dw) const {
+    return {dw, fresh_weights, fresh_weights ? squares : nullptr};
+  }
 };
 
 // The rows of a decode step and the layer's cache.

@@ -1,8 +1,8 @@
 #include "model/layers/mlp.h"
 
 #include "core/named_range.h"
+#include "model/ops/gated_linear.h"
 #include "model/ops/linear.h"
-#include "model/ops/swiglu.h"
 
 namespace temper {
 
@@ -11,13 +11,13 @@ void mlp_forward(const LayerEnv& env, Tensor stream, MlpSaved* saved, Tensor x, 
   const NamedRange range(env.ctx, "mlp forward");
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
-  Arena& arena = env.arena(saved != nullptr);
   const int64_t tokens = x.rows(), inner = w.down_proj.cols();
 
-  Tensor gate_up = arena.tensor("mlp.gate_up", x.dtype, {tokens, 2 * inner});  // [T, 2I]
-  Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});        // [T, I]
-  linear_forward(ctx, gate_up, x, w.gate_up_proj);
-  swiglu_forward(ctx, act, gate_up.slice_cols(0, inner), gate_up.slice_cols(inner, inner));
+  Tensor gate_up;  // [T, 2I]
+  if (saved != nullptr)
+    gate_up = env.activations.tensor("mlp.gate_up", x.dtype, {tokens, 2 * inner});
+  const Tensor act = ctx.scratch.tensor("mlp.act", x.dtype, {tokens, inner});  // [T, I]
+  gated_forward(ctx, act, gate_up, x, w.gate_up_proj);
   if (apart.empty()) {
     linear_add_forward(ctx, stream, act, w.down_proj);
   } else {
@@ -33,13 +33,9 @@ void mlp_hidden_backward(const LayerEnv& env, Tensor dgate_up, const MlpWeights&
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t tokens = dy.rows(), inner = w.down_proj.cols();
-  const Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});    // [T, I]
-  const Tensor dact = ctx.scratch.tensor("mlp.dact", dy.dtype, {tokens, inner});  // [T, I]
+  const Tensor act = ctx.scratch.tensor("mlp.act", dy.dtype, {tokens, inner});  // [T, I]
 
-  linear_backward(ctx, {.dx = fresh(dact)}, dy, act, w.down_proj);
-  swiglu_backward(
-      ctx, {fresh(dgate_up.slice_cols(0, inner)), fresh(dgate_up.slice_cols(inner, inner))}, act,
-      dact, saved.gate_up.slice_cols(0, inner), saved.gate_up.slice_cols(inner, inner));
+  gated_backward(ctx, {dgate_up, act, {}}, dy, saved.gate_up, w.down_proj);
   linear_backward(ctx, {.dw = env.grad(dw.down_proj)}, dy, act, w.down_proj);
 }
 

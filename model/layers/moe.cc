@@ -7,7 +7,6 @@
 #include "model/ops/gated_linear.h"
 #include "model/ops/linear.h"
 #include "model/ops/router_replay.h"
-#include "model/ops/swiglu.h"
 
 namespace temper {
 namespace {
@@ -42,18 +41,20 @@ void experts_backward(const LayerEnv& env, Tensor drows, const Grad& dweights, c
   Context& ctx = env.ctx;
   ArenaScope scope(ctx.scratch);
   const int64_t rows = s.gate_up.rows(), inner = s.gate_up.cols() / 2;
-  const PickedRows x(s.x, s.plan.token_of), dout(dy, s.plan.token_of);        // [T*K, d]
-  const Tensor z = ctx.scratch.tensor("moe.act", dy.dtype, {rows, inner});    // [T*K, I]
-  const Tensor dz = ctx.scratch.tensor("moe.dact", dy.dtype, {rows, inner});  // [T*K, I]
-  const Tensor dgate_up = ctx.scratch.tensor("moe.dgate_up", dy.dtype, {rows, 2 * inner});
-
-  grouped_linear_backward(ctx, {.dx = fresh(dz)}, dout, z, w.experts_down_proj, s.plan.offsets);
-  weighted_swiglu_backward(
-      ctx, {fresh(dgate_up.slice_cols(0, inner)), fresh(dgate_up.slice_cols(inner, inner))},
-      dweights, z, dz, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner),
-      {s.route.weights, s.plan.row_of});
-  grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, dout, z, w.experts_down_proj,
-                          s.plan.offsets);
+  const PickedRows x(s.x, s.plan.token_of, s.plan.row_of);  // [T*K, d]
+  const Tensor dgate_up =
+      ctx.scratch.tensor("moe.dgate_up", dy.dtype, {rows, 2 * inner});  // [T*K, 2I]
+  {
+    ArenaScope of_output(ctx.scratch);
+    const Tensor z = ctx.scratch.tensor("moe.act", dy.dtype, {rows, inner});  // [T*K, I]
+    PickedRows dout(dy, s.plan.token_of, s.plan.row_of);                      // [T*K, d]
+    if (better_laid_out(dout, inner)) dout = laid_out(ctx, dout);             // for both products
+    grouped_gated_backward(
+        ctx, {dgate_up, z, dweights}, dout,
+        {s.gate_up, w.experts_down_proj, s.plan.offsets, {s.route.weights, s.plan.row_of}});
+    grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_down_proj)}, dout, z,
+                            w.experts_down_proj, s.plan.offsets);
+  }
   grouped_linear_backward(ctx, {.dx = fresh(drows)}, dgate_up, drows, w.experts_gate_up_proj,
                           s.plan.offsets);
   grouped_linear_backward(ctx, {.dw = env.grad(dw.experts_gate_up_proj)}, dgate_up, x,
@@ -84,12 +85,11 @@ void moe_forward(const LayerEnv& env, Tensor stream, MoeSaved* saved, Tensor x, 
   const Tensor out = ctx.scratch.tensor("moe.out", x.dtype, {rows, x.cols()});  // [T*K, d]
   if (saved == nullptr) {
     gather_rows_forward(ctx, out, x, s.plan.token_of);
-    grouped_gated_forward(ctx, act, out, w.experts_gate_up_proj, s.plan.offsets);
+    grouped_gated_forward(ctx, act, {}, out, w.experts_gate_up_proj, s.plan.offsets);
   } else {
     s.gate_up = arena.tensor("moe.gate_up", x.dtype, {rows, 2 * inner});  // [T*K, 2I]
-    grouped_linear_forward(ctx, s.gate_up, {x, s.plan.token_of}, w.experts_gate_up_proj,
-                           s.plan.offsets);
-    swiglu_forward(ctx, act, s.gate_up.slice_cols(0, inner), s.gate_up.slice_cols(inner, inner));
+    grouped_gated_forward(ctx, act, s.gate_up, {x, s.plan.token_of, s.plan.row_of},
+                          w.experts_gate_up_proj, s.plan.offsets);
   }
   // Sorted inputs have been read: the experts' outputs take their place.
   grouped_linear_forward(ctx, out, act, w.experts_down_proj, s.plan.offsets);

@@ -61,6 +61,18 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
   }
 }
 
+void spread_rows(Context& ctx, Tensor y, Tensor x, Tensor row_of) {
+  check_alike({y, x});
+  check_choices(x, y, row_of);
+  switch (y.device) {
+    case Device::cpu:
+      return cpu::spread_rows(ctx, y, x, row_of);
+    case Device::cuda:
+      if constexpr (kWithCuda) return cuda::spread_rows(ctx, y, x, row_of);
+      no_backend();
+  }
+}
+
 void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of) {
   check_alike({dx, dy});
   check_choices(dx, dy, row_of);

@@ -24,6 +24,9 @@ void count_rows(Context& ctx, Tensor counts, std::span<const Tensor> offsets);
 
 // y_r = x_{index_r}.  Shapes: y [R, d], x [T, d], index [R] i32.
 void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index);
+// The same told from the other side: y_{row_of[t, k]} = x_t, each row of x read once.
+// Shapes: y [T*K, d], x [T, d], row_of [T, K] i32.
+void spread_rows(Context& ctx, Tensor y, Tensor x, Tensor row_of);
 // dx_t += sum over the token's choices of dy_{row_of[t, k]}, in order of k. Adds into: dx [T, d].
 void gather_rows_backward(Context& ctx, const Grad& dx, Tensor dy, Tensor row_of);
 

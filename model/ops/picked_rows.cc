@@ -7,7 +7,11 @@ namespace temper {
 Tensor laid_out(Context& ctx, const PickedRows& rows) {
   if (!rows.picked()) return rows.from;
   const Tensor out = ctx.scratch.tensor("picked_rows", rows.from.dtype, {rows.rows(), rows.cols()});
-  gather_rows_forward(ctx, out, rows.from, rows.index);
+  if (rows.places.data != nullptr) {
+    spread_rows(ctx, out, rows.from, rows.places);
+  } else {
+    gather_rows_forward(ctx, out, rows.from, rows.index);
+  }
   return out;
 }
 

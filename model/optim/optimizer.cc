@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "core/device.h"
-#include "model/ops/elementwise.h"
 #include "model/ops/router.h"
 #include "model/optim/loss_scale.h"
 
@@ -26,8 +25,8 @@ OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
   return state;
 }
 
-double global_grad_norm(Context& ctx, const OwnedWeights& grads) {
-  return std::sqrt(sum_of_squares(ctx, grads.storage.view));
+double global_grad_norm(Context& ctx, const OwnedWeights& grads, const GradientSquares& squares) {
+  return std::sqrt(sum_of_squares(ctx, grads.storage.view, squares));
 }
 
 double update_norm(Context& ctx, const OptimizerState& state) {

@@ -3,6 +3,7 @@
 
 #include "core/context.h"
 #include "model/ops/adamw.h"
+#include "model/ops/gradient_squares.h"
 #include "model/weights.h"
 
 namespace temper {
@@ -28,8 +29,9 @@ struct OptimizerState {
 OptimizerState make_optimizer_state(Context& ctx, const OwnedWeights& weights,
                                     const OptimizerOptions& options);
 
-// Square root of the sum of squares of all gradients. Units: of the loss a parameter.
-double global_grad_norm(Context& ctx, const OwnedWeights& grads);
+// Square root of the sum of squares of all gradients, of which `squares` knows some. Units: of the
+// loss a parameter.
+double global_grad_norm(Context& ctx, const OwnedWeights& grads, const GradientSquares& squares);
 
 // Norm of w_t - w_t-1 of the last update, 0 where it was skipped. Waits for the update.
 double update_norm(Context& ctx, const OptimizerState& state);

@@ -174,11 +174,12 @@ void TrainStep::run_micro_batch(std::span<const TrainSequence> sequences, const 
   report_.tokens += batch.tokens();
   add_expert_load(ctx_, loads_.counts(), saved);
 
-  DecoderGrads grads;
+  DecoderGrads grads{.squares = &squares_};
   grads.dhidden =
       activations_.tensor("train.dhidden", hidden.dtype, {batch.tokens(), config_.hidden_size});
   fill_zero(ctx_, grads.dhidden);
   grads.fresh_weights = fresh_;
+  squares_.forget();
   if (fresh_) zero_shared_gradients();
   loss({batch, hidden, rows, {grads.dhidden, {grads_.view.lm_head, fresh_}}});
   mtp_loss(saved, sequences, grads);
@@ -308,10 +309,10 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
 
 StepReport TrainStep::finish(double lr) {
   const NamedRange range(ctx_, "update");
-  if (fresh_) fill_zero(ctx_, grads_.storage.view);  // nothing was accumulated
+  if (fresh_) fill_zero(ctx_, grads_.storage.view), squares_.forget();  // nothing was accumulated
   loads_.send(ctx_);
   report_linear_loss();  // the device is busy with backward meanwhile
-  report_.grad_norm = global_grad_norm(ctx_, grads_) / loss_scale();
+  report_.grad_norm = global_grad_norm(ctx_, grads_, squares_) / loss_scale();
   report_.lr = lr;
   if (in_f16()) report_.loss_scale = loss_scale();
   const bool finite = std::isfinite(report_.grad_norm);

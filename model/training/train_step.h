@@ -10,6 +10,7 @@
 #include "data/kept_tokens.h"
 #include "model/decoder.h"
 #include "model/layers/lm_head.h"
+#include "model/ops/gradient_squares.h"
 #include "model/optim/optimizer.h"
 #include "model/training/expert_loads.h"
 #include "model/training/linear_loss.h"
@@ -142,6 +143,7 @@ class TrainStep {
   TrainOptions options_;
   OwnedWeights grads_;
   OptimizerState optimizer_;
+  GradientSquares squares_;  // of the gradients that only a first micro-batch has written
   Arena activations_;
   LinearLoss linear_;  // what finish() makes the loss of
   ExpertLoads loads_;

@@ -190,6 +190,29 @@ TEST_CASE("cuda: a resumed training ends in the bits of one that was not interru
   }
 }
 
+TEST_CASE("cuda: the gradient's norm is that of the gradients, of one micro-batch or of two") {
+  if (no_gpu()) return;
+  ModelConfig config = small_v3_config();
+  config.num_nextn_predict_layers = 0;
+  const std::vector<TrainSequence> batch = patterns(config, 64);
+  const auto gradients = sft_gradient(batch, static_cast<double>(count_targets(batch)));
+  for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
+    Trained model(config, Device::cuda, dtype);
+    for (const size_t parts : {1, 2, 1}) {
+      model.step.begin(count_global(batch, 0));
+      const size_t each = batch.size() / parts;
+      for (size_t at = 0; at < batch.size(); at += each)
+        model.step.accumulate_linear({batch.data() + at, each},
+                                     {gradients.begin() + static_cast<std::ptrdiff_t>(at),
+                                      gradients.begin() + static_cast<std::ptrdiff_t>(at + each)});
+      const double scale = model.step.loss_scale();
+      const double norm = model.step.finish(1e-3).grad_norm;
+      const double squares = sum_of_squares(model.ctx, model.step.gradients().storage.view);
+      CHECK(norm == Approx(std::sqrt(squares) / scale).epsilon(1e-6));
+    }
+  }
+}
+
 TEST_CASE("cuda: memory that runs out is told with the plan and what lives in the arenas") {
   if (test::no_gpu()) return;
   const ModelConfig config = small_v3_config();

@@ -48,6 +48,16 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
   });
 }
 
+void spread_rows(Context& ctx, Tensor y, Tensor x, Tensor row_of) {
+  dispatch_float(y.dtype, [&]<class T>() {
+    parallel_rows(ctx, x.rows(), row_of.cols() * x.cols(), [&](int64_t begin, int64_t end) {
+      for (int64_t t = begin; t < end; ++t)
+        for (int64_t k = 0; k < row_of.cols(); ++k)
+          std::copy(x.row<T>(t), x.row<T>(t) + x.cols(), y.row<T>(row_of.row<int32_t>(t)[k]));
+    });
+  });
+}
+
 void gather_rows_backward(Context& ctx, Tensor dx, Tensor dy, Tensor row_of) {
   const int64_t per_token = row_of.cols(), n = dx.cols();
   dispatch_float(dx.dtype, [&]<class T>() {

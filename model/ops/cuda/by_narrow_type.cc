@@ -4,6 +4,7 @@
 #include "model/ops/cuda/gqa_decode_mma.h"
 #include "model/ops/cuda/grouped_few.h"
 #include "model/ops/cuda/grouped_few_hopper.h"
+#include "model/ops/cuda/grouped_gated_hopper.h"
 #include "model/ops/cuda/grouped_gemm_hopper.h"
 #include "model/ops/cuda/head_gemm_hopper.h"
 #include "model/ops/cuda/head_linear.h"
@@ -59,6 +60,20 @@ bool gated_few_hopper(Context& ctx, const Tensor& y, const Tensor& x, const Tens
                       const Tensor& offsets) {
   return by_type(y.dtype,
                  [&]<DType kType>() { return gated_few_hopper_of<kType>(ctx, y, x, w, offsets); });
+}
+
+bool grouped_gated_hopper(Context& ctx, const Tensor& y, const Tensor& both, const PickedRows& x,
+                          const Tensor& w, const Tensor& offsets) {
+  return by_type(y.dtype, [&]<DType kType>() {
+    return grouped_gated_hopper_of<kType>(ctx, y, both, x, w, offsets);
+  });
+}
+
+bool grouped_gated_backward_hopper(Context& ctx, const GatedGrads& grads, const PickedRows& dy,
+                                   const GatedLayer& layer) {
+  return by_type(grads.z.dtype, [&]<DType kType>() {
+    return grouped_gated_backward_hopper_of<kType>(ctx, grads, dy, layer);
+  });
 }
 
 bool grouped_forward_hopper(Context& ctx, const Tensor& y, const PickedRows& x, const Tensor& w,

@@ -309,20 +309,17 @@ void multiply_rows(Context& ctx, Tensor y, bool add, Tensor x, Tensor w, Tensor 
   });
 }
 
-// Rows are laid out first for the products for few rows an expert, which know no index, and where
-// the result is wide: each 256 columns of it bring the rows again, and beyond about this many that
-// takes longer than laying them out once (an H100; 1,024 columns gained, 2,816 lost).
-constexpr int64_t kFewRows = 64, kMostPickedCols = 1536;
-
-bool better_laid_out(const PickedRows& rows, int64_t groups, int64_t cols) {
-  return rows.picked() && (rows.rows() <= kFewRows * groups || cols > kMostPickedCols);
-}
+constexpr int64_t kFewRows = 64;
 
 }  // namespace
 
+bool few_rows(const PickedRows& rows, int64_t groups) {
+  return rows.rows() <= kFewRows * groups;
+}
+
 void grouped_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tensor offsets) {
   if (y.empty()) return;
-  if (better_laid_out(x, w.dim(0), y.cols()))
+  if (x.picked() && (few_rows(x, w.dim(0)) || better_laid_out(x, y.cols())))
     return grouped_forward(ctx, y, laid_out(ctx, x), w, offsets);
   if (!x.picked() && grouped_few_hopper(ctx, y, x.from, w, offsets)) return;
   if (!x.picked() && grouped_forward_few(ctx, y, x.from, w, offsets)) return;
@@ -333,7 +330,7 @@ void grouped_forward(Context& ctx, Tensor y, const PickedRows& x, Tensor w, Tens
 void grouped_input_grad(Context& ctx, const Grad& dx, const PickedRows& dy, Tensor w,
                         Tensor offsets) {
   if (dx.empty()) return;
-  if (better_laid_out(dy, w.dim(0), dx.cols()))
+  if (dy.picked() && (few_rows(dy, w.dim(0)) || better_laid_out(dy, dx.cols())))
     return grouped_input_grad(ctx, dx, laid_out(ctx, dy), w, offsets);
   if (grouped_input_grad_hopper(ctx, dx, dy, w, offsets)) return;
   multiply_rows<false>(ctx, dx, !dx.fresh, laid_out(ctx, dy), w, offsets);

@@ -18,4 +18,6 @@ void grouped_input_grad(Context& ctx, const Grad& dx, const PickedRows& dy, Tens
 void grouped_weight_grad(Context& ctx, const Grad& dw, const PickedRows& dy, const PickedRows& x,
                          Tensor offsets);
 
+// Whether there are so few rows a group that other kernels take them, which know no index.
+bool few_rows(const PickedRows& rows, int64_t groups);
 }  // namespace temper::cuda

@@ -13,6 +13,7 @@
 #include "model/ops/cuda/grouped_launch.h"
 #include "model/ops/cuda/grouped_mainloop.h"
 #include "model/ops/cuda/grouped_store.h"
+#include "model/ops/gradient_squares.h"
 
 namespace temper::cuda {
 namespace {
@@ -33,15 +34,6 @@ __global__ void __launch_bounds__(kThreads, 1)
     }
   });
 #endif
-}
-
-Picking picking_of(const PickedRows& rows) {
-  if (!rows.picked()) return {};
-  return {.from = reinterpret_cast<const uint16_t*>(data_of<Narrow>(rows.from)),
-          .index = data_of<int32_t>(rows.index),
-          .stride = static_cast<unsigned>(rows.from.row_stride / 8),
-          .rows = static_cast<int>(rows.rows()),
-          .cols = static_cast<int>(rows.cols())};
 }
 
 template <Kind kKind>
@@ -94,6 +86,11 @@ bool grouped_weight_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dw, const 
   const CUtensorMap right = make_map(second, {k, second.rows(), 1}, kLine, kLine, true);
   const Tensor counter = ctx.scratch.tensor("grouped_gemm.counter", DType::i32, {1});
   check(cudaMemsetAsync(counter.data, 0, sizeof(unsigned), stream_of(ctx)));
+  float* squares = nullptr;
+  if (dw.fresh && dw.squares != nullptr) {
+    const int64_t tiles = groups * blocks_for(n, kTileRows) * blocks_for(k, kTileCols);
+    squares = data_of<float>(dw.squares->leave(dw, tiles * kConsumerWarps));
+  }
   const Problem p{.c = dw.data,
                   .stride = k,
                   .rows = static_cast<int>(n),
@@ -102,6 +99,7 @@ bool grouped_weight_grad_hopper_of<kNarrow>(Context& ctx, const Grad& dw, const 
                   .groups = static_cast<int>(groups),
                   .counter = static_cast<unsigned*>(counter.data),
                   .add = !dw.fresh,
+                  .squares = squares,
                   .pick = picking_of(dy)};
   constexpr Kind kKind = Kind::weight_grad;
   auto* kernel = dy.picked() ? (dw.fresh ? grouped_kernel<kKind, false, Pick::left>

@@ -6,6 +6,7 @@
 #include "model/ops/cuda/grouped_tiles.h"
 #include "model/ops/cuda/kernel.h"
 #include "model/ops/cuda/tensor_map.h"
+#include "model/ops/picked_rows.h"
 
 namespace temper::cuda::grouped {
 
@@ -16,7 +17,17 @@ inline CUtensorMap rows_map(const Tensor& a) {
 inline CUtensorMap weights_map(const Tensor& w, Kind kind) {
   const int64_t groups = w.rank == 3 ? w.dim(0) : 1;
   return make_map(w, {w.cols(), w.rows() / groups, groups}, kLine,
-                  kind == Kind::forward ? kTileCols / 2 : kLine, true);
+                  is_forward(kind) ? kTileCols / 2 : kLine, true);
+}
+
+// What of a left operand is picked.
+inline Picking picking_of(const PickedRows& rows) {
+  if (!rows.picked()) return {};
+  return {.from = static_cast<const uint16_t*>(rows.from.data),
+          .index = data_of<int32_t>(rows.index),
+          .stride = static_cast<unsigned>(rows.from.row_stride / 8),
+          .rows = static_cast<int>(rows.rows()),
+          .cols = static_cast<int>(rows.cols())};
 }
 
 // Whether the card and the tensors (factors alike of 16 bits first, then the result) allow it.

@@ -40,7 +40,7 @@ class Multiplier {
   // Begins the products of a step; kLast: it may be the tile's last, which may be short of rows.
   template <bool kLast>
   __device__ void begin(const Tile& t, int step) {
-    constexpr bool kAAcross = !is_rows(kKind), kBAcross = kKind != Kind::forward;
+    constexpr bool kAAcross = !is_rows(kKind), kBAcross = !is_forward(kKind);
     unsigned char* at = memory_ + pipe_.stage * kStageBytes;
     wait(&shared_.full[pipe_.stage], pipe_.parity);
     if constexpr (kPick != Pick::none) fence_shared_writes();  // the pickers' are ordinary ones

@@ -14,7 +14,7 @@ namespace temper::cuda::grouped {
 // Boxes of both operands. Blocks of a pair load half of the right one each, for both, but where
 // their tiles are apart.
 template <Kind kKind, Pick kPick>
-__device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& a,
+__device__ void load_step(unsigned char* to, uint64_t* full, const Problem& p, const CUtensorMap& a,
                           const CUtensorMap& b, const Tile& t, int step, unsigned rank) {
   constexpr bool kLeft = kPick != Pick::left;
   const int inner = step * kStep;
@@ -30,14 +30,15 @@ __device__ void load_step(unsigned char* to, uint64_t* full, const CUtensorMap& 
   } else {
     if constexpr (kLeft) load_box(to, a, full, inner, t.row);
     const auto blocks = static_cast<uint16_t>(t.apart ? 1U << rank : 3U);
-    constexpr int kBoxes = kKind == Kind::forward ? 2 : kTileCols / kLine;  // of the right operand
+    constexpr int kBoxes = is_forward(kKind) ? 2 : kTileCols / kLine;  // of the right operand
 #pragma unroll
     for (int i = 0; i < kBoxes; ++i) {
       if (!t.apart && i / (kBoxes / 2) != static_cast<int>(rank)) continue;
       unsigned char* at = right + i * (kBBytes / kBoxes);
-      const int col = t.col + i * (kTileCols / kBoxes);
-      if constexpr (kKind == Kind::forward) load_box_to(at, b, full, inner, col, t.group, blocks);
-      if constexpr (kKind != Kind::forward) load_box_to(at, b, full, col, inner, t.group, blocks);
+      const int col =
+          kKind == Kind::gated ? t.col / 2 + i * (p.cols / 2) : t.col + i * (kTileCols / kBoxes);
+      if constexpr (is_forward(kKind)) load_box_to(at, b, full, inner, col, t.group, blocks);
+      if constexpr (!is_forward(kKind)) load_box_to(at, b, full, col, inner, t.group, blocks);
     }
   }
 }
@@ -84,8 +85,8 @@ __device__ void produce(Shared& shared, unsigned char* memory, const Problem& p,
 #pragma unroll 1
     for (int step = 0; step < t.steps; ++step, pipe.advance()) {
       wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
-      load_step<kKind, Pick::none>(memory + pipe.stage * kStageBytes, &shared.full[pipe.stage], a,
-                                   b, t, step, dealer.rank);
+      load_step<kKind, Pick::none>(memory + pipe.stage * kStageBytes, &shared.full[pipe.stage], p,
+                                   a, b, t, step, dealer.rank);
     }
   }
 }
@@ -108,7 +109,7 @@ __device__ void produce_picking(Shared& shared, unsigned char* memory, const Pro
       unsigned char* stage = memory + pipe.stage * kStageBytes;
       uint64_t* full = &shared.full[pipe.stage];
       wait(&shared.empty[pipe.stage], pipe.parity ^ 1);
-      if (thread == 0) load_step<kKind, kPick>(stage, full, a, b, t, step, dealer.rank);
+      if (thread == 0) load_step<kKind, kPick>(stage, full, p, a, b, t, step, dealer.rank);
       rows.step(stage, p.pick, own, t, step);
       arrive_after_copies(full);
     }

@@ -122,7 +122,8 @@ __device__ inline float from_neighbour(float x) {
 }
 
 // The same for dw in f32, of which half of a tile's columns leave at once and the other half wait.
-// Nobody else adds to the same numbers in this launch, so the bits are the same each time.
+// Nobody else adds to the same numbers in this launch, so the bits are the same each time. Where dw
+// is written, each warp also sums the squares of its rows of the tile: what lies beyond dw is 0.
 template <bool kAdd>
 struct WeightsEpilogue {
   static constexpr int kParts = kTileCols / 16 / 2, kNow = kTileCols / 16 - kParts;
@@ -130,6 +131,8 @@ struct WeightsEpilogue {
   float* at = nullptr;     // what the thread takes to C: 16 bytes of rows `row` and `row` + 8 ...
   int rows = 0, cols = 0;  // ... in each 16 columns; that there are from here
   float held[kParts * 8] = {};
+  float squares = 0.0F;
+  float* sum = nullptr;  // where those go
 
   __device__ void prepare(const Tile&) {}
   __device__ void finish(float (&d)[128], const Tile& t) {
@@ -138,6 +141,13 @@ struct WeightsEpilogue {
     const int col = t.col + lane % 4 * 2 + (lane % 2 != 0 ? 6 : 0);
     at = static_cast<float*>(p.c) + (int64_t{t.group} * p.rows + row) * p.stride + col;
     rows = p.rows - row, cols = p.cols - col;
+    squares = 0.0F;
+    if (p.squares != nullptr) {
+      const int high = (p.rows + kTileRows - 1) / kTileRows;
+      const int wide = (p.cols + kTileCols - 1) / kTileCols;
+      const int tile = (t.group * high + t.row / kTileRows) * wide + t.col / kTileCols;
+      sum = p.squares + tile * kConsumerWarps + warp;
+    }
 #pragma unroll
     for (int block = 0; block < kNow; ++block) put(d + block * 8, block);
 #pragma unroll
@@ -145,12 +155,18 @@ struct WeightsEpilogue {
   }
   __device__ void part(int block) {
     put(held + block * 8, kNow + block);
+    if (kAdd || block + 1 < kParts) return;
+    const float all = warp_sum(squares);
+    if (sum != nullptr && threadIdx.x % 32 == 0) *sum = all;
   }
 
   // d: of columns 2 c, 2 c + 1 and of 8 + 2 c, 9 + 2 c, two rows each. Of two neighbours one takes
   // four of the first 8 columns, the other of the second.
   __device__ void put(const float* d, int block) {
     const int odd = threadIdx.x % 2;
+    if constexpr (!kAdd)
+      squares += (d[0] * d[0] + d[1] * d[1]) + (d[2] * d[2] + d[3] * d[3]) +
+                 ((d[4] * d[4] + d[5] * d[5]) + (d[6] * d[6] + d[7] * d[7]));
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const float *first = d + half * 2, *second = first + 4;

@@ -6,13 +6,18 @@
 
 namespace temper::cuda::grouped {
 
-enum class Kind { forward, input_grad, weight_grad };
+// gated: forward, with a tile's columns half from the gate's and half from the same of the second
+// half of the weights' rows.
+enum class Kind { forward, gated, input_grad, weight_grad };
+constexpr bool is_forward(Kind kind) {
+  return kind == Kind::forward || kind == Kind::gated;
+}
 // Whether the rows of the left factor are brought together by an index (grouped_pick.h).
 enum class Pick { none, left };
 constexpr int kPickers = 128;  // threads
 
 constexpr int kTileRows = 128, kTileCols = 256, kStep = kLine, kStages = 4, kMaxGroups = 512;
-constexpr int kConsumers = 256, kThreads = kConsumers + 128;
+constexpr int kConsumers = 256, kThreads = kConsumers + 128, kConsumerWarps = kConsumers / 32;
 constexpr int kABytes = kTileRows * kStep * 2, kBBytes = kTileCols * kStep * 2;
 constexpr int kStageBytes = kABytes + kBBytes;
 constexpr int kSharedBytes = kStages * kStageBytes + 1024;  // swizzled boxes are aligned so
@@ -42,6 +47,7 @@ struct Problem {
   int groups = 1;
   unsigned* counter = nullptr;  // of the tiles of dw that were handed out
   bool add = false;             // to what C holds
+  float* squares = nullptr;     // gets kConsumerWarps sums of dw's squares for each of its tiles
   Picking pick = {};
 };
 
@@ -58,7 +64,6 @@ struct Tile {
 
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 
-constexpr int kConsumerWarps = kConsumers / 32;
 constexpr int kBand = 16;  // row tiles that are at work together, for the L2 cache
 
 struct Shared {

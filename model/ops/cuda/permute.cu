@@ -182,6 +182,31 @@ __global__ void gather_rows(Rows<T> y, Rows<T> x, const int32_t* index) {
     pack_at<kCount>(to, i) = pack_at<kCount>(from, i);
 }
 
+constexpr int kAtOnce = 4;  // packs of a thread that are on their way together
+
+// A warp a token: its row is read once, wherever it goes.
+template <class T, int kCount>
+__global__ void __launch_bounds__(kThreads)
+    spread_rows_kernel(Rows<T> y, Rows<T> x, Rows<int32_t> row_of) {
+  follow();
+  const int64_t token = int64_t{blockIdx.x} * (kThreads / 32) + threadIdx.x / 32;
+  if (token >= x.rows) return;
+  const int32_t* rows = row_of.row(token);
+  const int64_t packs = x.cols / kCount;
+  for (int64_t first = threadIdx.x % 32; first < packs; first += 32 * kAtOnce) {
+    Pack<T, kCount> some[kAtOnce];
+#pragma unroll
+    for (int j = 0; j < kAtOnce; ++j)
+      if (first + 32 * j < packs) some[j] = pack_at<kCount>(x.row(token), first + 32 * j);
+    for (int64_t k = 0; k < row_of.cols; ++k) {
+      T* to = y.row(rows[k]);
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j)
+        if (first + 32 * j < packs) pack_at<kCount>(to, first + 32 * j) = some[j];
+    }
+  }
+}
+
 template <class To, class From>
 struct Choosing {
   Rows<To> to;
@@ -327,6 +352,18 @@ void gather_rows_forward(Context& ctx, Tensor y, Tensor x, Tensor index) {
     dispatch_pack<T>({to, from}, [&]<int kCount>() {
       launch_following(ctx, gather_rows<T, kCount>, {blocks_for(to.rows, 1), kThreads}, to, from,
                        data_of<int32_t>(index));
+    });
+  });
+}
+
+void spread_rows(Context& ctx, Tensor y, Tensor x, Tensor row_of) {
+  if (y.rows() == 0) return;
+  dispatch(y.dtype, [&]<class T>() {
+    const Rows<T> to = rows_of<T>(y), from = rows_of<T>(x);
+    dispatch_pack<T>({to, from}, [&]<int kCount>() {
+      launch_following(ctx, spread_rows_kernel<T, kCount>,
+                       {blocks_for(from.rows, kThreads / 32), kThreads}, to, from,
+                       rows_of<int32_t>(row_of));
     });
   });
 }

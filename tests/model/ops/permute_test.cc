@@ -49,6 +49,10 @@ TEST_CASE("gather and combine: closed form, gradients, adding", "[ops][gradient]
   for (int64_t r = 0; r < 8; ++r)
     CHECK(rows.row<double>(r)[d - 1] == x.row<double>(p.plan.token_of.get<int32_t>()[r])[d - 1]);
 
+  const Tensor spread = make.slice(f, {8, d});
+  spread_rows(ctx, spread, x, p.plan.row_of);
+  CHECK(test::same_bits(spread, rows));
+
   const Tensor drows = make.normal_slice(f, {8, d}), dx = make.zeros_slice(f, {4, d});
   const auto gathered = [&] {
     gather_rows_forward(ctx, rows, x, p.plan.token_of);

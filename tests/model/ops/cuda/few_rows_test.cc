@@ -56,9 +56,10 @@ TEST_CASE("cuda: few rows an expert: products and gates are the CPU's", "[ops][c
         grouped_linear_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets);
       });
       // The GPU rounds gate and up before it multiplies them.
-      grouped_gated_forward(s.host, act, x, w, offsets);
-      check(s, act, 2 * bound,
-            [&](const Tensor& to) { grouped_gated_forward(s.ctx, to, gpu_x, gpu_w, gpu_offsets); });
+      grouped_gated_forward(s.host, act, {}, x, w, offsets);
+      check(s, act, 2 * bound, [&](const Tensor& to) {
+        grouped_gated_forward(s.ctx, to, {}, gpu_x, gpu_w, gpu_offsets);
+      });
     }
   });
 }

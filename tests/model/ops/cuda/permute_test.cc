@@ -113,6 +113,10 @@ void check_moves(Context& ctx, DType dtype, Layout layout, const Size& n, double
   gather_rows_forward(ctx, gpu_gathered, gpu_x, plans.gpu.token_of);
   CHECK(off(gpu_gathered, gathered, layout) == 0.0);
 
+  const Tensor gpu_spread = on_gpu.poisoned(rows, dtype, layout);
+  spread_rows(ctx, gpu_spread, gpu_x, plans.gpu.row_of);
+  CHECK(off(gpu_spread, gathered, layout) == 0.0);
+
   const Tensor dx = make.copy_of(x), gpu_dx = up(x);
   gather_rows_backward(host, dx, rows, plans.cpu.row_of);
   gather_rows_backward(ctx, gpu_dx, gpu_rows, plans.gpu.row_of);
