@@ -147,6 +147,7 @@ std::string collect_and_select(const TeachRun& run, const Task& task, Teacher& t
   const CollectResult result =
       recording_failure(store.store(), store.key().run_id, [&] { return collect_samples(job); });
   if (result.interrupted) {
+    cli.log.info("interrupted; with --resume the answers so far in " + run.out.string() + " stay");
     store.finish(true);
     return "";
   }

@@ -9,6 +9,7 @@
 #include "cli/killed_process.h"
 #include "cli/subcommands.h"
 #include "core/error.h"
+#include "core/file.h"
 #include "core/random.h"
 #include "data/store.h"
 
@@ -62,10 +63,14 @@ void check_command(const VerifyOptions& o) {
 }
 
 [[noreturn]] void recipe_failed(const ChildEnd& end, const fs::path& log) {
+  std::string said = read_file(log);
+  said.erase(0, std::min(said.rfind("error: "), said.size()));  // its last word
+  while (said.ends_with('\n')) said.pop_back();
   throw UserError(
       {.what = "the recipe itself failed with exit code " + std::to_string(end.exit_code),
        .where = log.string(),
-       .hint = "read that file, and run the recipe by hand"});
+       .found = said.empty() ? "" : "\n" + said,
+       .hint = "mend that, and try the recipe by hand; the file has all that it wrote"});
 }
 
 // Where a killed run stood, as its folder shows.

@@ -303,6 +303,6 @@ TEST_CASE("verify-resume: a recipe that fails or is none says so") {
             {"sft, grpo, distill or r1"});
   w.refused({"verify-resume", "--out", "v", "--", "sft", "--out", "x"}, {"--out", "leave it out"});
   w.refused({"verify-resume", "--out", "v", "--", "sft", "--model", "absent", "--data", "x"},
-            {"the recipe itself failed", "straight.log"});
+            {"the recipe itself failed", "straight.log", "absent: not a model folder"});
   w.refused({"sft", "--", "x"}, {"unexpected argument", "--"});
 }
