@@ -81,6 +81,30 @@ std::string with_marked_unit(std::string_view number) {
          std::string(number.substr(unit, end - unit)) + "}" + std::string(number.substr(end));
 }
 
+// "so there are **8** left" without its marks, but 2**3 with its power.
+std::string without_bold(std::string_view text) {
+  constexpr std::string_view kMark = "**";
+  const auto stands_apart = [&](size_t at) {
+    return at == std::string_view::npos || at >= text.size() ||
+           std::string_view(" \t\n.,;:!?()$").find(text[at]) != std::string_view::npos;
+  };
+  std::string out;
+  while (!text.empty()) {
+    const size_t open = text.find(kMark);
+    const size_t close = open == std::string_view::npos ? open : text.find(kMark, open + 2);
+    if (close == std::string_view::npos) break;
+    const bool bold = stands_apart(open - 1) && stands_apart(close + 2) && close > open + 2;
+    out += text.substr(0, bold ? open : close);
+    if (bold) out += text.substr(open + 2, close - open - 2);
+    text.remove_prefix(bold ? close + 2 : close);
+    if (!bold) {
+      out += kMark;
+      text.remove_prefix(2);
+    }
+  }
+  return out + std::string(text);
+}
+
 // FLINT keeps caches for each thread that it works on; they go with the thread.
 struct FlintCaches {
   FlintCaches() = default;
@@ -153,8 +177,9 @@ Verdict check_math(std::string_view gold, std::string_view completion,
       (answer->mark == AnswerMark::whole || answer->mark == AnswerMark::phrase)) {
     // A line of words without any mark: the last number in it, if it stands free. A sentence that
     // is marked as the answer: the value that it names.
-    const auto number = answer->mark == AnswerMark::whole ? last_number(answer->text)
-                                                          : value_in_sentence(answer->text);
+    const std::string plain_text = without_bold(answer->text);
+    const auto number =
+        answer->mark == AnswerMark::whole ? last_number(plain_text) : value_in_sentence(plain_text);
     if (number) {
       extracted = std::string(number->text);
       const bool plain = number->mark == AnswerMark::number;
