@@ -155,7 +155,7 @@ RunShape RolloutEngine::shape_of(std::span<const RolloutRequest> requests) const
     shape.experts = shape.experts || (r.experts && moe);
     shape.entropy = shape.entropy || r.entropy;
   }
-  shape.prompts_apart = limits_.stepping == Stepping::ahead && !shape.kept;
+  shape.prompts_apart = limits_.stepping == Stepping::ahead;
   if (shape.prompts_apart) shape.most_rows = limits_.max_samples + limits_.prompt_rows;
   return shape;
 }
@@ -185,6 +185,7 @@ RolloutOutput RolloutEngine::run(std::span<const RolloutRequest> requests,
   run_steps(run, shape.prompts_apart ? kAhead : 0);
   run.output.stats.seconds = seconds_since(run.start);
   run.output.stats.starved = runner_.starved();
+  run.output.stats.recording = runner_.recording_seconds();
   run.experts.finish(run.output.samples);
   last_ = run.output.stats;
   return std::move(run.output);
@@ -266,9 +267,9 @@ void RolloutEngine::take_draw(Run& run, const PlannedDraw& draw, const StepResul
   if (request.sampling.filtered()) result.sampled_logprobs.push_back(numbers[1]);
   if (request.entropy) result.entropies.push_back(numbers[2]);
   if (request.kept && request.sampling.filtered()) {
-    const std::vector<int32_t>& kept = step.kept[i];
-    result.kept.counts.push_back(static_cast<int32_t>(kept.size()));
-    result.kept.ids.insert(result.kept.ids.end(), kept.begin(), kept.end());
+    const size_t words = step.kept.size() / step.tokens.size();
+    result.kept.counts.push_back(
+        static_cast<int32_t>(append_kept(step.kept.subspan(i * words, words), result.kept.ids)));
   }
   const TokenEvent event{.request = draw.request, .sample = draw.sample, .result = result};
   const auto& stops = request.stop_ids;

@@ -22,7 +22,7 @@ enum class Stepping : uint8_t {
   plain,
   // Steps are queued before the draws of those before are known, prompts run packed, by a pass of
   // their own, and in pieces where they are long. What a sample computes behind its stop is thrown
-  // away. Runs that ask for what the filters kept are plain in any case.
+  // away.
   ahead,
 };
 

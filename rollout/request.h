@@ -64,6 +64,7 @@ struct RolloutStats {
   int64_t generated_tokens = 0;
   int64_t steps = 0;         // calls of the decoder
   int64_t starved = 0;       // steps of them that a GPU had to wait for, having no other to do
+  double recording = 0.0;    // seconds of the host in steps that a GPU had no recording of yet
   int64_t peak_running = 0;  // samples in one step
   int64_t peak_blocks = 0;   // of the cache, in use at a time
   int64_t blocks = 0;        // that it has

@@ -6,6 +6,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "core/stopwatch.h"
 #include "model/layers/lm_head.h"
 #include "model/ops/permute.h"
 #include "model/ops/sample.h"
@@ -29,13 +30,14 @@ StepRunner::StepRunner(Context& ctx, const ModelWeights& weights, const ModelCon
       config_(config),
       inputs_(ctx, ahead + 1),
       recorded_scratch_(ctx.device) {
-  for (size_t i = 0; i <= ahead; ++i) slots_.push_back({{}, {}, QueueMark(ctx.device)});
+  for (size_t i = 0; i <= ahead; ++i) slots_.push_back({{}, {}, {}, QueueMark(ctx.device)});
 }
 
 void StepRunner::begin(const RunShape& shape) {
   if (under_way() > 0) synchronize(ctx_);
   started_ = fetched_ = 0;
   starved_ = 0;
+  recording_seconds_ = 0.0;
   make_room(shape);
   shape_ = shape;
   // All that a recording holds by value. What the same places hold may change.
@@ -45,6 +47,7 @@ void StepRunner::begin(const RunShape& shape) {
   for (const BlockWeights& layer : weights_.layers) places.push_back(layer.input_layernorm.data);
   if (shape.entropy) places.push_back(nullptr);
   if (shape.experts) places.push_back(experts_.view.data);
+  if (shape.kept) places.push_back(kept_tokens_.view.data);
   if (places == recorded_places_) return;
   recordings_.clear();
   recorded_places_ = std::move(places);
@@ -71,6 +74,11 @@ void StepRunner::make_room(const RunShape& shape) {
     tokens_ = make_tensor(numbers + doubles, DType::i32, {draws}, ctx_.device);
     for (Slot& slot : slots_) slot.output = HostBuffer(outputs_.buffer.bytes(), ctx_.device);
     recordings_.clear();
+  }
+  const int64_t sets = shape.kept ? numbers_.rows() : 0;
+  if (sets > kept_tokens_.view.rows()) {
+    kept_tokens_ = allocate(DType::i32, {sets, kept_words(config_.vocab_size)}, ctx_.device);
+    for (Slot& slot : slots_) slot.kept = HostBuffer(kept_tokens_.buffer.bytes(), ctx_.device);
   }
   const int64_t unit = 64;
   const int64_t width = (std::max(shape.longest, table_width_) + 7) / 8 * 8;
@@ -115,6 +123,11 @@ void StepRunner::start(const StepPlan& plan, std::span<const RolloutRequest> req
   if (!copies.empty()) copy_cache_blocks(ctx_, cache_, copies);
   run_step(plan, main, prompts, starts);
   queue_copy(ctx_, slot().output.data(), outputs_.view.data, outputs_.buffer.bytes());
+  if (shape_.kept) {
+    const Tensor sets = kept_tokens_.view.slice_rows(0, slot().draws);
+    queue_copy(ctx_, slot().kept.data(), sets.data,
+               static_cast<size_t>(sets.numel()) * sizeof(int32_t));
+  }
   slot().cache_rows = main.batch.ids.numel();
   slot().prompt_rows = apart ? plan.prompt_rows : 0;
   if (shape_.experts) {
@@ -155,6 +168,9 @@ const StepResult& StepRunner::fetch() {
   const auto draws = static_cast<size_t>(slot.draws);
   slot.result.numbers = {numbers, draws * kNumberColumns};
   slot.result.tokens = {tokens, draws};
+  if (shape_.kept)
+    slot.result.kept = {static_cast<const int32_t*>(slot.kept.data()),
+                        draws * static_cast<size_t>(kept_tokens_.view.cols())};
   slot.result.cache_rows = slot.cache_rows;
   slot.result.prompt_rows = slot.prompt_rows;
   const int64_t rows = shape_.experts ? slot.cache_rows + slot.prompt_rows : 0;
@@ -286,17 +302,22 @@ Tensor StepRunner::experts_of(int64_t first, int64_t rows) {
   return experts_.view.slice_rows(layers * first, layers * rows);
 }
 
-// The decoded rows of a step with their draws, as a recording.
+// The decoded rows of a step with their draws, as a recording: one row a sequence, of whose past
+// the newest token alone is the step's own, so that what is older may be read before the kernels
+// in front have ended.
 void StepRunner::play_decode(const Rows& rows) {
   std::swap(ctx_.scratch, recorded_scratch_);
   struct SwapBack {
     Arena &a, &b;
     ~SwapBack() { std::swap(a, b); }
   } swap_back{ctx_.scratch, recorded_scratch_};
-  recordings_[rows.batch.ids.numel()].play(ctx_, [&] {
+  Recorded& step = recordings_[rows.batch.ids.numel()];
+  const Stopwatch watch;
+  step.recording.play(ctx_, [&] {
     ArenaScope scope(ctx_.scratch);
     draw(decode(rows), rows.draws, 0);
   });
+  if (++step.plays <= 2 && ctx_.device != Device::cpu) recording_seconds_ += watch.seconds();
 }
 
 // Hidden states [T, d] of prompts apart, whose cache entries are written; behind `first_row` rows
@@ -332,24 +353,11 @@ void StepRunner::draw(Tensor hidden, const SampleDraws& draws, int64_t first) {
                                       {hidden.rows(), weights_.lm_head.dim(0)});  // [M, V]
   lm_head_logits(ctx_, logits, hidden, weights_.lm_head);
   const int64_t count = draws.row.numel();
-  const SampleOutputs to{tokens_.slice_rows(first, count), numbers_.slice_rows(first, count)};
-  shape_.kept ? draw_on_host(to, logits, draws) : sample(ctx_, to, logits, draws);
-}
-
-// Only the CPU lists what filters kept.
-void StepRunner::draw_on_host(const SampleOutputs& to, Tensor logits, const SampleDraws& draws) {
-  const OwnedTensor copied = ctx_.device == Device::cpu ? OwnedTensor{} : to_host(ctx_, logits);
-  const OwnedTensor token = allocate(DType::i32, {to.token.numel()});
-  const OwnedTensor numbers = allocate(DType::f64, {to.token.numel(), kNumberColumns});
-  std::vector<std::vector<int32_t>> kept;
-  sample(ctx_, {token.view, numbers.view, &kept}, copied.view.empty() ? logits : copied.view,
-         {inputs_.on_host(draws.row), inputs_.on_host(draws.uniform), inputs_.on_host(draws.rules),
-          draws.entropy});
-  copy_bytes(ctx_, to.token.data, ctx_.device, token.view.data, Device::cpu,
-             static_cast<size_t>(token.view.numel()) * sizeof(int32_t));
-  copy_bytes(ctx_, to.numbers.data, ctx_.device, numbers.view.data, Device::cpu,
-             static_cast<size_t>(numbers.view.numel()) * sizeof(double));
-  for (auto& ids : kept) slot().result.kept.push_back(std::move(ids));
+  sample(ctx_,
+         {.token = tokens_.slice_rows(first, count),
+          .numbers = numbers_.slice_rows(first, count),
+          .kept = shape_.kept ? kept_tokens_.view.slice_rows(first, count) : Tensor{}},
+         logits, draws);
 }
 
 }  // namespace temper

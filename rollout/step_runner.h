@@ -29,9 +29,9 @@ struct RunShape {
 
 // What a step drew, in the order of its draws. Valid until the next call of start().
 struct StepResult {
-  std::span<const int32_t> tokens;         // [D]; -1: the logits were not finite
-  std::span<const double> numbers;         // [D, kNumberColumns]
-  std::vector<std::vector<int32_t>> kept;  // [D] if wanted
+  std::span<const int32_t> tokens;  // [D]; -1: the logits were not finite
+  std::span<const double> numbers;  // [D, kNumberColumns]
+  std::span<const int32_t> kept;    // [D, kept_words(V)] if wanted: model/ops/sample.h
   // If wanted, [MoE layers, rows, K]: those of the rows that ran through the cache, which may be
   // more than the plan's, then of prompts by a pass of their own.
   std::span<const int32_t> experts;
@@ -52,6 +52,8 @@ class StepRunner {
   int64_t under_way() const { return static_cast<int64_t>(started_ - fetched_); }
   // Steps of the run before which the device had done all that was queued, and waited.
   int64_t starved() const { return starved_; }
+  // Of the run, the host's seconds in steps whose recording was not there yet.
+  double recording_seconds() const { return recording_seconds_; }
   // Waits for the oldest of them.
   const StepResult& fetch();
 
@@ -82,13 +84,12 @@ class StepRunner {
   Tensor prefill(const Rows& rows, int64_t first_row);
   void keep(const StepPlan& plan, Tensor hidden, int64_t first_row);
   void draw(Tensor hidden, const SampleDraws& draws, int64_t first);
-  void draw_on_host(const SampleOutputs& to, Tensor logits, const SampleDraws& draws);
   void play_decode(const Rows& rows);
   void run_step(const StepPlan& plan, const Rows& rows, const Rows& prompts, const Starts& starts);
 
   // A step under way.
   struct Slot {
-    HostBuffer output, experts;
+    HostBuffer output, experts, kept;
     QueueMark mark;
     int64_t draws = 0, cache_rows = 0, prompt_rows = 0;
     StepResult result = {};
@@ -107,16 +108,22 @@ class StepRunner {
   int64_t table_width_ = 0;
   OwnedTensor kept_;         // [max_samples, d]  the last hidden states of prompts
   OwnedTensor experts_;      // [MoE layers * most rows, K] i32; empty unless wanted
+  OwnedTensor kept_tokens_;  // [most draws, kept_words(V)] i32; empty unless wanted
   OwnedTensor outputs_;      // memory of the next two
   Tensor numbers_, tokens_;  // [most draws, kNumberColumns] f64, [most draws] i32
   StepInputs inputs_;
-  std::vector<int32_t> rows_;                 // scratch of the host
-  Arena recorded_scratch_;                    // of recorded steps: nobody else moves it
-  std::map<int64_t, Recording> recordings_;   // by padded rows
+  std::vector<int32_t> rows_;  // scratch of the host
+  Arena recorded_scratch_;     // of recorded steps: nobody else moves it
+  struct Recorded {
+    Recording recording;
+    int64_t plays = 0;  // the third is the first that only starts it
+  };
+  std::map<int64_t, Recorded> recordings_;    // by padded rows
   std::vector<const void*> recorded_places_;  // what they were recorded with
   std::vector<Slot> slots_;
   size_t started_ = 0, fetched_ = 0;
   int64_t starved_ = 0;
+  double recording_seconds_ = 0.0;
 };
 
 }  // namespace temper

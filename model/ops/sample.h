@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/context.h"
@@ -46,11 +47,16 @@ struct SampleOutputs {
   // without filters, 0 when greedy;
   // the entropy lse - sum p z over all tokens, 0 unless asked for.
   Tensor numbers;
-  // Gets the ids that the filters of each draw kept, ascending; none without filters. Only for
-  // logits on the CPU.
-  std::vector<std::vector<int32_t>>* kept = nullptr;
+  // [D, kept_words(V)] i32 or empty: which tokens the filters of each draw kept, bit v % 32 of word
+  // v / 32; none without filters, and where the draw is greedy.
+  Tensor kept = {};
 };
 constexpr int64_t kNumberColumns = 3;
+constexpr int64_t kept_words(int64_t vocabulary) {
+  return (vocabulary + 31) / 32;
+}
+// The ids of such a row, ascending, behind those of `ids`; how many they are.
+int64_t append_kept(std::span<const int32_t> words, std::vector<int32_t>& ids);
 
 // Draws the tokens. A draw depends on its row, number and rule alone, bit for bit; the two devices
 // draw the same token but where sums are equal within their rounding. Draws of one row and rule

@@ -203,9 +203,9 @@ void draw_row(const SampleOutputs& out, const Tensor& logits, const SampleDraws&
     draw.entropy = draws.entropy && finite ? row.entropy() : 0.0;
     if (!finite) continue;
     draw_one(draw, row, params, scratch, draws.uniform.get<double>()[i]);
-    if (out.kept == nullptr || !cut) continue;
-    for (const Candidate& c : scratch.candidates)
-      (*out.kept)[static_cast<size_t>(i)].push_back(c.token);
+    if (out.kept.empty() || !cut) continue;
+    auto* words = reinterpret_cast<uint32_t*>(out.kept.row<int32_t>(i));
+    for (const Candidate& c : scratch.candidates) words[c.token / 32] |= 1U << (c.token % 32);
   }
 }
 
@@ -219,7 +219,8 @@ bool alike(const SampleDraws& draws, int64_t i, int64_t j) {
 
 void sample(Context& ctx, const SampleOutputs& out, Tensor logits, const SampleDraws& draws) {
   const int64_t parts = ctx.pool.size(), count = draws.row.numel();
-  if (out.kept != nullptr) out.kept->assign(static_cast<size_t>(count), {});
+  for (int64_t i = 0; i < count && !out.kept.empty(); ++i)
+    std::fill_n(out.kept.row<int32_t>(i), out.kept.cols(), 0);
   // Part p takes every parts-th run of draws that share a row.
   ctx.pool.parallel_for(parts, 1, [&](int64_t part_begin, int64_t part_end) {
     for (int64_t part = part_begin; part < part_end; ++part) {

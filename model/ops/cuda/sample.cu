@@ -14,10 +14,19 @@ constexpr double kLog2E = 1.4426950408889634074;
 
 // One block draws one token. Each warp owns an equal stretch of the vocabulary, so a
 // sum's parts are in the order of ids and the token of a number is found by walking down them.
+constexpr int kEdges = 8, kCandidates = kThreads, kBuckets = 32;
 struct Shared {
   double parts[kWarps];   // sums of the warps' stretches, or of their threads' pieces
   double values[kWarps];  // of block-wide reductions
   int found, last;
+  // Of a search's passes, by warps and of all: what each part adds up to, and what lies below.
+  double sums[kWarps][kEdges + 1], total[kEdges + 1];
+  int counts[kWarps][kEdges], count[kEdges];
+  // Tokens among which the last one to be kept is, and those of them in one bucket.
+  int candidates, chosen;
+  float logit[kCandidates];
+  int id[kCandidates], place[kCandidates];
+  unsigned long long adds[kCandidates], buckets[kBuckets];
 };
 
 // A row of logits under one temperature. weight(v) = exp(z_v - max z), to the rounding of f32.
@@ -26,14 +35,19 @@ struct Row {
   int size;
   double inverse;  // of the temperature
   double max;      // of the logits
+  float min;
+  double scale;  // inverse * log2(e)
 
   __device__ double shifted(int v) const {
     return (static_cast<double>(logits[v]) - max) * inverse;
   }
+  // Whole numbers are read from the last bits of a sum with 1.5 * 2^52: conversions are slow.
   __device__ float weight(int v) const {
-    const double t = shifted(v) * kLog2E, whole = rint(t);
+    const double t = (static_cast<double>(logits[v]) - max) * scale;
+    const double rounded = t + 0x1.8p52, whole = rounded - 0x1.8p52;
     if (whole < -125.0) return 0.0F;
-    return ldexpf(exp2f(static_cast<float>(t - whole)), static_cast<int>(whole));
+    const float power = __int_as_float((__double2loint(rounded) + 127) << 23);
+    return exp2f(static_cast<float>(t - whole)) * power;
   }
   // Ascends with the logit; equal logits, -0 and 0 among them, have equal keys.
   __device__ uint32_t key(int v) const {
@@ -74,16 +88,23 @@ __device__ double block_sum_wide(double x, Shared& shared) {
   return total;
 }
 
-__device__ void find_max(Row& row, Shared& shared) {
-  float best = -INFINITY;
+__device__ void find_ends(Row& row, Shared& shared) {
+  float best = -INFINITY, least = INFINITY;
 #pragma unroll 8
-  for (int v = threadIdx.x; v < row.size; v += kThreads) best = fmaxf(best, row.logits[v]);
-  best = warp_max(best);
+  for (int v = threadIdx.x; v < row.size; v += kThreads) {
+    best = fmaxf(best, row.logits[v]);
+    least = fminf(least, row.logits[v]);
+  }
+  best = warp_max(best), least = -warp_max(-least);
   __syncthreads();
-  if (threadIdx.x % 32 == 0) shared.values[threadIdx.x / 32] = best;
+  if (threadIdx.x % 32 == 0)
+    shared.values[threadIdx.x / 32] = best, shared.parts[threadIdx.x / 32] = least;
   __syncthreads();
-  for (int w = 0; w < kWarps; ++w) best = fmaxf(best, static_cast<float>(shared.values[w]));
-  row.max = best;
+  for (int w = 0; w < kWarps; ++w) {
+    best = fmaxf(best, static_cast<float>(shared.values[w]));
+    least = fminf(least, static_cast<float>(shared.parts[w]));
+  }
+  row.max = best, row.min = least;
 }
 
 // The first id of the largest logit.
@@ -204,9 +225,154 @@ __device__ __noinline__ uint32_t threshold(const Row& row, Shared& shared, doubl
   return key;
 }
 
+// Logits between which the last token is that a filter keeps: those of `above` or more add up to
+// `before`, too little, and those of `lowest` or more, `count` of them below `above`, reach it.
+struct Stretch {
+  float lowest, above;
+  double before;
+  int count;
+
+  __device__ float top(const Row& row) const { return fminf(static_cast<float>(row.max), above); }
+  // The lower end of one of eight parts, from the top downwards.
+  __device__ float edge(const Row& row, int i) const {
+    const float width = (top(row) - lowest) / kEdges;
+    return i == kEdges - 1 ? lowest : fmaxf(top(row) - width * static_cast<float>(i + 1), lowest);
+  }
+};
+
+// All within `depth` of the largest logit.
+__device__ Stretch whole_stretch(const Row& row, double depth) {
+  return {fmaxf(row.min, static_cast<float>(row.max - depth)), INFINITY, 0.0, row.size};
+}
+
+// What each part of the stretch adds up to; with kBelow also what lies below it, NaN with it.
+template <bool kBelow>
+__device__ __noinline__ void measure(const Stretch& s, const Row& row, Shared& shared,
+                                     const Part& what) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+  const float lowest = s.lowest, above = s.above;
+  float edges[kEdges];
+  double sums[kEdges + 1] = {};
+  int counts[kEdges] = {};
+  for (int i = 0; i < kEdges; ++i) edges[i] = s.edge(row, i);
+#pragma unroll 4
+  for (int v = threadIdx.x; v < row.size; v += kThreads) {
+    const float own = row.logits[v];
+    const bool below = !(own >= lowest);
+    if (own >= above || (!kBelow && below)) continue;
+    const double adds = what(row, v);
+    if (kBelow && below) sums[kEdges] += adds;
+#pragma unroll
+    for (int i = 0; i < kEdges; ++i)
+      if (own >= edges[i] && (i == 0 || own < edges[i - 1])) sums[i] += adds, ++counts[i];
+  }
+  __syncthreads();
+#pragma unroll
+  for (int i = 0; i <= kEdges; ++i) {
+    const double sum = warp_sum_wide(sums[i]);
+    if (lane == 0) shared.sums[warp][i] = sum;
+    if (i == kEdges) break;
+    const int count = __reduce_add_sync(kAll, counts[i]);
+    if (lane == 0) shared.counts[warp][i] = count;
+  }
+  __syncthreads();
+  if (warp <= kEdges) {
+    const double sum = warp_sum_wide(shared.sums[lane][warp]);
+    const int count = warp < kEdges ? __reduce_add_sync(kAll, shared.counts[lane][warp]) : 0;
+    if (lane == 0) shared.total[warp] = sum;
+    if (lane == 0 && warp < kEdges) shared.count[warp] = count;
+  }
+  __syncthreads();
+}
+
+// Takes the part with the target in it; false if all of the stretch does not reach it.
+__device__ bool choose(Stretch& s, const Row& row, const Shared& shared, double target) {
+  double before = s.before;
+  for (int i = 0; i < kEdges; ++i) {
+    if (before + shared.total[i] >= target) {
+      s = {s.edge(row, i), i > 0 ? s.edge(row, i - 1) : s.above, before, shared.count[i]};
+      return true;
+    }
+    before += shared.total[i];
+  }
+  return false;
+}
+
+// What a candidate adds, in a unit so small that sums, exact in any order, are as good as others.
+__device__ unsigned long long fixed(double adds) {
+  return static_cast<unsigned long long>(adds * 0x1p44);
+}
+
+// The place of the candidate with which the target is reached, in the order of logits and ids; -1
+// where rounding leaves it unreached. First the bucket, then the candidate in it.
+__device__ int find_last(const Stretch& s, const Row& row, Shared& shared, double target) {
+  const int lane = threadIdx.x % 32, me = threadIdx.x, count = shared.candidates;
+  const float top = s.top(row), width = (top - s.lowest) / kBuckets;
+  const auto upto = [&](unsigned long long sum) {
+    return s.before + static_cast<double>(sum) * 0x1p-44;
+  };
+  const float logit = me < count ? shared.logit[me] : 0.0F;
+  const float part = width > 0.0F ? (top - logit) / width : 0.0F;
+  const int bucket = min(static_cast<int>(part), kBuckets - 1);
+  if (me < count) atomicAdd(&shared.buckets[bucket], shared.adds[me]);
+  __syncthreads();
+  unsigned long long before = shared.buckets[lane];
+  for (int offset = 1; offset < 32; offset *= 2) {
+    const unsigned long long other = __shfl_up_sync(kAll, before, offset);
+    if (lane >= offset) before += other;
+  }
+  const unsigned reached = __ballot_sync(kAll, upto(before) >= target);
+  if (reached == 0) return -1;
+  const int chosen = __ffs(static_cast<int>(reached)) - 1;
+  before = __shfl_sync(kAll, before - shared.buckets[lane], chosen);
+  const bool in = me < count && bucket == chosen;
+  if (in) shared.place[atomicAdd(&shared.chosen, 1)] = me;
+  __syncthreads();
+  if (in) {
+    for (int i = 0; i < shared.chosen; ++i) {
+      const int other = shared.place[i];
+      const bool first = shared.logit[other] > logit ||
+                         (shared.logit[other] == logit && shared.id[other] < shared.id[me]);
+      if (first) before += shared.adds[other];
+    }
+    if (upto(before) < target && upto(before + shared.adds[me]) >= target) shared.found = me;
+  }
+  __syncthreads();
+  return shared.found;
+}
+
+// The quick way of keep_likeliest: eight parts a pass until few tokens are left. False, with
+// nothing done, where it finds none: more than so many equal logits, a target that rounding leaves
+// unreached, or one that lies further down than `s`, of which the first pass may be `measured`.
+__device__ __noinline__ bool keep_quickly(Part& kept, const Row& row, Shared& shared, double target,
+                                          Stretch s, bool measured) {
+  for (int pass = 0; pass == 0 || s.count > kCandidates; ++pass) {
+    if (pass == 8) return false;
+    if (pass > 0 || !measured) measure<false>(s, row, shared, kept);
+    if (!choose(s, row, shared, target)) return false;
+  }
+  if (threadIdx.x == 0) shared.candidates = shared.chosen = 0, shared.found = -1;
+  if (threadIdx.x < kBuckets) shared.buckets[threadIdx.x] = 0;
+  __syncthreads();
+#pragma unroll 4
+  for (int v = threadIdx.x; v < row.size; v += kThreads) {
+    const float own = row.logits[v];
+    if (own < s.lowest || own >= s.above) continue;
+    const int at = atomicAdd(&shared.candidates, 1);
+    shared.logit[at] = own, shared.id[at] = v, shared.adds[at] = fixed(kept(row, v));
+  }
+  __syncthreads();
+  const int found = find_last(s, row, shared, target);
+  if (found >= 0) kept.lowest = kept.edge = row.key(shared.id[found]), kept.last = shared.id[found];
+  __syncthreads();
+  return found >= 0;
+}
+
 // Narrows `kept` to the fewest likeliest tokens of it that reach `target` together; among those of
-// equal logits the smallest ids.
-__device__ void keep_likeliest(Part& kept, const Row& row, Shared& shared, double target) {
+// equal logits the smallest ids. They are likely in the stretch.
+__device__ void keep_likeliest(Part& kept, const Row& row, Shared& shared, double target,
+                               const Stretch& likely, bool measured) {
+  if (keep_quickly(kept, row, shared, target, likely, measured)) return;
   const uint32_t key = threshold(row, shared, target, kept);
   Part above = kept, tied = kept;
   above.lowest = key < UINT_MAX ? key + 1 : key;
@@ -221,21 +387,52 @@ __device__ void keep_likeliest(Part& kept, const Row& row, Shared& shared, doubl
 
 struct Rule {
   double temperature, top_k, top_p, min_p;
+
+  __device__ bool greedy() const { return temperature <= 0.0; }
+  __device__ bool cuts_number(const Row& row) const { return top_k > 0.0 && top_k < row.size; }
+  __device__ bool cuts() const { return !greedy() && (top_k > 0.0 || top_p < 1.0 || min_p > 0.0); }
+  // Below this all tokens together weigh less than what top_p leaves out.
+  __device__ Stretch of_mass(const Row& row) const {
+    return whole_stretch(row, log(row.size / (1.0 - top_p)) / row.inverse);
+  }
 };
+
+// The sum of all weights; where top_p alone cuts, with the first pass of its search.
+__device__ double sum_of_all(const Rule& rule, const Row& row, Shared& shared) {
+  if (rule.greedy() || rule.cuts_number(row) || rule.top_p >= 1.0) return sum_of(row, shared, {});
+  measure<true>(rule.of_mass(row), row, shared, {});
+  double sum = 0.0;
+  for (int i = 0; i <= kEdges; ++i) sum += shared.total[i];
+  return sum;
+}
 
 __device__ Part filter(const Rule& rule, const Row& row, Shared& shared, double sum) {
   Part kept;
   double mass = sum;
-  if (rule.top_k > 0.0 && rule.top_k < row.size) {
+  const bool by_number = rule.cuts_number(row);
+  if (by_number) {
     kept.counted = true;
-    keep_likeliest(kept, row, shared, rule.top_k);
+    keep_likeliest(kept, row, shared, rule.top_k, whole_stretch(row, 32.0 / row.inverse), false);
     kept.counted = false;
     mass = sum_of(row, shared, kept);
   }
   // What rounding lets the sum of all fall short of must not cut the search short.
-  if (rule.top_p < 1.0) keep_likeliest(kept, row, shared, rule.top_p * mass * (1.0 - 1e-14));
+  if (rule.top_p < 1.0)
+    keep_likeliest(kept, row, shared, rule.top_p * mass * (1.0 - 1e-14), rule.of_mass(row),
+                   !by_number);
   kept.floor = static_cast<float>(rule.min_p);
   return kept;
+}
+
+// A bit a token of the vocabulary: whether `kept` has it; none without `kept`.
+__device__ void list_kept(uint32_t* words, const Row& row, const Part* kept) {
+  const int lane = threadIdx.x % 32;
+  for (int w = threadIdx.x / 32; w * 32 < row.size; w += kWarps) {
+    const int v = w * 32 + lane;
+    const unsigned bits =
+        __ballot_sync(kAll, kept != nullptr && v < row.size && (*kept)(row, v) > 0.0);
+    if (lane == 0) words[w] = bits;
+  }
 }
 
 struct Draws {
@@ -245,6 +442,7 @@ struct Draws {
   const Rule* rules;
   int32_t* token;
   double* numbers;
+  Rows<int32_t> kept;  // or null
   bool entropy;
 };
 
@@ -253,23 +451,29 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(Draws draws) {
   __shared__ Shared shared;
   const int64_t draw = blockIdx.x;
   const Rule rule = draws.rules[draw];
-  const bool greedy = rule.temperature <= 0.0;
-  Row row{draws.logits.row(draws.row[draw]), static_cast<int>(draws.logits.cols),
-          greedy ? 1.0 : 1.0 / rule.temperature, 0.0};
-  find_max(row, shared);
+  const bool greedy = rule.greedy();
+  const double inverse = greedy ? 1.0 : 1.0 / rule.temperature;
+  Row row{draws.logits.row(draws.row[draw]),
+          static_cast<int>(draws.logits.cols),
+          inverse,
+          0.0,
+          0.0F,
+          inverse * kLog2E};
+  find_ends(row, shared);
   const double moment = draws.entropy ? moment_of(row, shared) : 0.0;
-  const double sum = sum_of(row, shared, {});
+  const double sum = sum_of_all(rule, row, shared);
   const bool finite = isfinite(sum);
   int token = greedy && finite ? find_argmax(row, shared) : 0;
   double mass = sum;  // of what is drawn from
-  if (finite && !greedy) {
-    Part kept;
-    if (rule.top_k > 0.0 || rule.top_p < 1.0 || rule.min_p > 0.0) {
-      kept = filter(rule, row, shared, sum);
-      mass = sum_of(row, shared, kept);
-    }
-    token = locate(row, shared, draws.uniform[draw] * mass, kept);
+  Part kept;
+  const bool cut = finite && rule.cuts();
+  if (cut) {
+    kept = filter(rule, row, shared, sum);
+    mass = sum_of(row, shared, kept);
   }
+  if (finite && !greedy) token = locate(row, shared, draws.uniform[draw] * mass, kept);
+  if (draws.kept)
+    list_kept(reinterpret_cast<uint32_t*>(draws.kept.row(draw)), row, cut ? &kept : nullptr);
   if (threadIdx.x > 0) return;
   double* numbers = draws.numbers + draw * kNumberColumns;
   draws.token[draw] = finite ? token : -1;
@@ -290,13 +494,11 @@ void sample(Context& ctx, const SampleOutputs& out, Tensor logits, const SampleD
   if (draws.row.numel() == 0) return;
   require(draws.rules.contiguous() && out.numbers.contiguous(), "sample: strided numbers");
   static_assert(sizeof(Rule) == kRuleColumns * sizeof(double));
-  const Draws all{rows_of<float>(logits),
-                  data_of<int32_t>(draws.row),
-                  data_of<double>(draws.uniform),
-                  reinterpret_cast<const Rule*>(data_of<double>(draws.rules)),
-                  data_of<int32_t>(out.token),
-                  data_of<double>(out.numbers),
-                  draws.entropy};
+  const Draws all{
+      rows_of<float>(logits),         data_of<int32_t>(draws.row),
+      data_of<double>(draws.uniform), reinterpret_cast<const Rule*>(data_of<double>(draws.rules)),
+      data_of<int32_t>(out.token),    data_of<double>(out.numbers),
+      rows_of<int32_t>(out.kept),     draws.entropy};
   launch_following(ctx, sample_kernel, {blocks_for(draws.row.numel(), 1), kThreads}, all);
 }
 

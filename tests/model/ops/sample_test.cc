@@ -35,16 +35,21 @@ std::vector<Draw> draw_all(Context& ctx, Tensor logits, std::vector<int32_t> row
   for (const SamplingParams& p : params)
     rules.insert(rules.end(), {p.temperature, static_cast<double>(p.top_k), p.top_p, p.min_p});
   std::vector<int32_t> tokens(rows.size(), -7);
-  std::vector<std::vector<int32_t>> kept;
-  const SampleOutputs out{make_tensor(tokens.data(), DType::i32, {count}),
-                          make_tensor(numbers.data(), DType::f64, {count, kNumberColumns}), &kept};
+  const auto words = static_cast<size_t>(kept_words(logits.cols()));
+  std::vector<int32_t> kept(rows.size() * words, -1);
+  const SampleOutputs out{
+      make_tensor(tokens.data(), DType::i32, {count}),
+      make_tensor(numbers.data(), DType::f64, {count, kNumberColumns}),
+      make_tensor(kept.data(), DType::i32, {count, static_cast<int64_t>(words)})};
   sample(ctx, out, logits,
          {make_tensor(rows.data(), DType::i32, {count}),
           make_tensor(uniforms.data(), DType::f64, {count}),
           make_tensor(rules.data(), DType::f64, {count, kRuleColumns}), entropy});
   std::vector<Draw> draws;
-  for (size_t i = 0; i < rows.size(); ++i)
-    draws.push_back({tokens[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2], kept[i]});
+  for (size_t i = 0; i < rows.size(); ++i) {
+    draws.push_back({tokens[i], numbers[3 * i], numbers[3 * i + 1], numbers[3 * i + 2], {}});
+    append_kept(std::span(kept).subspan(i * words, words), draws.back().kept);
+  }
   return draws;
 }
 

@@ -48,6 +48,12 @@ Inputs inputs(Tensors& make, int64_t rows, int per_rule) {
   return in;
 }
 
+// Poisoned: every bit is set.
+Tensor sets_of(Tensors& make, int64_t count, int64_t vocabulary) {
+  const int64_t words = kept_words(vocabulary);
+  return make.ints({count, words}, std::vector<int32_t>(static_cast<size_t>(count * words), -1));
+}
+
 void check_vocabulary(Context& ctx, int64_t vocabulary, Layout layout, int per_rule) {
   Tensors make;
   GpuTensors on_gpu(ctx);
@@ -61,32 +67,43 @@ void check_vocabulary(Context& ctx, int64_t vocabulary, Layout layout, int per_r
   const Inputs in = inputs(make, rows, per_rule);
   const int64_t count = in.row.numel();
   const SampleOutputs want{make.ints({count}, std::vector<int32_t>(static_cast<size_t>(count), -7)),
-                           make.poisoned(DType::f64, {count, kNumberColumns})};
+                           make.poisoned(DType::f64, {count, kNumberColumns}),
+                           sets_of(make, count, vocabulary)};
   sample(host, want, logits, {in.row, in.uniform, in.rules, true});
 
   const SampleOutputs out{on_gpu.upload(want.token),
-                          on_gpu.upload(make.poisoned(DType::f64, {count, kNumberColumns}))};
+                          on_gpu.upload(make.poisoned(DType::f64, {count, kNumberColumns})),
+                          on_gpu.upload(sets_of(make, count, vocabulary))};
   const SampleDraws draws{on_gpu.upload(in.row), on_gpu.upload(in.uniform), on_gpu.upload(in.rules),
                           true};
   const Tensor gpu_logits = on_gpu.upload(logits, DType::f32, layout);
   sample(ctx, out, gpu_logits, draws);
   const std::vector<int32_t> token = download_ints(ctx, out.token);
   const std::vector<double> numbers = download_doubles(ctx, out.numbers);
-  int64_t others = 0;
+  const std::vector<int32_t> kept = download_ints(ctx, out.kept);
+  int64_t others = 0, other_sets = 0;
   double worst = 0.0;
   for (int64_t i = 0; i < count; ++i) {
     const bool same = token[static_cast<size_t>(i)] == want.token.get<int32_t>()[i];
     others += !same;
+    const auto words = static_cast<size_t>(kept_words(vocabulary)),
+               at = static_cast<size_t>(i) * words;
+    other_sets +=
+        !std::equal(kept.begin() + static_cast<int64_t>(at),
+                    kept.begin() + static_cast<int64_t>(at + words), want.kept.row<int32_t>(i));
     for (int64_t j = 0; same && j < kNumberColumns; ++j)
       worst = std::max(worst, std::abs(numbers[static_cast<size_t>(i * kNumberColumns + j)] -
                                        want.numbers.row<double>(i)[j]));
   }
-  INFO(others << " of " << count << " draws differ; numbers by " << worst);
+  INFO(others << " of " << count << " draws differ, " << other_sets << " sets; numbers by "
+              << worst);
   CHECK(static_cast<double>(others) <= 2e-4 * static_cast<double>(count));
+  CHECK(static_cast<double>(other_sets) <= 2e-2 * static_cast<double>(count));
   CHECK(worst < 2e-6);
   sample(ctx, out, gpu_logits, draws);  // the same bits again
   CHECK(download_ints(ctx, out.token) == token);
   CHECK(download_doubles(ctx, out.numbers) == numbers);
+  CHECK(download_ints(ctx, out.kept) == kept);
 }
 
 TEST_CASE("cuda: the draws are the CPU's", "[ops][cuda]") {
