@@ -52,6 +52,7 @@ class Generator {
         ctx_(static_cast<int>(cli.common.threads), device_of(cli.common.device)),
         model_(load_model_in_use(ctx_, options.model, options.sampling.dtype, cli.log)),
         engine_(ctx_, model_.weights.view, model_.config, options.sampling.limits()) {
+    check_stop_texts(options.sampling.stop);
     if (model_.tokenizer && options.ids.empty() && !options.raw) {
       chat_.emplace(ChatTemplate::choose(options.chat_template, *model_.tokenizer));
     }

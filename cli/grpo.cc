@@ -29,13 +29,27 @@ int64_t update_tokens(const GrpoOptions& o, int64_t length) {
   return (samples + o.mini_batches - 1) / o.mini_batches * length;
 }
 
-// The cache that the rollout needs at most: all samples that run together, each of `length` tokens.
-int64_t cache_bytes(const GrpoOptions& o, const ModelConfig& config, int64_t length) {
+// The cache that all samples that may run together need, each of `length` tokens.
+int64_t whole_cache(const GrpoOptions& o, const ModelConfig& config, int64_t length) {
   const auto prompts =
       static_cast<int64_t>(std::ceil(static_cast<double>(o.prompts_per_step) * o.oversample));
   const int64_t together = std::min(o.rollout_batch, prompts * o.samples_per_prompt);
   return together * length * config.num_hidden_layers * config.cache_width() *
          static_cast<int64_t>(size_of(o.training.dtype));
+}
+
+int64_t cache_limit(const GrpoOptions& o) {
+  return o.cache_memory << 20;
+}
+
+void warn_of_waiting(const GrpoOptions& o, const ModelConfig& config, int64_t longest,
+                     Logger& log) {
+  const int64_t whole = whole_cache(o, config, longest);
+  if (whole <= cache_limit(o)) return;
+  log.warn("the rollout's cache may be too small for all samples at once: " +
+           std::to_string(whole >> 20) + " MiB for samples of " + std::to_string(longest) +
+           " tokens, --cache-memory " + std::to_string(o.cache_memory) +
+           " MiB; those that do not fit wait until others end");
 }
 
 // The plan for samples of at most `longest` tokens.
@@ -47,7 +61,7 @@ MemoryPlan plan_of(const GrpoOptions& o, const ModelConfig& config, Device devic
                         .longest_sequence = longest,
                         .micro_batch_tokens = micro_batch_tokens(o.training, folder),
                         .update_tokens = update_tokens(o, longest),
-                        .cache_bytes = cache_bytes(o, config, longest),
+                        .cache_bytes = std::min(whole_cache(o, config, longest), cache_limit(o)),
                         .reference = o.has_reference(),
                         .others = others});
 }
@@ -132,6 +146,7 @@ int run_grpo(const GrpoOptions& o, Invocation& cli) {
       others.push_back(std::move(item));
   const MemoryPlan plan = plan_of(o, model.config, ctx.device, longest, folder, others);
   cli.log.info(plan.text());
+  warn_of_waiting(o, model.config, longest, cli.log);
   std::optional<OwnedWeights> reference;
   if (o.has_reference()) reference = first_weights(ctx, o, model, folder);
   TrainingRun run(ctx, cli, folder, spec_of(o, plan.micro_batch_tokens, chat.id()), model);

@@ -100,6 +100,7 @@ PromptedModel::PromptedModel(const PromptSourceOptions& source, const SamplingOp
 
 SampleOptions PromptedModel::sample_options(const SamplingOptions& sampling,
                                             int64_t samples) const {
+  check_stop_texts(sampling.stop);
   SampleOptions options{.samples = samples,
                         .max_new_tokens = sampling.max_new_tokens,
                         .sampling = sampling.params,

@@ -9,6 +9,7 @@
 #include "core/device.h"
 #include "core/error.h"
 #include "core/progress.h"
+#include "rollout/sampling_params.h"
 #include "rollout/score.h"
 
 namespace temper {
@@ -34,7 +35,7 @@ OptionsTable score_options(ScoreCommand& o) {
   table.group("Output");
   table.add("out", &o.out, "rows of {\"ids\",\"logprobs\"}; -: stdout").value_name("FILE");
   table.group("Computation");
-  table.add("temperature", &o.temperature, "logits are divided by it").above(0);
+  table.add("temperature", &o.temperature, "logits are divided by it").at_least(kLeastTemperature);
   table.add("batch-tokens", &o.batch_tokens, "of a forward pass").unit("tokens").at_least(1);
   table.add_choice(
       "dtype", &o.dtype,

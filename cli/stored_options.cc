@@ -19,9 +19,9 @@ constexpr std::array kOfTheCall = {"resume", "resume_from", "out",   "model",
                                    "preset", "threads",     "quiet", "device"};
 // They say how far a run goes and what it keeps, or are means to the same numbers.
 constexpr std::array kMayChange = {
-    "steps",          "max_steps",          "epochs",     "save_every",
-    "keep",           "save_dtype",         "log_tokens", "max_unjudged",
-    "reward_timeout", "micro_batch_tokens", "recompute",  "rollout_batch"};
+    "steps",      "max_steps",     "epochs",       "save_every",     "keep",
+    "save_dtype", "log_tokens",    "max_unjudged", "reward_timeout", "micro_batch_tokens",
+    "recompute",  "rollout_batch", "cache_memory"};
 
 template <size_t N>
 bool is_among(const std::array<const char*, N>& names, const std::string& key) {

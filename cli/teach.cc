@@ -103,6 +103,7 @@ PromptSourceOptions prompt_source(const TeachOptions& o, const std::string& mode
 
 SamplingOptions sampling_options(const TeachRun& run) {
   const TeachOptions& o = run.options;
+  check_stop_texts(o.stop);
   return {.params = o.sampling,
           .max_new_tokens = o.max_new_tokens,
           .seed = run.seed,

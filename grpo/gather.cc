@@ -61,6 +61,9 @@ StepBatch gather_batch(const GrpoJob& job, RolloutEngine& engine, PromptOrder& o
     std::vector<GrpoGroup> more =
         collect_groups(job, engine, step, order.next(count), batch.groups.size());
     for (GrpoGroup& group : more) batch.groups.push_back(std::move(group));
+    const RolloutStats& stats = engine.last_stats();
+    batch.steps += stats.steps, batch.starved += stats.starved;
+    batch.recording_seconds += stats.recording;
     if (job.interrupt.requested()) break;
     with_signal = choose_groups(o, batch.groups);
     if (with_signal >= o.prompts_per_step) break;

@@ -39,7 +39,10 @@ struct StepBatch {
   int64_t policy_version = 0;  // steps whose update the sampling weights had seen
   int64_t generations = 0;     // calls of the generator that it took
   int64_t prompts_drawn = 0;   // from the data since the run began, this batch included
-  double cache_share = 0.0;    // of the KV cache's blocks, the most in use at a time
+  // Of the generator: its steps, those that a GPU waited for, and seconds of recording steps.
+  int64_t steps = 0, starved = 0;
+  double recording_seconds = 0.0;
+  double cache_share = 0.0;  // of the KV cache's blocks, the most in use at a time
   int64_t cache_bytes = 0;
   double seconds = 0.0;  // of sampling, and judging beside it; without rules that wait
 };

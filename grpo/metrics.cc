@@ -252,6 +252,7 @@ void record_speed(const GrpoJob& job, StepWriter& writer, const StepOutcome& out
   writer.add_metric("memory/cache", static_cast<double>(outcome.batch.cache_bytes));
   writer.add_metric("memory/cache_in_use", outcome.batch.cache_share);
   writer.add_metric("seconds/rollout", outcome.batch.seconds);
+  writer.add_metric("seconds/recording", outcome.batch.recording_seconds);
   for (size_t c = 0; c < job.reward.size(); ++c)
     if (job.reward.waits(c))
       writer.add_metric("seconds/reward/" + job.reward.name(c),
@@ -259,6 +260,8 @@ void record_speed(const GrpoJob& job, StepWriter& writer, const StepOutcome& out
   writer.add_metric("seconds/update", outcome.update_seconds);
   writer.add_metric("seconds/scoring", outcome.scoring_seconds);
   writer.add_metric("seconds/database", outcome.database_seconds);
+  writer.add_metric("speed/rollout_steps", static_cast<double>(outcome.batch.steps));
+  writer.add_metric("speed/rollout_starved", static_cast<double>(outcome.batch.starved));
   writer.add_metric("speed/rollout", share(generated, outcome.batch.seconds));
   writer.add_metric("speed/train",
                     share(static_cast<double>(u.trained_tokens), outcome.update_seconds));

@@ -1,6 +1,7 @@
 #include "grpo/options.h"
 
 #include "grpo/presets.h"
+#include "rollout/sampling_params.h"
 
 namespace temper {
 namespace {
@@ -55,7 +56,7 @@ void add_rollout_options(OptionsTable& table, GrpoOptions& o) {
       .unit("tokens")
       .at_least(1);
   table.add("temperature", &o.temperature, "of the logits, in rollout and in the loss alike")
-      .above(0);
+      .at_least(kLeastTemperature);
   table.add("top-p", &o.top_p, "nucleus sampling; 1: off").range(0, 1);
   table.add("top-k", &o.top_k, "sample among the k likeliest; 0: off").at_least(0);
   table.add("min-p", &o.min_p, "drop tokens below this part of the likeliest; 0: off").range(0, 1);
@@ -64,6 +65,9 @@ void add_rollout_options(OptionsTable& table, GrpoOptions& o) {
             "(DeepSeek-V3.2)");
   table.add("stop", &o.stop, "text that ends a completion; may be given several times");
   table.add("rollout-batch", &o.rollout_batch, "sequences decoded together").at_least(1);
+  table.add("cache-memory", &o.cache_memory, "the rollout's cache grows up to this")
+      .unit("MiB")
+      .range(1, 1 << 30);
 }
 
 void add_batch_options(OptionsTable& table, GrpoOptions& o) {

@@ -38,7 +38,8 @@ struct GrpoOptions {
   int64_t top_k = 0;
   bool keep_sampling_mask = false;  // the loss sees the distribution that top-p and top-k left
   std::vector<std::string> stop;
-  int64_t rollout_batch = 64;  // sequences decoded together
+  int64_t rollout_batch = 64;   // sequences decoded together
+  int64_t cache_memory = 4096;  // MiB, that their KV cache may have
 
   // Which samples an update gets.
   bool dynamic_sampling = false;  // DAPO: sample on until enough groups have a signal

@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "grpo/options.h"
+#include "rollout/sampling_params.h"
 
 namespace temper {
 namespace {
@@ -97,6 +98,7 @@ bool is_cut(const GrpoOptions& o) {
 }
 
 void check_batch(const GrpoOptions& o) {
+  check_stop_texts(o.stop);
   if (o.keep_sampling_mask && !is_cut(o))
     refuse("samples come from the whole distribution: there is no mask to keep",
            "--keep-sampling-mask", "give --top-p, --top-k or --min-p, or leave it out");

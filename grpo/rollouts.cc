@@ -15,7 +15,9 @@ PromptOrder order_of(const GrpoJob& job, int64_t drawn) {
 
 Rollouts::Rollouts(const GrpoJob& job)
     : job_(job),
-      engine_(job.ctx, job.weights.view, job.config, {.max_samples = job.options.rollout_batch}),
+      engine_(job.ctx, job.weights.view, job.config,
+              {.max_samples = job.options.rollout_batch,
+               .cache_bytes = job.options.cache_memory << 20}),
       order_(order_of(job, 0)) {}
 
 std::optional<StepBatch> Rollouts::take(int64_t step) {

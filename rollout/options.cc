@@ -21,7 +21,9 @@ void add_sampling_options(OptionsTable& table, SamplingOptions& o) {
   table.add("seed", &o.seed, "of the random numbers").at_least(0);
   table.group("Speed and memory");
   table.add("batch", &o.batch, "samples decoded together").range(1, 4096);
-  table.add("cache-memory", &o.cache_memory, "the cache grows up to this").unit("MiB").at_least(1);
+  table.add("cache-memory", &o.cache_memory, "the cache grows up to this")
+      .unit("MiB")
+      .range(1, 1 << 30);
   table.add_choice(
       "dtype", &o.dtype,
       {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}, {"f16", DType::f16}},

@@ -3,13 +3,20 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "model/ops/sample.h"
 
 namespace temper {
 
+// A temperature is 0 (greedy) or no less: logits over a smaller one could leave the numbers that
+// there are.
+constexpr double kLeastTemperature = 1e-6;
+
 // Throws UserError naming `where` and the field if one is out of its range.
 void check_sampling(const SamplingParams& params, const std::string& where);
+// Throws UserError for an empty text among those that end a completion: it would end none.
+void check_stop_texts(const std::vector<std::string>& texts);
 
 // What the random number of a token is keyed by, besides the token's position: the same key gives
 // the same completion whatever it was batched with.

@@ -38,8 +38,7 @@ double checked(double logprob, size_t sequence, size_t token) {
       {.what = "the model's log-probabilities are not finite",
        .where = "sequence " + std::to_string(sequence + 1) + ", token " + std::to_string(token + 1),
        .hint = "training diverged or the checkpoint is damaged: take an earlier one "
-               "(a --temperature near 0 overflows too, and f16 ends at 65504, where --dtype bf16 "
-               "goes on)"});
+               "(f16 ends at 65504, where --dtype bf16 goes on)"});
 }
 
 }  // namespace

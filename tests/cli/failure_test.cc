@@ -127,6 +127,26 @@ TEST_CASE("failure: a memory limit of the process is seen before the first step"
   CHECK_FALSE(w.exists("r"));
 }
 
+TEST_CASE("failure: samples that the rollout's cache cannot hold wait, and it is said") {
+  const MicroWorkshop w;
+  const Arguments grpo =
+      with(with(kMicroGrpo, "--samples-per-prompt", "16"), "--max-new-tokens", "240") +
+      Arguments{"--steps", "1"};
+  CHECK(w.ends(0, grpo + Arguments{"--out", "all"}).find("--cache-memory") == std::string::npos);
+  const std::string said = w.ends(0, grpo + Arguments{"--out", "few", "--cache-memory", "1"});
+  CHECK(said.find("cache may be too small for all samples at once: 1 MiB") != std::string::npos);
+  CHECK(said.find("rollout KV cache                    1.0 MiB") != std::string::npos);
+  Database all = open_for_reading(w.path("all")), few = open_for_reading(w.path("few"));
+  CHECK(few.value<double>("SELECT value FROM metrics WHERE name = 'memory/cache'") <= 1 << 20);
+  CHECK(all.value<double>("SELECT value FROM metrics WHERE name = 'memory/cache'") > 1 << 20);
+  const auto texts = [](Database& db) {
+    return db.value<std::string>(
+        "SELECT group_concat(completion, '|') FROM (SELECT completion FROM samples ORDER BY "
+        "group_index, sample_index)");
+  };
+  CHECK(texts(all) == texts(few));
+}
+
 TEST_CASE("failure: a tokenizer of another model's is said") {
   const MicroWorkshop w;
   const std::string said =

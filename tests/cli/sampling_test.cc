@@ -71,6 +71,12 @@ TEST_CASE("generate refuses what it cannot do by name") {
   CHECK(high.exit_code == 2);
   CHECK_THAT(high.err, Contains("266"));
   CHECK(bench.run("generate", {"--ids", "1", "--top-p", "0"}).exit_code == 2);
+  const ProgramResult cold = bench.run("generate", {"--ids", "1", "--temperature", "1e-310"});
+  CHECK(cold.exit_code == 2);
+  CHECK_THAT(cold.err, Contains("temperature is out of range") && Contains("at least 1e-06"));
+  const ProgramResult stop = bench.run("generate", {"--ids", "1", "--stop", ""});
+  CHECK(stop.exit_code == 2);
+  CHECK_THAT(stop.err, Contains("--stop") && Contains("leave it out"));
 }
 
 TEST_CASE("rollout's log-probabilities are those that score finds") {

@@ -110,6 +110,7 @@ TEST_CASE("options: what does nothing or harm together is refused with the mend"
   has(refusal([](auto& o) { o.rollout_correction = "token-mask", o.correction_floor = 1.5; }),
       "0.5 is usual");
   has(refusal([](auto& o) { o.keep_sampling_mask = true; }), "--top-p");
+  has(refusal([](auto& o) { o.stop = {"</s>", ""}; }), "an empty text ends no completion");
   has(refusal([](auto& o) { o.overlong_buffer = 256; }), "--max-new-tokens 256");
   has(refusal([](auto& o) { o.process_reward = "math", o.advantage = AdvantageKind::rloo; }),
       "leave --advantage out");
