@@ -33,7 +33,7 @@ struct Forward {
   float* top = nullptr;
 };
 static_assert(kTileCols == kHeadTile && sizeof(Share) == kHeadShare * sizeof(float));
-constexpr float kMostAbove = most_above(kNarrow);
+[[maybe_unused]] constexpr float kMostAbove = most_above(kNarrow);  // Hopper's code alone
 
 struct Backward {
   const int32_t* target;

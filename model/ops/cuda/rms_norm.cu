@@ -162,10 +162,12 @@ struct Coming {
     return ring[((stage * kTensors + tensor) * kPacks + pack) * 32];
   }
   __device__ void find_chosen() {
-    if (kMore == 0 || row >= b.x.rows) return;
+    if constexpr (kMore > 0) {
+      if (row >= b.x.rows) return;
 #pragma unroll
-    for (int k = 0; k < kMore; ++k)
-      if (k < b.row_of.cols) chosen[k] = b.row_of.row(row)[k];
+      for (int k = 0; k < kMore; ++k)
+        if (k < b.row_of.cols) chosen[k] = b.row_of.row(row)[k];
+    }
   }
   __device__ void ask(int stage, int tensor, const T* from) const {
 #pragma unroll
