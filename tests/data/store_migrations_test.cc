@@ -93,7 +93,15 @@ TEST_CASE("the store opens a database of every older schema and keeps its rows")
       migrate(old, all.first(version));
       old.execute("INSERT INTO runs VALUES (7,'sft','done',1.0,2.0,'m',3,'v','[]','{}','{}','{}')");
     }
-    REQUIRE_THROWS_AS(open_for_reading(folder.path()), UserError);
+    {
+      Database copy = open_for_reading(folder.path());
+      REQUIRE(schema_version(copy) == all.back().version);
+      REQUIRE(read_run(copy, 7)->kind == "sft");
+    }
+    {
+      Database untouched(folder.path() / kStoreFile, OpenMode::read_only);
+      REQUIRE(schema_version(untouched) == static_cast<int>(version));
+    }
     Store store(folder.path());
     REQUIRE(schema_version(store.database()) == all.back().version);
     REQUIRE(schema_text(store.database()) == schema_text(reference));
