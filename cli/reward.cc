@@ -54,8 +54,7 @@ std::string field_text(const JsonRow& row, const std::vector<std::string>& field
   for (const std::string& field : fields) {
     const JsonValue* value = field.empty() ? nullptr : find_member(row.json, field.c_str());
     if (value == nullptr) continue;
-    return value->IsString() ? std::string(value->GetString(), value->GetStringLength())
-                             : to_text(*value);
+    return value_text(*value);
   }
   if (!required) return "";
   std::string names;
@@ -145,9 +144,7 @@ std::string right_answer(const JsonRow& row, const std::vector<std::string>& fie
   for (const std::string& field : fields) {
     const JsonValue* value = find_member(row.json, field.c_str());
     if (value == nullptr || !value->IsArray() || value->Empty()) continue;
-    const JsonValue& first = (*value)[0];
-    return first.IsString() ? std::string(first.GetString(), first.GetStringLength())
-                            : to_text(first);
+    return value_text((*value)[0]);
   }
   return field_text(row, fields, false);
 }

@@ -119,6 +119,11 @@ std::string to_text(const JsonValue& value) {
   return {buffer.GetString(), buffer.GetSize()};
 }
 
+std::string value_text(const JsonValue& value) {
+  return value.IsString() ? std::string(value.GetString(), value.GetStringLength())
+                          : to_text(value);
+}
+
 std::string to_pretty_text(const JsonValue& value) {
   rapidjson::StringBuffer buffer;
   rapidjson::PrettyWriter<rapidjson::StringBuffer> writer(buffer);

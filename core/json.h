@@ -21,6 +21,8 @@ const JsonValue* find_member(const JsonValue& object, const char* key);
 
 // Compact text of a value; doubles are written so that they read back as the same bits.
 std::string to_text(const JsonValue& value);
+// The text of a string as it is, or the JSON text of anything else.
+std::string value_text(const JsonValue& value);
 // Indented by two spaces, with a newline at the end: config files.
 std::string to_pretty_text(const JsonValue& value);
 

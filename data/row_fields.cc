@@ -17,10 +17,6 @@ const JsonValue* first_of(const JsonValue& row, std::initializer_list<const char
 
 }  // namespace
 
-std::string value_text(const JsonValue& value) {
-  return value.IsString() ? text_of(value) : to_text(value);
-}
-
 Conversation read_messages(const JsonValue& row, const std::string& where) {
   const JsonValue* list = find_member(row, "messages");
   if (list == nullptr || !list->IsArray()) {

@@ -29,7 +29,4 @@ const JsonValue* find_completion(const JsonValue& row);
 // (GSM8K) what follows the last one; "" if the row has none.
 std::string read_gold(const JsonValue& row);
 
-// The text of a string, or the JSON text of anything else.
-std::string value_text(const JsonValue& value);
-
 }  // namespace temper

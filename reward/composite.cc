@@ -147,11 +147,8 @@ bool CompositeReward::asks(size_t component, const RewardInput& input) const {
   const JsonValue* field =
       input.row == nullptr ? nullptr : find_member(*input.row, spec.row_field.c_str());
   if (field == nullptr) return false;
-  const std::string text = field->IsString()
-                               ? std::string(field->GetString(), field->GetStringLength())
-                               : to_text(*field);
   const auto& values = spec.row_values;
-  return std::find(values.begin(), values.end(), text) != values.end();
+  return std::find(values.begin(), values.end(), value_text(*field)) != values.end();
 }
 
 // A row that no rule but `format` is for has nobody to say what is right: the row's fault.

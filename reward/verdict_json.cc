@@ -26,9 +26,7 @@ std::optional<VerdictStatus> status_of(std::string_view word) {
 
 std::string text_member(const JsonValue& object, const char* name) {
   const JsonValue* value = find_member(object, name);
-  if (value == nullptr) return "";
-  return value->IsString() ? std::string(value->GetString(), value->GetStringLength())
-                           : to_text(*value);
+  return value == nullptr ? "" : value_text(*value);
 }
 
 Verdict verdict_of_value(double value) {

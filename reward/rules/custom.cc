@@ -14,11 +14,6 @@
 namespace temper {
 namespace {
 
-std::string text_of(const JsonValue& value) {
-  return value.IsString() ? std::string(value.GetString(), value.GetStringLength())
-                          : to_text(value);
-}
-
 // The finite number that `text` is as a whole; commas between groups of three digits are taken out.
 std::optional<double> number_of(std::string text) {
   static const LinearRegex grouped(R"([-+]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?)", "custom");
@@ -109,7 +104,7 @@ class Extractor {
     try {
       const Json json = parse_json(trimmed(text), "answer");
       const JsonValue* value = find_by_pointer(json, pointer_);
-      if (value != nullptr) return text_of(*value);
+      if (value != nullptr) return value_text(*value);
       reason = "nothing at " + pointer_;
     } catch (const UserError& error) {
       reason = "the final part is not JSON";
@@ -208,9 +203,9 @@ class CustomRule final : public RewardRule {
     const JsonValue* value =
         input.row == nullptr ? nullptr : find_member(*input.row, field_.c_str());
     if (value != nullptr && value->IsArray()) {
-      for (const JsonValue& item : value->GetArray()) golds.push_back(text_of(item));
+      for (const JsonValue& item : value->GetArray()) golds.push_back(value_text(item));
     } else if (value != nullptr && field_ != "gold") {
-      golds.push_back(text_of(*value));
+      golds.push_back(value_text(*value));
     } else if (field_ == "gold") {
       golds.emplace_back(input.gold);
     }

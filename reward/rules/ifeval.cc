@@ -53,7 +53,7 @@ class IfevalRule final : public RewardRule {
     std::string broken;
     size_t held = 0;
     for (rapidjson::SizeType i = 0; i < ids->Size(); ++i) {
-      const std::string id = (*ids)[i].IsString() ? (*ids)[i].GetString() : to_text((*ids)[i]);
+      const std::string id = value_text((*ids)[i]);
       const InstructionCheck holds = find_instruction(id);
       if (holds == nullptr) return verdict_error("unknown instruction '" + id + "'");
       std::string fault;

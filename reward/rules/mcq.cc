@@ -12,11 +12,6 @@ namespace {
 
 constexpr std::string_view kBox = "\\boxed{";
 
-std::string text_of(const JsonValue& value) {
-  return value.IsString() ? std::string(value.GetString(), value.GetStringLength())
-                          : to_text(value);
-}
-
 // The texts of the row's choices; empty if it has none.
 std::vector<std::string> choices_of(const JsonValue* row) {
   std::vector<std::string> texts;
@@ -24,7 +19,7 @@ std::vector<std::string> choices_of(const JsonValue* row) {
   if (choices == nullptr && row != nullptr) choices = find_member(*row, "options");
   if (choices != nullptr && choices->IsObject()) choices = find_member(*choices, "text");
   if (choices == nullptr || !choices->IsArray()) return texts;
-  for (const JsonValue& choice : choices->GetArray()) texts.push_back(text_of(choice));
+  for (const JsonValue& choice : choices->GetArray()) texts.push_back(value_text(choice));
   return texts;
 }
 
