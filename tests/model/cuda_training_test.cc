@@ -306,7 +306,7 @@ TEST_CASE("cuda: rollout's log-probabilities are the trainer's") {
                             << m.kl << ", largest " << m.most);
         CHECK(m.tokens > 1000);
         CHECK(m.mean <= (wide ? 1e-5 : half ? 5e-4 : 5e-3));
-        CHECK(m.kl <= (wide ? 1e-8 : half ? 1e-6 : 1e-4));
+        CHECK(m.kl <= (wide ? 1e-8 : half ? 2e-6 : 1e-4));
         if (replay) CHECK(m.most <= (wide ? 1e-4 : half ? 4e-3 : 3e-2));
       }
     }

@@ -26,7 +26,7 @@ struct Shared {
   int candidates, chosen;
   float logit[kCandidates];
   int id[kCandidates], place[kCandidates];
-  unsigned long long adds[kCandidates], buckets[kBuckets];
+  unsigned long long adds[kCandidates], buckets[kBuckets], more[kWarps];
 };
 
 // A row of logits under one temperature. weight(v) = exp(z_v - max z), to the rounding of f32.
@@ -341,38 +341,71 @@ __device__ int find_last(const Stretch& s, const Row& row, Shared& shared, doubl
   return shared.found;
 }
 
-// The quick way of keep_likeliest: eight parts a pass until few tokens are left. False, with
+// Brings the tokens of the stretch together, and into shared.parts what lies above it.
+__device__ void collect(const Stretch& s, const Row& row, Shared& shared, const Part& what) {
+  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, stretch = stretch_of(row);
+  const int end = min((warp + 1) * stretch, row.size);
+  if (threadIdx.x == 0) shared.candidates = shared.chosen = 0, shared.found = -1;
+  if (warp == 0) shared.buckets[lane] = shared.more[lane] = 0;
+  __syncthreads();
+  double sum = 0.0;
+#pragma unroll 4
+  for (int v = warp * stretch + lane; v < end; v += 32) {
+    const float own = row.logits[v];
+    if (own < s.lowest) continue;
+    const double adds = what(row, v);
+    if (own >= s.above) {
+      sum += adds;
+      continue;
+    }
+    const int at = atomicAdd(&shared.candidates, 1);
+    shared.logit[at] = own, shared.id[at] = v, shared.adds[at] = fixed(adds);
+  }
+  sum = warp_sum_wide(sum);
+  if (lane == 0) shared.parts[warp] = sum;
+  __syncthreads();
+}
+
+// Adds the candidates up to `found` to shared.parts; the sum of all.
+__device__ double add_candidates(const Row& row, Shared& shared, int found) {
+  const int me = threadIdx.x, lane = me % 32;
+  if (me < shared.candidates) {
+    const float logit = shared.logit[me], last = shared.logit[found];
+    if (logit > last || (logit == last && shared.id[me] <= shared.id[found]))
+      atomicAdd(&shared.more[shared.id[me] / stretch_of(row)], shared.adds[me]);
+  }
+  __syncthreads();
+  if (me < kWarps) shared.parts[lane] += static_cast<double>(shared.more[lane]) * 0x1p-44;
+  __syncthreads();
+  double total = 0.0;
+  for (int w = 0; w < kWarps; ++w) total += shared.parts[w];
+  return total;
+}
+
+// The quick way of keep_likeliest: eight parts a pass until few tokens are left. Less than 0, with
 // nothing done, where it finds none: more than so many equal logits, a target that rounding leaves
 // unreached, or one that lies further down than `s`, of which the first pass may be `measured`.
-__device__ __noinline__ bool keep_quickly(Part& kept, const Row& row, Shared& shared, double target,
-                                          Stretch s, bool measured) {
+__device__ __noinline__ double keep_quickly(Part& kept, const Row& row, Shared& shared,
+                                            double target, Stretch s, bool measured) {
   for (int pass = 0; pass == 0 || s.count > kCandidates; ++pass) {
-    if (pass == 8) return false;
+    if (pass == 8) return -1.0;
     if (pass > 0 || !measured) measure<false>(s, row, shared, kept);
-    if (!choose(s, row, shared, target)) return false;
+    if (!choose(s, row, shared, target)) return -1.0;
   }
-  if (threadIdx.x == 0) shared.candidates = shared.chosen = 0, shared.found = -1;
-  if (threadIdx.x < kBuckets) shared.buckets[threadIdx.x] = 0;
-  __syncthreads();
-#pragma unroll 4
-  for (int v = threadIdx.x; v < row.size; v += kThreads) {
-    const float own = row.logits[v];
-    if (own < s.lowest || own >= s.above) continue;
-    const int at = atomicAdd(&shared.candidates, 1);
-    shared.logit[at] = own, shared.id[at] = v, shared.adds[at] = fixed(kept(row, v));
-  }
-  __syncthreads();
+  collect(s, row, shared, kept);
   const int found = find_last(s, row, shared, target);
-  if (found >= 0) kept.lowest = kept.edge = row.key(shared.id[found]), kept.last = shared.id[found];
-  __syncthreads();
-  return found >= 0;
+  if (found < 0) return -1.0;
+  kept.lowest = kept.edge = row.key(shared.id[found]), kept.last = shared.id[found];
+  return add_candidates(row, shared, found);
 }
 
 // Narrows `kept` to the fewest likeliest tokens of it that reach `target` together; among those of
-// equal logits the smallest ids. They are likely in the stretch.
-__device__ void keep_likeliest(Part& kept, const Row& row, Shared& shared, double target,
-                               const Stretch& likely, bool measured) {
-  if (keep_quickly(kept, row, shared, target, likely, measured)) return;
+// equal logits the smallest ids. They are likely in the stretch. Returns and leaves what sum_of
+// does.
+__device__ double keep_likeliest(Part& kept, const Row& row, Shared& shared, double target,
+                                 const Stretch& likely, bool measured) {
+  const double sum = keep_quickly(kept, row, shared, target, likely, measured);
+  if (sum >= 0.0) return sum;
   const uint32_t key = threshold(row, shared, target, kept);
   Part above = kept, tied = kept;
   above.lowest = key < UINT_MAX ? key + 1 : key;
@@ -383,6 +416,7 @@ __device__ void keep_likeliest(Part& kept, const Row& row, Shared& shared, doubl
   const double needed = ceil((target - before) / (equal / count));
   kept.last = locate(row, shared, fmin(fmax(needed, 1.0), count) - 1.0, tied);
   kept.lowest = kept.edge = key;
+  return sum_of(row, shared, kept);
 }
 
 struct Rule {
@@ -406,9 +440,9 @@ __device__ double sum_of_all(const Rule& rule, const Row& row, Shared& shared) {
   return sum;
 }
 
-__device__ Part filter(const Rule& rule, const Row& row, Shared& shared, double sum) {
+// What the rule leaves, and into `mass` what that adds up to, as sum_of does.
+__device__ Part filter(const Rule& rule, const Row& row, Shared& shared, double& mass) {
   Part kept;
-  double mass = sum;
   const bool by_number = rule.cuts_number(row);
   if (by_number) {
     kept.counted = true;
@@ -418,9 +452,10 @@ __device__ Part filter(const Rule& rule, const Row& row, Shared& shared, double 
   }
   // What rounding lets the sum of all fall short of must not cut the search short.
   if (rule.top_p < 1.0)
-    keep_likeliest(kept, row, shared, rule.top_p * mass * (1.0 - 1e-14), rule.of_mass(row),
-                   !by_number);
+    mass = keep_likeliest(kept, row, shared, rule.top_p * mass * (1.0 - 1e-14), rule.of_mass(row),
+                          !by_number);
   kept.floor = static_cast<float>(rule.min_p);
+  if (rule.min_p > 0.0) mass = sum_of(row, shared, kept);
   return kept;
 }
 
@@ -462,15 +497,12 @@ __global__ void __launch_bounds__(kThreads) sample_kernel(Draws draws) {
   find_ends(row, shared);
   const double moment = draws.entropy ? moment_of(row, shared) : 0.0;
   const double sum = sum_of_all(rule, row, shared);
-  const bool finite = isfinite(sum);
+  const bool finite = isfinite(sum) && isfinite(row.max);  // searches by parts pass an infinite top
   int token = greedy && finite ? find_argmax(row, shared) : 0;
   double mass = sum;  // of what is drawn from
   Part kept;
   const bool cut = finite && rule.cuts();
-  if (cut) {
-    kept = filter(rule, row, shared, sum);
-    mass = sum_of(row, shared, kept);
-  }
+  if (cut) kept = filter(rule, row, shared, mass);
   if (finite && !greedy) token = locate(row, shared, draws.uniform[draw] * mass, kept);
   if (draws.kept)
     list_kept(reinterpret_cast<uint32_t*>(draws.kept.row(draw)), row, cut ? &kept : nullptr);
