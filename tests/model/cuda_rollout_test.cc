@@ -7,6 +7,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/gpu.h"
 #include "tests/support/small_models.h"
+#include "tests/support/worse.h"
 
 using namespace temper;
 
@@ -35,7 +36,7 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
   const auto compare = [&](const std::vector<double>& x, const std::vector<double>& y) {
     if (x.size() != y.size()) worst = INFINITY;
     for (size_t t = 0; t < x.size() && t < y.size(); ++t)
-      worst = std::max(worst, std::abs(x[t] - y[t]));
+      worst = test::worse(worst, std::abs(x[t] - y[t]));
   };
   for (size_t i = 0; i < a.samples.size(); ++i) {
     for (size_t s = 0; s < a.samples[i].size(); ++s) {
@@ -62,7 +63,7 @@ double first_difference(const RolloutOutput& a, const RolloutOutput& b) {
       ++all;
       if (x.ids.front() != y.ids.front()) continue;
       ++same;
-      worst = std::max(worst, std::abs(x.logprobs.front() - y.logprobs.front()));
+      worst = test::worse(worst, std::abs(x.logprobs.front() - y.logprobs.front()));
     }
   return 4 * same >= 3 * all ? worst : INFINITY;
 }
@@ -81,7 +82,7 @@ Gap gap_between(const RolloutOutput& a, const RolloutOutput& b) {
       gap.all += static_cast<int64_t>(x.ids.size());
       for (size_t t = 0; t < std::min(x.ids.size(), y.ids.size()) && x.ids[t] == y.ids[t]; ++t) {
         const double d = std::abs(x.logprobs[t] - y.logprobs[t]);
-        gap.mean += d, gap.most = std::max(gap.most, d), ++gap.tokens;
+        gap.mean += d, gap.most = test::worse(gap.most, d), ++gap.tokens;
       }
     }
   gap.mean /= static_cast<double>(std::max<int64_t>(1, gap.tokens));

@@ -7,6 +7,7 @@
 #include "core/random.h"
 #include "rollout/score.h"
 #include "tests/support/catch.h"
+#include "tests/support/worse.h"
 
 using namespace temper;
 
@@ -130,7 +131,7 @@ double worst_mismatch(Context& ctx, const SmallModel& model,
           score_sequences(ctx, model.weights.view, model.config, {&all, 1}, options);
       for (size_t t = 0; t < sample.ids.size(); ++t) {
         const double trainer = scores[0][requests[i].prompt.size() + t];
-        worst = std::max(worst, std::abs(trainer - sample.logprobs[t]));
+        worst = test::worse(worst, std::abs(trainer - sample.logprobs[t]));
       }
     }
   }
@@ -183,7 +184,7 @@ double difference(const RolloutOutput& a, const RolloutOutput& b) {
       if (x.ids != y.ids || x.finish != y.finish) return INFINITY;
       if (x.experts.experts != y.experts.experts) return INFINITY;
       for (size_t t = 0; t < x.ids.size(); ++t)
-        worst = std::max(worst, std::abs(x.logprobs[t] - y.logprobs[t]));
+        worst = test::worse(worst, std::abs(x.logprobs[t] - y.logprobs[t]));
     }
   }
   return worst;

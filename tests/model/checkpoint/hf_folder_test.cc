@@ -11,6 +11,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/shared.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/worse.h"
 
 namespace temper {
 namespace {
@@ -115,7 +116,7 @@ TEST_CASE("model folder: V3's FP8 form has its names and types and loads within 
                &b = loaded.weights.view.layers[1].moe.experts_gate_up_proj;
   double worst = 0;
   for (int64_t i = 0; i < a.numel(); ++i)
-    worst = std::max(worst, std::abs(double{a.get<float>()[i]} - b.get<float>()[i]));
+    worst = test::worse(worst, std::abs(double{a.get<float>()[i]} - b.get<float>()[i]));
   CHECK(worst > 0);
   CHECK(worst < 0.01);  // 0.05 deviations of up to 4 sigma, with 3 bits of mantissa
 }

@@ -9,6 +9,7 @@
 #include "core/context.h"
 #include "tests/support/catch.h"
 #include "tests/support/gradient_check.h"
+#include "tests/support/worse.h"
 
 namespace temper::test {
 
@@ -90,8 +91,7 @@ inline double relative_difference(const Tensor& a, const Tensor& b) {
       for (int64_t j = 0; j < a.cols(); ++j) {
         const double x = static_cast<double>(a.row<T>(i)[j]);
         const double y = static_cast<double>(b.row<T>(i)[j]);
-        if (std::isnan(x - y)) off = std::numeric_limits<double>::quiet_NaN();
-        if (!(std::abs(x - y) <= off)) off = std::abs(x - y);
+        off = worse(off, std::abs(x - y));
         size = std::max(size, std::abs(y));
       }
     }

@@ -2,6 +2,7 @@
 
 #include "core/random.h"
 #include "tests/model/ops/cuda/cuda_op_test.h"
+#include "tests/support/worse.h"
 
 namespace temper {
 namespace {
@@ -92,8 +93,8 @@ void check_vocabulary(Context& ctx, int64_t vocabulary, Layout layout, int per_r
         !std::equal(kept.begin() + static_cast<int64_t>(at),
                     kept.begin() + static_cast<int64_t>(at + words), want.kept.row<int32_t>(i));
     for (int64_t j = 0; same && j < kNumberColumns; ++j)
-      worst = std::max(worst, std::abs(numbers[static_cast<size_t>(i * kNumberColumns + j)] -
-                                       want.numbers.row<double>(i)[j]));
+      worst = test::worse(worst, std::abs(numbers[static_cast<size_t>(i * kNumberColumns + j)] -
+                                          want.numbers.row<double>(i)[j]));
   }
   INFO(others << " of " << count << " draws differ, " << other_sets << " sets; numbers by "
               << worst);
