@@ -78,13 +78,14 @@ TrainStep::TrainStep(Context& ctx, const ModelConfig& config, OwnedWeights& weig
       optimizer_(make_optimizer_state(ctx, weights, options.optimizer)),
       activations_(ctx.device),
       linear_(ctx.device),
+      mtp_linear_(ctx.device),
       loads_(ctx.device, count_moe_layers_with_mtp(weights.view), config.n_routed_experts) {}
 
 void TrainStep::begin(const GlobalCounts& counts) {
   fresh_ = true;
   if (ctx_.scratch.live_bytes() == 0) ctx_.scratch.reset();  // one block from the second step on
   loads_.clear(ctx_);
-  linear_.take();
+  linear_.take(), mtp_linear_.take();
   counts_ = counts;
   report_ = {};
 }
@@ -123,11 +124,12 @@ void TrainStep::accumulate_linear(std::span<const TrainSequence> sequences,
   });
 }
 
-void TrainStep::report_linear_loss() {
+void TrainStep::report_linear_losses() {
   for (const double loss : linear_.take()) {
     report_.token_losses.push_back(loss);
     report_.loss += loss;
   }
+  for (const double loss : mtp_linear_.take()) report_.mtp_loss += loss;
   if (!std::isfinite(report_.loss))
     throw UserError(
         {.what = "the loss is not finite; the weights are as before this update",
@@ -275,8 +277,7 @@ void TrainStep::report_replay(std::span<const TrainSequence> sequences, Tensor d
 void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequence> sequences,
                          DecoderGrads& grads) {
   // L_MTP = lambda / D * sum_k CE_k (DeepSeek-V3 eq. 24-25), each CE a mean over counted targets.
-  const double coefficient =
-      options_.mtp_weight / static_cast<double>(std::max<int64_t>(1, counts_.mtp_targets));
+  const auto targets = static_cast<double>(std::max<int64_t>(1, counts_.mtp_targets));
   std::vector<TrainSequence> shifted(sequences.begin(), sequences.end());
   for (const MtpSaved& module : saved.mtp) {
     // Module k sees each sequence without its first token; sequences that run out are gone.
@@ -287,22 +288,17 @@ void TrainStep::mtp_loss(const DecoderSaved& saved, std::span<const TrainSequenc
     std::erase_if(shifted, [](const TrainSequence& s) { return s.ids.empty(); });
     const DType dtype = module.hidden.dtype;
     const HeadRows rows = make_head_rows(ctx_, activations_, masked_targets(shifted));
-    const LogProbOutputs head = make_outputs(activations_, stat_dtype(dtype), rows.count(), false);
-    lm_head_forward(ctx_, head, module.hidden, weights_.view.lm_head, rows, {});
-    std::vector<std::vector<double>> gradient = to_tokens(ctx_, head.logprob, shifted);
-    for (std::vector<double>& tokens : gradient) {
-      for (double& token : tokens) {
-        report_.mtp_loss -= token / static_cast<double>(std::max<int64_t>(1, counts_.mtp_targets));
-        token = -coefficient;
-      }
-    }
-    const Tensor dlogprob =
-        from_tokens(ctx_, activations_, stat_dtype(dtype), gradient, shifted, loss_scale());  // [R]
-    Tensor dhidden = activations_.tensor("train.dmtp_hidden", dtype,
-                                         {module.hidden.rows(), config_.hidden_size});  // [T', d]
+    const Tensor dhidden = activations_.tensor(
+        "train.dmtp_hidden", dtype, {module.hidden.rows(), config_.hidden_size});  // [T', d]
     fill_zero(ctx_, dhidden);
-    lm_head_backward(ctx_, {dhidden, grads_.view.lm_head}, dlogprob, {}, head, module.hidden,
-                     weights_.view.lm_head, rows, {});
+    const auto count = static_cast<size_t>(rows.count());
+    const Tensor dlogprob = upload_numbers(
+        ctx_, activations_, stat_dtype(dtype),
+        std::vector<double>(count, -options_.mtp_weight / targets), loss_scale());  // [R]
+    const LogProbOutputs head = make_outputs(activations_, stat_dtype(dtype), rows.count(), false);
+    lm_head_linear(ctx_, head, {dhidden, grads_.view.lm_head}, dlogprob, module.hidden,
+                   weights_.view.lm_head, rows, {});
+    mtp_linear_.add(ctx_, std::vector<double>(count, -1.0 / targets), head.logprob);
     grads.dmtp_hidden.push_back(dhidden);
   }
 }
@@ -311,7 +307,7 @@ StepReport TrainStep::finish(double lr) {
   const NamedRange range(ctx_, "update");
   if (fresh_) fill_zero(ctx_, grads_.storage.view), squares_.forget();  // nothing was accumulated
   loads_.send(ctx_);
-  report_linear_loss();  // the device is busy with backward meanwhile
+  report_linear_losses();  // the device is busy with backward meanwhile
   report_.grad_norm = global_grad_norm(ctx_, grads_, squares_) / loss_scale();
   report_.lr = lr;
   if (in_f16()) report_.loss_scale = loss_scale();
@@ -352,8 +348,9 @@ double TrainStep::loss_scale() const {
   return LossScale(optimizer_.loss_scale.view).factor();
 }
 
-void TrainStep::report_loads() {
+void TrainStep::report_sums() {
   loads_.send(ctx_);
+  report_linear_losses();
   add_loads_to_report();
 }
 

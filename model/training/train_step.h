@@ -109,8 +109,8 @@ class TrainStep {
 
   // What has been accumulated since begin(); finish() adds the rest.
   const StepReport& report() const { return report_; }
-  // Adds what the device has counted since begin() to the report. Waits for the device.
-  void report_loads();
+  // Adds what the device has summed since begin() to the report. Waits for the device.
+  void report_sums();
   // How many tokens chose each expert since begin(): [MoE block][expert], MTP blocks last. Waits
   // for the device.
   std::vector<std::vector<int64_t>> load();
@@ -128,7 +128,7 @@ class TrainStep {
   void report_replay(std::span<const TrainSequence> sequences, Tensor differing);
   void token_loss(const HeadTask& task, std::span<const TrainSequence> sequences,
                   const LossFunction& loss);
-  void report_linear_loss();
+  void report_linear_losses();
   void add_loads_to_report();
   StepReport skip_update();
   bool in_f16() const { return weights_.storage.view.dtype == DType::f16; }
@@ -145,7 +145,7 @@ class TrainStep {
   OptimizerState optimizer_;
   GradientSquares squares_;  // of the gradients that only a first micro-batch has written
   Arena activations_;
-  LinearLoss linear_;  // what finish() makes the loss of
+  LinearLoss linear_, mtp_linear_;  // what finish() makes the losses of
   ExpertLoads loads_;
   GlobalCounts counts_;
   bool fresh_ = true;  // nothing has been accumulated since begin()

@@ -55,7 +55,7 @@ double run(TrainStep& step, const std::vector<TrainSequence>& sequences, int64_t
     step.accumulate(part, [&](TokenLoss& tokens) { loss += weigh(tokens, part, bin); });
   }
   const TrainOptions& o = step.options();
-  step.report_loads();
+  step.report_sums();
   return loss + o.mtp_weight * step.report().mtp_loss +
          o.balance_alpha * step.report().balance_loss;
 }

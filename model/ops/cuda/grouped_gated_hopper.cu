@@ -237,9 +237,6 @@ bool worth_it(const Context& ctx, const PickedRows& rows, const Tensor& offsets,
   const int64_t tiles = int64_t{blocks_for(rows.rows(), kTileRows)} * blocks_for(cols, kTileCols);
   return tiles >= kManyTiles * ctx.cuda->properties.multiProcessorCount;
 }
-// On the way back a tile reads twice and writes three times its size beside its product, which must
-// be long enough to hide that: one of 2,048 is, one of 896 (Qwen2.5-0.5B) is not.
-constexpr int64_t kLongProduct = 1024;
 
 bool aligned_rows(const Tensor& t) {
   return t.data == nullptr ||
@@ -277,7 +274,6 @@ bool grouped_gated_backward_hopper_of<kNarrow>(Context& ctx, const GatedGrads& g
   const auto& [gate_up, down, offsets, choices] = layer;
   const int64_t inner = grads.z.cols(), rows = dy.rows(), tiles = blocks_for(inner, kTileCols);
   if (down.empty() || !worth_it(ctx, dy, offsets, inner)) return false;
-  if (offsets.data == nullptr && dy.cols() < kLongProduct) return false;
   if (!fits_tiles(ctx, {dy.from, down, grads.z}, down.dim(0)) || !aligned_rows(gate_up) ||
       !aligned_rows(grads.dgate_up))
     return false;

@@ -214,14 +214,16 @@ TEST_CASE("cuda: decode attention waits for its own step's entries", "[ops][cuda
   for (const Tensor& t : {cache, q, r}) test::round_to(narrow, t);
   const Tensor o = make.poisoned(DType::f32, {n, heads, latent});
   mla_decode_attention(host, o, q, r, cache, batch.on_cpu(make), 0.2);
-  const Tensor written = on_gpu.upload(cache, narrow), gpu_cache = on_gpu.poisoned(cache, narrow);
+  const Tensor written = on_gpu.upload(cache, narrow);
   const Tensor gpu_q = on_gpu.upload(q, narrow), gpu_r = on_gpu.upload(r, narrow);
-  const Tensor gpu_o = on_gpu.poisoned(o, narrow);
   const PagedRows rows = batch.on_gpu(on_gpu);
-  test::slow_copy(*ctx, gpu_cache, written);
-  mla_decode_attention(*ctx, gpu_o, gpu_q, gpu_r, gpu_cache, rows, 0.2);
-  CHECK(test::relative_difference(on_gpu.download(make, gpu_o), o.reshape({n * heads, latent})) <
-        4e-3);
+  for (int i = 0; i < 2; ++i) {  // to load a kernel for the first time waits for all others
+    const Tensor gpu_cache = on_gpu.poisoned(cache, narrow), gpu_o = on_gpu.poisoned(o, narrow);
+    test::slow_copy(*ctx, gpu_cache, written);
+    mla_decode_attention(*ctx, gpu_o, gpu_q, gpu_r, gpu_cache, rows, 0.2);
+    CHECK(test::relative_difference(on_gpu.download(make, gpu_o), o.reshape({n * heads, latent})) <
+          4e-3);
+  }
 }
 #endif
 
