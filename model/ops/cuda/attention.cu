@@ -21,24 +21,33 @@ SequenceTable table_of(const Sequences& sequences, const Sequences& keys) {
           data_of<int32_t>(keys.on_device)};
 }
 
-// delta[t, h] = do[t, h] . o[t, h], by kLanes threads each that take kPack numbers at a time.
-constexpr int kLanes = 16;
-template <int kPack, class T>
+// delta[t, h] = do[t, h] . o[t, h], by kLanes threads each that take kPack numbers at a time; a
+// thread has kRows of them under way.
+constexpr int kRows = 4;
+template <int kPack, int kLanes, class T>
 __global__ void row_dots(Rows<T> a, Rows<T> b, float* out) {
   follow();
-  const int64_t row = (int64_t{blockIdx.x} * kThreads + threadIdx.x) / kLanes;
+  constexpr int kAtOnce = kThreads / kLanes;
+  const int64_t first = int64_t{blockIdx.x} * kAtOnce * kRows + threadIdx.x / kLanes;
   const int lane = threadIdx.x % kLanes;
-  float sum = 0.0F;
-  if (row < a.rows)
-    for (int64_t j = lane; j < a.cols / kPack; j += kLanes) {
+  float sum[kRows] = {};
+  for (int64_t j = lane; j < a.cols / kPack; j += kLanes)
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const int64_t row = first + r * kAtOnce;
+      if (row >= a.rows) continue;
       const Pack<T, kPack> x = pack_at<kPack>(a.row(row), j), y = pack_at<kPack>(b.row(row), j);
 #pragma unroll
-      for (int e = 0; e < kPack; ++e) sum += to_float(x.at[e]) * to_float(y.at[e]);
+      for (int e = 0; e < kPack; ++e) sum[r] += to_float(x.at[e]) * to_float(y.at[e]);
     }
 #pragma unroll
-  for (int offset = kLanes / 2; offset > 0; offset /= 2)
-    sum += __shfl_xor_sync(0xffffffffU, sum, offset);
-  if (lane == 0 && row < a.rows) out[row] = sum;
+  for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+    for (int offset = kLanes / 2; offset > 0; offset /= 2)
+      sum[r] += __shfl_xor_sync(0xffffffffU, sum[r], offset);
+    const int64_t row = first + r * kAtOnce;
+    if (lane == 0 && row < a.rows) out[row] = sum[r];
+  }
 }
 
 }  // namespace
@@ -67,8 +76,10 @@ template <class T>
 void dots_of_rows(Context& ctx, const Tensor& d_o, const Tensor& o, float* delta) {
   const Rows<T> a = rows_of<T>(d_o), b = rows_of<T>(o);
   dispatch_pack<T>({a, b}, [&]<int kPack>() {
-    launch_following(ctx, row_dots<kPack, T>, {blocks_for(a.rows, kThreads / kLanes), kThreads}, a,
-                     b, delta);
+    const bool short_rows = a.cols <= 8 * kPack;
+    const int64_t rows_of_block = kThreads / (short_rows ? 8 : 16) * kRows;
+    launch_following(ctx, short_rows ? row_dots<kPack, 8, T> : row_dots<kPack, 16, T>,
+                     {blocks_for(a.rows, rows_of_block), kThreads}, a, b, delta);
   });
 }
 

@@ -101,7 +101,7 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(Tensors<T> x, Items n
 }
 
 constexpr int kLines = 8;  // tokens of a block at a time, 32 items of each
-constexpr int64_t kTokensOfBlock = 128;
+constexpr int64_t kTokensOfBlock = 64;
 
 // A thread keeps its item and goes through tokens, so that the bias's sums stay in registers; then
 // the block's lines are added up in order. parts [blocks of tokens, width]; null: no bias.
@@ -116,7 +116,7 @@ __global__ void __launch_bounds__(32 * kLines)
   const int64_t end = min(first + kTokensOfBlock, x.qkv.rows);
   float sum[2 * N] = {};
   Spot<T> s{};
-#pragma unroll 2
+#pragma unroll 4
   for (int64_t t = first + threadIdx.y; valid && t < end; t += kLines) {
     s = spot_of<N>(x, n, t, item);
     float a[N], b[N];

@@ -91,7 +91,7 @@ struct Backward {
   const T* w;
   const float* rstd;
   int64_t rows_of_block;
-  Rows<T> more = {};  // rows that count in dy too, and which: null but for backward_rows
+  Rows<T> more = {};  // rows that count in dy too, and which, or null
   Rows<int32_t> row_of = {};
 };
 
@@ -286,9 +286,32 @@ __global__ void __launch_bounds__(Coming<T, N, kPacks, kMore>::kWarps * 32, 1)
   }
 }
 
+// A pack of a row's dy with those that count in it too, kAtOnce of which are on their way together.
+constexpr int kAtOnce = 6;
+template <class T, int N>
+__device__ Pack<float, N> dy_and_more(const Backward<T>& b, int64_t row, int64_t j) {
+  const auto own = load_pack<N>(b.dy.row(row) + j);
+  const int32_t* chosen = b.row_of.row(row);
+  Pack<float, N> dy;
+#pragma unroll
+  for (int e = 0; e < N; ++e) dy.at[e] = to_float(own.at[e]);
+  for (int64_t first = 0; first < b.row_of.cols; first += kAtOnce) {
+    Pack<T, N> some[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k)
+      if (first + k < b.row_of.cols) some[k] = load_pack<N>(b.more.row(chosen[first + k]) + j);
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k)
+      if (first + k < b.row_of.cols)
+#pragma unroll
+        for (int e = 0; e < N; ++e) dy.at[e] += to_float(some[k].at[e]);
+  }
+  return dy;
+}
+
 // A block takes neighbouring rows, kRows at a time, and each thread the same kPacks packs of each:
-// so its share of dw stays in registers.
-template <class T, int N, int kPacks, int kRows>
+// so its share of dw stays in registers. kMore: other rows count in dy too.
+template <class T, int N, int kPacks, int kRows, bool kMore>
 __global__ void __launch_bounds__(kMostThreads) backward_kernel(Backward<T> b) {
   follow();
   const int64_t n = b.x.cols, step = int64_t{blockDim.x} * N, column = int64_t{threadIdx.x} * N;
@@ -300,7 +323,8 @@ __global__ void __launch_bounds__(kMostThreads) backward_kernel(Backward<T> b) {
   for (int p = 0; p < kPacks; ++p)
     if (column + p * step < n) w[p] = load_pack<N>(b.w + column + p * step);
   for (int64_t row = first; row < end; row += kRows) {
-    Pack<T, N> dy[kRows][kPacks], x[kRows][kPacks];
+    Pack<T, N> x[kRows][kPacks];
+    std::conditional_t<kMore, Pack<float, N>, Pack<T, N>> dy[kRows][kPacks];
     float dot[kRows] = {}, r[kRows];
 #pragma unroll
     for (int i = 0; i < kRows; ++i) {
@@ -310,8 +334,12 @@ __global__ void __launch_bounds__(kMostThreads) backward_kernel(Backward<T> b) {
       for (int p = 0; p < kPacks; ++p) {
         const int64_t j = column + p * step;
         if (j >= n) continue;
-        dy[i][p] = load_pack<N>(b.dy.row(row + i) + j);
         x[i][p] = load_pack<N>(b.x.row(row + i) + j);
+        if constexpr (kMore) {
+          dy[i][p] = dy_and_more<T, N>(b, row + i, j);
+        } else {
+          dy[i][p] = load_pack<N>(b.dy.row(row + i) + j);
+        }
       }
     }
 #pragma unroll
@@ -375,7 +403,7 @@ void launch_rows(Context& ctx, Backward<T> b, const Grad& dw) {
   });
 }
 
-template <class T, int N, int kPacks, int kRows>
+template <class T, int N, int kPacks, int kRows, bool kMore = false>
 void launch_backward(Context& ctx, Backward<T> b, const Grad& dw) {
   const int64_t rows = b.x.rows, n = b.x.cols;
   const unsigned threads = threads_for((n / N + kPacks - 1) / kPacks);
@@ -384,7 +412,7 @@ void launch_backward(Context& ctx, Backward<T> b, const Grad& dw) {
   b.rows_of_block = (b.rows_of_block + kRows - 1) / kRows * kRows;
   const unsigned blocks = blocks_for(rows, b.rows_of_block);
   with_parts(ctx, b, dw, blocks, [&] {
-    launch_following(ctx, backward_kernel<T, N, kPacks, kRows>, {blocks, threads}, b);
+    launch_following(ctx, backward_kernel<T, N, kPacks, kRows, kMore>, {blocks, threads}, b);
   });
 }
 
@@ -419,7 +447,7 @@ bool rms_norm_adds(const Tensor& x, const ChosenRows& more) {
   const int64_t unit = 16 / static_cast<int64_t>(size_of(x.dtype));
   // Those of an arena are aligned; what is strided is looked at by rms_norm_backward.
   return more.rows.contiguous() && x.contiguous() && x.cols() % unit == 0 &&
-         x.cols() <= 32 * 4 * unit;
+         x.cols() <= kMostThreads * unit;
 }
 
 void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tensor x, Tensor w,
@@ -443,6 +471,8 @@ void rms_norm_backward(Context& ctx, const RmsNormGrads& grads, Tensor dy, Tenso
         if (packs_of_row <= 32 * 4 && !b.more) return launch_rows<T, N, 4, 0>(ctx, b, grads.dw);
         if (packs_of_row <= 32 * 4) return launch_rows<T, N, 4, 4>(ctx, b, grads.dw);
       }
+      if (packs_of_row <= kMostThreads && b.more)
+        return launch_backward<T, N, 1, 2, true>(ctx, b, grads.dw);
       if (packs_of_row <= kMostThreads) return launch_backward<T, N, 1, 4>(ctx, b, grads.dw);
       if (packs_of_row <= 2 * kMostThreads) return launch_backward<T, N, 2, 2>(ctx, b, grads.dw);
       if (packs_of_row <= 8 * kMostThreads) return launch_backward<T, N, 8, 1>(ctx, b, grads.dw);

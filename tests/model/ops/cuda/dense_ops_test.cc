@@ -79,8 +79,9 @@ TEST_CASE("cuda: RMSNorm and its gradient are the CPU's", "[ops][cuda]") {
 
 TEST_CASE("cuda: RMSNorm's gradient with chosen rows is the CPU's", "[ops][cuda]") {
   on_each(2e-6, 6e-3, [](Sides& s, double bound) {
-    for (const int64_t cols : {33, 192, 1024, 4096}) {
-      const int64_t tokens = 75, k = 3, rows = tokens * k;
+    for (const auto& [cols, k] :
+         {std::pair<int64_t, int64_t>(33, 3), {192, 7}, {1024, 3}, {2048, 7}, {4096, 3}}) {
+      const int64_t tokens = 75, rows = tokens * k;
       std::vector<int32_t> order;
       for (int64_t c = 0; c < rows; ++c) order.push_back(static_cast<int32_t>(c * 7 % rows));
       const Tensor x = s.normal({tokens, cols}), w = s.normal({cols}),
