@@ -18,6 +18,7 @@ void LinearLoss::add(Context& ctx, std::vector<double> dlogprob, const Tensor& l
 }
 
 std::vector<double> LinearLoss::take() {
+  if (count_ == 0) return {};
   here_.wait();
   std::vector<double> losses;
   for (size_t i = 0; i < count_; ++i) {

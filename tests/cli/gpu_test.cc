@@ -90,7 +90,7 @@ TEST_CASE("gpu: a step of training takes no memory, and waits for numbers of the
         "/usr/bin/env",
         {"LD_PRELOAD=" + counter.string(), "CUDA_CALLS_FILE=" + file, test::temper_binary(), "sft",
          "--model", "m", "--data", "sft.jsonl", "--batch-size", "12", "--max-steps", steps, "--out",
-         "r" + steps, "--device", "cuda"},
+         "r" + steps, "--device", "cuda", "--mtp-weight", "0.3"},
         w.folder.path());
     INFO(result.err);
     REQUIRE(result.exit_code == 0);
