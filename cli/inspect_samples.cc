@@ -1,5 +1,6 @@
 // temper inspect samples: the best, worst, longest, truncated, ... samples with their text.
 #include "cli/inspect.h"
+#include "core/did_you_mean.h"
 #include "core/error.h"
 
 namespace temper {
@@ -120,11 +121,10 @@ void check_known(Database& db, const std::string& column, const std::string& val
     if (name == value) return;
     list += (list.empty() ? "" : ", ") + name;
   }
-  const std::string near = nearest_name(value, known.data(), known.size());
   throw UserError({.what = "no sample of the run has such a verdict",
                    .where = "--" + column + " " + value,
                    .expected = list.empty() ? "a run with rewards" : "one of " + list,
-                   .hint = near.empty() ? "" : "did you mean '" + near + "'?"});
+                   .hint = did_you_mean(value, known)});
 }
 
 int show_samples(Invocation& cli, const SamplesOptions& options) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/config_file.h"
+#include "core/did_you_mean.h"
 #include "core/error.h"
 #include "core/file.h"
 #include "data/mixture.h"
@@ -17,11 +18,6 @@ constexpr const char* kHead = "recipe";
 
 std::string place(const fs::path& path, int line) {
   return path.string() + ":" + std::to_string(line);
-}
-
-std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
-  const std::string nearest = nearest_name(name, known.data(), known.size());
-  return nearest.empty() ? "" : "did you mean '" + nearest + "'?";
 }
 
 // Calls on_text and on_reference for the parts of "{init}/model".
@@ -182,7 +178,7 @@ class Reader {
         throw UserError({.what = "unknown option of temper " + stage.run,
                          .where = place(path_, value.line),
                          .found = flag,
-                         .hint = suggestion(flag, flags)});
+                         .hint = did_you_mean(flag, flags)});
       for (const std::string& name : references_of(value)) check_reference(index, name, value);
     }
     for (size_t i = 0; i < index; ++i)
@@ -206,7 +202,7 @@ class Reader {
     throw UserError({.what = "unknown subcommand",
                      .where = place(path_, stage.line),
                      .found = stage.run,
-                     .hint = suggestion(stage.run, known)});
+                     .hint = did_you_mean(stage.run, known)});
   }
 
   void check_reference(size_t index, const std::string& name, const RecipeValue& value) const {
@@ -216,7 +212,7 @@ class Reader {
     throw UserError({.what = "the reference names no earlier stage",
                      .where = place(path_, value.line),
                      .found = "{" + name + "}",
-                     .hint = suggestion(name, before)});
+                     .hint = did_you_mean(name, before)});
   }
 
   fs::path path_;
@@ -238,7 +234,7 @@ size_t Recipe::find(const std::string& stage, const std::string& where) const {
                    .where = where,
                    .expected = names,
                    .found = stage,
-                   .hint = suggestion(stage, known)});
+                   .hint = did_you_mean(stage, known)});
 }
 
 Recipe read_recipe(const fs::path& path) {

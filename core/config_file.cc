@@ -4,6 +4,7 @@
 #include <cctype>
 #include <map>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
 
 namespace temper {
@@ -203,11 +204,6 @@ class Reader {
   int line_ = 1;
 };
 
-std::string suggestion(const std::string& name, const std::vector<std::string>& known) {
-  const std::string near = nearest_name(name, known.data(), known.size());
-  return near.empty() ? "" : "did you mean '" + near + "'?";
-}
-
 const char* kind_text(OptionKind kind) {
   switch (kind) {
     case OptionKind::text:
@@ -263,13 +259,13 @@ void apply_config(OptionsTable& table, const std::vector<ConfigEntry>& entries,
       std::vector<std::string> known = others;
       known.push_back(section);
       throw UserError({"unknown section of the configuration file", place, "",
-                       "[" + entry.section + "]", suggestion(entry.section, known)});
+                       "[" + entry.section + "]", did_you_mean(entry.section, known)});
     }
     if (entry.key.empty()) continue;  // the section has no keys
     Option* option = table.find_key(entry.key);
     if (option == nullptr) {
       throw UserError({"unknown configuration key", place, "", "'" + entry.key + "'",
-                       suggestion(entry.key, table.keys())});
+                       did_you_mean(entry.key, table.keys())});
     }
     const auto [first, fresh] = seen.emplace(entry.key, entry.line);
     if (!fresh) {

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "core/did_you_mean.h"
 #include "core/edit_distance.h"
 #include "core/error.h"
 
@@ -140,9 +141,7 @@ std::string JsonFields::choice(const char* key, const std::vector<std::string>& 
   if (std::find(known.begin(), known.end(), found) != known.end()) return found;
   // Of a short word another letter or two make another word: 'gelu' is not a slip for 'silu'.
   constexpr size_t kShort = 5;
-  const std::string nearest =
-      found.size() > kShort ? nearest_name(found, known.data(), known.size()) : "";
-  fail(key, expected, nearest.empty() ? "" : "did you mean '" + nearest + "'?");
+  fail(key, expected, found.size() > kShort ? did_you_mean(found, known) : "");
 }
 
 std::string JsonFields::choice_or(const char* key, const std::string& fallback,

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
 #include "core/json.h"
 
@@ -209,9 +210,7 @@ void Option::check(const std::string& value, const std::string& where) const {
     case OptionKind::choice: {
       const std::vector<std::string>& known = choices();
       if (std::find(known.begin(), known.end(), value) != known.end()) break;
-      const std::string near = nearest_name(value, known.data(), known.size());
-      fail("unknown value of " + key_, "one of " + join(known, ", "),
-           near.empty() ? "" : "did you mean '" + near + "'?");
+      fail("unknown value of " + key_, "one of " + join(known, ", "), did_you_mean(value, known));
     }
   }
 }

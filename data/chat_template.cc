@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
 #include "core/utf8.h"
 
@@ -16,12 +17,11 @@ const TemplateSpec& find_template(std::string_view id) {
     ids.push_back(spec.id);
     listing += (listing.empty() ? "" : ", ") + spec.id;
   }
-  const std::string nearest = nearest_name(id, ids.data(), ids.size());
   throw UserError({.what = "unknown chat template",
                    .where = "--template",
                    .expected = "one of " + listing,
                    .found = std::string(id),
-                   .hint = nearest.empty() ? "" : "did you mean '" + nearest + "'?"});
+                   .hint = did_you_mean(id, ids)});
 }
 
 void replace_once(std::string& text, std::string_view name, const std::string& value) {

@@ -1,3 +1,4 @@
+#include "core/did_you_mean.h"
 #include "core/error.h"
 #include "model/config.h"
 
@@ -163,11 +164,10 @@ ModelConfig preset_config(std::string_view name) {
   const std::vector<std::string> known = preset_names();
   std::string list;
   for (const std::string& preset : known) list += (list.empty() ? "" : ", ") + preset;
-  const std::string nearest = nearest_name(name, known.data(), known.size());
   throw UserError({.what = "unknown preset",
                    .expected = "one of " + list,
                    .found = std::string(name),
-                   .hint = nearest.empty() ? "" : "did you mean '" + nearest + "'?"});
+                   .hint = did_you_mean(name, known)});
 }
 
 }  // namespace temper

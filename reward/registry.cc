@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/did_you_mean.h"
 #include "core/error.h"
 #include "reward/rules/code.h"
 #include "reward/rules/command.h"
@@ -34,8 +35,7 @@ template <class Items>
 std::string suggestion(const std::string& name, const Items& items) {
   std::vector<std::string> names;
   for (const auto& item : items) names.push_back(item.name);
-  const std::string near = nearest_name(name, names.data(), names.size());
-  return near.empty() ? "" : "did you mean '" + near + "'?";
+  return did_you_mean(name, names);
 }
 
 }  // namespace
