@@ -84,7 +84,8 @@ struct OnPolicy {
                                .max_prompt_tokens = o.teach.max_prompt_tokens,
                                .max_new_tokens = o.teach.max_new_tokens},
                               student, chat, cli.log)),
-        engine(ctx, student.weights.view, student.config, {.max_samples = o.teach.batch}),
+        engine(ctx, student.weights.view, student.config,
+               {.max_samples = o.teach.batch, .cache_bytes = o.teach.cache_memory << 20}),
         job{.ctx = ctx,
             .engine = engine,
             .tokenizer = student.need_tokenizer(),
@@ -120,7 +121,7 @@ MemoryPlan plan_by_logits(Context& ctx, const ModelConfig& config, const Distill
        .device = ctx.device,
        .longest_sequence = longest,
        .micro_batch_tokens = micro_batch_tokens(train.training, folder),
-       .cache_bytes = o.on_policy ? std::min(cached, EngineLimits{}.cache_bytes) : 0,
+       .cache_bytes = o.on_policy ? std::min(cached, o.teach.cache_memory << 20) : 0,
        .others = {{"teacher, one chunk of logits", rows * config.vocab_size * each}}});
 }
 

@@ -109,6 +109,7 @@ SamplingOptions sampling_options(const TeachRun& run) {
           .seed = run.seed,
           .stop = o.stop,
           .batch = o.batch,
+          .cache_memory = o.cache_memory,
           .dtype = run.dtype};
 }
 
@@ -184,7 +185,7 @@ void plan_memory(const TeachRun& run, const PromptedModel& model, const Composit
   const GenerationRequest request{.dtype = run.dtype,
                                   .sequences = run.options.batch,
                                   .tokens = tokens,
-                                  .cache_limit = EngineLimits{}.cache_bytes};
+                                  .cache_limit = run.options.cache_memory << 20};
   log.info(plan_generation(model.model.config, request, model.ctx.device, judges).text());
 }
 

@@ -44,6 +44,9 @@ void add_teacher_options(OptionsTable& table, TeachOptions& o) {
   table.add("stop", &o.stop, "text that ends an answer; may be given several times");
   table.add("prompts-per-step", &o.prompts_per_step, "asked and committed together").at_least(1);
   table.add("batch", &o.batch, "samples decoded together").range(1, 4096);
+  table.add("cache-memory", &o.cache_memory, "their cache grows up to this")
+      .unit("MiB")
+      .range(1, 1 << 30);
   table.group("Teacher behind a server");
   table.add("server-model", &o.server_model, "the model's name on the server").value_name("NAME");
   table

@@ -28,7 +28,8 @@ struct TeachOptions {
   SamplingParams sampling;
   int64_t max_new_tokens = 512;
   std::vector<std::string> stop;
-  int64_t batch = 64;  // samples decoded together
+  int64_t batch = 64;           // samples decoded together
+  int64_t cache_memory = 4096;  // MiB, that their KV cache may have
 
   std::string server_model, api_key_env;
   int64_t connections = 8, retries = 3;

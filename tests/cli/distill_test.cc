@@ -156,6 +156,18 @@ TEST_CASE("distill by logits: KL to the teacher falls, also on the student's own
       0);
 }
 
+TEST_CASE("distill: the memory plan has the cache that the student's own answers may have") {
+  const SumsWorkshop shop;
+  const Arguments own =
+      Arguments{"distill", "--teacher", "teacher", "--student", "student", "--data", "sums.jsonl"} +
+      kAny +
+      Arguments{"--loss", "reverse-kl", "--on-policy", "--max-steps", "1", "--batch", "2048"};
+  const auto planned = [&](const Arguments& more) { return shop.ended(0, own + more).err; };
+  CHECK_THAT(planned({"--out", "small", "--cache-memory", "1"}),
+             Contains("rollout KV cache                    1.0 MiB"));
+  CHECK_THAT(planned({"--out", "whole"}), !Contains("rollout KV cache                    1.0 MiB"));
+}
+
 TEST_CASE("distill goes on where it was cut off, to the same bytes") {
   const SumsWorkshop shop;
   const Arguments common =
