@@ -61,9 +61,13 @@ Chain::Chain(const Recipe& recipe, const ChainOptions& options, const std::strin
 
 bool Chain::run() {
   try {
-    const bool whole = run_stages();
-    store_.finish_run(run_id_, whole ? RunStatus::done : RunStatus::interrupted);
-    return whole;
+    const bool ran = run_stages();
+    const std::string left = ran ? first_left() : "";
+    store_.finish_run(run_id_, ran && left.empty() ? RunStatus::done : RunStatus::interrupted);
+    if (!left.empty())
+      cli_.log.info("stopped behind stage " + options_.until +
+                    "; without --until the chain goes on with " + left);
+    return ran;
   } catch (...) {
     store_.finish_run(run_id_, RunStatus::failed);
     throw;
@@ -90,7 +94,24 @@ bool Chain::run_stages() {
   return true;
 }
 
-// A stage that is done, by the present recipe, from inputs that are still the present ones.
+// Whether it is done, from inputs that are still the present ones.
+bool Chain::stands(const std::optional<StageRow>& row) {
+  if (!row || row->status != "done") return false;
+  const auto replaced = database().value<int64_t>(
+      "SELECT count(*) FROM lineage l JOIN stages s ON s.id = l.from_stage"
+      " WHERE l.stage_id = ? AND s.status = 'set aside'",
+      row->id);
+  return replaced.value_or(0) == 0;
+}
+
+// The first stage that is still to be run, or "".
+std::string Chain::first_left() {
+  for (const RecipeStage& stage : recipe_.stages)
+    if (!stands(find_stage(database(), run_id_, stage.name))) return stage.name;
+  return "";
+}
+
+// A stage that stands, by the present recipe.
 bool Chain::is_complete(size_t index) {
   const RecipeStage& stage = recipe_.stages[index];
   const auto row = find_stage(database(), run_id_, stage.name);
@@ -102,11 +123,7 @@ bool Chain::is_complete(size_t index) {
                      .expected = row->command,
                      .found = command,
                      .hint = "--from " + stage.name + " runs it and what follows again"});
-  const auto replaced = database().value<int64_t>(
-      "SELECT count(*) FROM lineage l JOIN stages s ON s.id = l.from_stage"
-      " WHERE l.stage_id = ? AND s.status = 'set aside'",
-      row->id);
-  return replaced.value_or(0) == 0;
+  return stands(row);
 }
 
 bool Chain::run_stage(size_t index, bool anew) {

@@ -34,6 +34,8 @@ class Chain {
 
  private:
   bool run_stages();
+  bool stands(const std::optional<StageRow>& row);
+  std::string first_left();
   bool is_complete(size_t index);
   bool run_stage(size_t index, bool anew);
   int64_t begin(size_t index, const std::string& command);

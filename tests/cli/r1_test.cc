@@ -117,7 +117,13 @@ TEST_CASE("a chain runs its stages in order and leaves one table, curves and the
 
 TEST_CASE("complete stages are not run again; a part of the chain can be run, or run again") {
   const Workshop shop;
-  shop.done({"--until", "learn"});
+  const auto status = [&] {
+    return shop.database().value<std::string>("SELECT status FROM runs WHERE kind = 'r1'");
+  };
+  CHECK_THAT(
+      shop.done({"--until", "learn"}).err,
+      Contains("stopped behind stage learn; without --until the chain goes on with learn-more"));
+  CHECK(status() == "interrupted");
   {
     Database db = shop.database();
     CHECK(stages(db, "done") == "sums init learn");
@@ -126,9 +132,10 @@ TEST_CASE("complete stages are not run again; a part of the chain can be run, or
   shop.refused("did you mean 'learn'", {"--from", "lern"});
   const ProgramResult rest = shop.done();
   CHECK_THAT(rest.err, Contains("stage learn: complete, not run again"));
+  CHECK(status() == "done");
   const std::string before = path_fingerprint(shop.folder.path() / "chain/learn/model");
   const ProgramResult again = shop.done({"--from", "learn", "--until", "learn"});
-  CHECK_THAT(again.err, Contains("learn.old-1"));
+  CHECK_THAT(again.err, Contains("learn.old-1") && Contains("goes on with learn-more"));
   CHECK(shop.exists("chain/learn.old-1/run.db"));
   CHECK(path_fingerprint(shop.folder.path() / "chain/learn/model") == before);  // same seed
   // What was made of the old one is not complete any more.
