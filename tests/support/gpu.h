@@ -13,9 +13,11 @@
 
 namespace temper::test {
 
-// Whether there is no GPU here; says so, by which CTest lists the test as skipped.
+// Whether there is no GPU here; says so, by which CTest lists the test as skipped. Under
+// TEMPER_NEEDS_GPU the test fails instead.
 inline bool no_gpu() {
   if (gpu_count() > 0) return false;
+  if (std::getenv("TEMPER_NEEDS_GPU") != nullptr) FAIL("no GPU: " << gpu_info().problem);
   WARN("skipped: no GPU");
   return true;
 }
