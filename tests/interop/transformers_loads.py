@@ -6,6 +6,7 @@ Without a folder it takes a fresh `tiny` DeepSeek-V3, as saved in each dtype. Ex
 torch or transformers is not installed.
 """
 import json
+import math
 import os
 import random
 import sys
@@ -28,7 +29,8 @@ def largest_difference(model, folder, rows, tmp):
                 logprobs = model(ids).logits[0, :-1].float().log_softmax(-1)
             wanted = logprobs.gather(1, ids[0, 1:, None])[:, 0]
             found = torch.tensor(json.loads(line)["logprobs"][1:])
-            worst = max(worst, (found - wanted).abs().max().item())
+            gap = (found - wanted).abs().max().item()
+            worst = math.inf if math.isnan(gap) else max(worst, gap)
     return worst
 
 

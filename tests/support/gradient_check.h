@@ -63,7 +63,7 @@ inline GradientError check_gradient(const Tensor& input, const Tensor& gradient,
     const double analytic = gradient.row<double>(e / input.cols())[e % input.cols()];
     largest = std::max({largest, std::abs(numeric), std::abs(analytic)});
     const double off = std::abs(numeric - analytic);
-    if (!(off <= difference)) {
+    if (!std::isnan(difference) && !(off <= difference)) {
       difference = off;
       error.where = "element " + std::to_string(e) + ": difference quotient " +
                     std::to_string(numeric) + ", gradient " + std::to_string(analytic);
