@@ -94,8 +94,11 @@ void report_gpu(std::ostream& out) {
   const std::string capability =
       std::to_string(gpu.capability_major) + "." + std::to_string(gpu.capability_minor);
   line(out, "capability",
-       capability + (gpu.capability_major == 9 ? ": what the kernels are tuned for"
-                                               : ": the plain kernels; tuned are those for 9.0"));
+       capability + (gpu.tuned                   ? ": what the kernels are tuned for"
+                     : gpu.capability_major == 9 ? ": but this build has the plain kernels alone; "
+                                                   "configure with "
+                                                   "-DCMAKE_CUDA_ARCHITECTURES=90a-real"
+                                                 : ": the plain kernels; tuned are those for 9.0"));
 }
 
 // Why programs cannot be sealed here, or "".

@@ -52,7 +52,7 @@ Device device_of(std::string_view name) {
     if (gpu_count() == 0)
       throw UserError({.what = "no GPU can be used",
                        .found = cuda::device_problem(),
-                       .hint = "look at nvidia-smi, or use --device cpu"});
+                       .hint = "see what nvidia-smi says, or use --device cpu"});
   }
   return Device::cuda;
 }

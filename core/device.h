@@ -28,6 +28,7 @@ struct GpuInfo {
   std::string name;
   int64_t memory_bytes = 0, memory_free = 0;
   int capability_major = 0, capability_minor = 0, multiprocessors = 0;
+  bool tuned = false;  // whether this build has kernels that are tuned for it
   int driver_version = 0, runtime_version = 0;  // CUDA's, 13000 for 13.0
 };
 GpuInfo gpu_info();

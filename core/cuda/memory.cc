@@ -28,7 +28,17 @@ GpuInfo info() {
   out.capability_major = properties.major;
   out.capability_minor = properties.minor;
   out.multiprocessors = properties.multiProcessorCount;
+  out.tuned = properties.major == 9 && has_hopper_code(TEMPER_CUDA_ARCHITECTURES);
   return out;
+}
+
+std::string driver_problem(int driver, int runtime) {
+  const auto version = [](int number) {
+    return std::to_string(number / 1000) + "." + std::to_string(number % 1000 / 10);
+  };
+  if (driver == 0) return "there is no NVIDIA driver here (libcuda.so.1)";
+  return "the driver is for CUDA " + version(driver) + ", and this build is of CUDA " +
+         version(runtime) + ": update the driver, or build with a toolkit of its version";
 }
 
 std::string device_problem() {
@@ -40,6 +50,12 @@ std::string device_problem() {
   if (status == cudaSuccess)
     status = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0);
   cudaGetLastError();
+  if (status == cudaErrorInsufficientDriver) {
+    int driver = 0, runtime = 0;
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    return driver_problem(driver, runtime);
+  }
   if (status != cudaSuccess) return cudaGetErrorString(status);
   if (runs_on(TEMPER_CUDA_ARCHITECTURES, major, minor)) return "";
   const std::string card = std::to_string(major) + "." + std::to_string(minor);

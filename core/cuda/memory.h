@@ -14,6 +14,9 @@ int device_count();
 GpuInfo info();  // of a device that can be used
 // Why no GPU can be used ("no CUDA-capable device is detected"), or empty.
 std::string device_problem();
+// What is wrong with a driver that the runtime refuses. Versions are CUDA's, 13000 for 13.0; the
+// driver's is 0 where there is none.
+std::string driver_problem(int driver, int runtime);
 size_t free_bytes();
 void* allocate(size_t bytes);  // throws SystemError when the card is full, with what is free
 void free(void* data) noexcept;

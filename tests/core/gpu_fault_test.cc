@@ -1,6 +1,7 @@
-// What is said when a GPU fails; the failing itself is tests/gpu/lost_gpu.sh, on a GPU.
+// What is said when a GPU fails; the failing itself is in tests/cli/gpu_test.cc.
 #ifdef TEMPER_WITH_CUDA
 #include "core/cuda/fault.h"
+#include "core/cuda/memory.h"
 #include "core/cuda/runtime.h"
 #include "core/device_lost.h"
 #include "tests/support/catch.h"
@@ -48,6 +49,11 @@ TEST_CASE("gpu: an error after which the GPU is lost says so, and what to do") {
     CHECK(has(text, c.advice));
     CHECK(has(text, "gpu_fault_test.cc:"));  // where it was noticed
   }
+}
+
+TEST_CASE("gpu: a driver that is missing or too old is told apart") {
+  CHECK(cuda::driver_problem(0, 13000) == "there is no NVIDIA driver here (libcuda.so.1)");
+  CHECK(has(cuda::driver_problem(12040, 13000), "for CUDA 12.4, and this build is of CUDA 13.0"));
 }
 
 TEST_CASE("gpu: other errors of CUDA and cuBLASLt leave it usable") {
