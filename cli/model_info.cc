@@ -1,9 +1,11 @@
 // temper model info: what a model is and what it needs.
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
 
 #include "cli/subcommands.h"
+#include "core/device.h"
 #include "core/error.h"
 #include "model/checkpoint/shards.h"
 #include "model/training/memory_plan.h"
@@ -25,8 +27,10 @@ OptionsTable info_table(InfoOptions& o) {
   table.add("model", &o.model, "model folder").value_name("DIR").positional();
   table.add("preset", &o.preset, "a built-in shape instead of a folder").value_name("NAME");
   table.group("Memory plan");
-  table.add_choice("dtype", &o.dtype, {{"f32", DType::f32}, {"f64", DType::f64}},
-                   "type of the weights in memory");
+  table.add_choice(
+      "dtype", &o.dtype,
+      {{"f32", DType::f32}, {"f64", DType::f64}, {"bf16", DType::bf16}, {"f16", DType::f16}},
+      "type of the weights in memory; bf16 and f16 are a GPU's");
   table.add("tokens", &o.tokens, "training: tokens of a micro-batch").at_least(1).unit("tokens");
   table.add("recompute", &o.recompute, "training: run each block again in backward");
   table.add("bf16-moments", &o.bf16_moments, "training: AdamW's moments in BF16");
@@ -137,8 +141,14 @@ int info(const InfoOptions& o, Invocation& cli) {
   training.recompute = o.recompute;
   training.optimizer.bf16_moments = o.bf16_moments;
   training.mtp_weight = config.num_nextn_predict_layers > 0 ? 0.1 : 0.0;
+  const bool narrow = stat_dtype(o.dtype) != o.dtype;
   const MemoryPlan plan =
-      estimate_training(config, training, {.dtype = o.dtype, .micro_batch_tokens = o.tokens});
+      estimate_training(config, training,
+                        {.dtype = o.dtype,
+                         .device = narrow ? Device::cuda : Device::cpu,
+                         .longest_sequence = std::min(o.tokens, config.max_position_embeddings),
+                         .micro_batch_tokens = o.tokens,
+                         .memory_bytes = INT64_MAX});  // of any machine
   const std::string type(name_of(o.dtype));
   cli.out << "\ntraining in " << type << ", micro-batches of " << o.tokens << " tokens\n"
           << memory_table(plan.items) << "\ngeneration in " << type << ", " << o.sequences
@@ -155,7 +165,9 @@ void add_model_info(Subcommands& list) {
   list.add({.name = "model info",
             .about = "architecture, parameters and a memory plan",
             .examples = "  temper model info --model runs/tiny\n"
-                        "  temper model info --preset deepseek-v3 --recompute",
+                        "  temper model info --preset deepseek-v3 --recompute\n"
+                        "  temper model info --preset v3-1b --dtype bf16 --bf16-moments --tokens "
+                        "16384",
             .options = info_table(*o),
             .run = [o](Invocation& cli) { return info(*o, cli); }});
 }

@@ -191,6 +191,8 @@ TEST_CASE(
   const std::string said = w.ends(0, {"model", "info", "--model", "c"});
   CHECK(said.find("no weights in c") != std::string::npos);
   CHECK(said.find("AdamW moments") != std::string::npos);
+  const std::string on_gpu = w.ends(0, {"model", "info", "--model", "c", "--dtype", "bf16"});
+  CHECK(on_gpu.find("low halves of the weights") != std::string::npos);
   w.folder.write("c/model.safetensors", "short");
   const ProgramResult result = w.run({"model", "info", "--model", "c"});
   CHECK(result.exit_code == 2);
