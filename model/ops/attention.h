@@ -23,7 +23,7 @@ struct AttentionShape {
 // Shapes: o [T, H, Dv], lse [T, H] or empty, q [T, H, D], k [T, Hkv, D], v [T, Hkv, Dv], with
 // `keys` as many rows as those have;
 // H a multiple of Hkv: head h reads kv head h / (H/Hkv). All may be column slices.
-// Types: f32 or f64; on the GPU f32 or bf16, lse f32.
+// Types: f32 or f64; on the GPU f32, bf16 or f16, lse f32.
 void attention_forward(Context& ctx, Tensor o, Tensor lse, Tensor q, Tensor k, Tensor v,
                        const AttentionShape& shape);
 

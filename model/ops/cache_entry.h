@@ -12,7 +12,7 @@ namespace temper {
 // are neighbours (RopeStyle::interleaved).
 // Shapes: q [N, H, nope+rope]; q_flat [N, H*(nope+rope)], may be a slice; kv_a [N, R+rope], may be
 // a slice; norm [R]; cos, sin [N, rope/2]; slots [N] i32; cache [blocks, block_size, R+rope].
-// Types: f32 or f64; on the GPU f32 or bf16; all alike.
+// Types: f32 or f64; on the GPU f32, bf16 or f16; all alike.
 struct MlaEntry {
   Tensor cache, q;  // written
   Tensor q_flat, kv_a, norm, cos, sin, slots;
@@ -24,7 +24,7 @@ void write_mla_entry(Context& ctx, const MlaEntry& entry);
 // q_latent_h = W_UK_h^T q_nope_h and q_rope_h = RoPE(q_rope_h).
 // Source: DeepSeek-V2 section 2.1.3 ("absorbed").
 // Shapes: entry.q is not written; w_uk [H, nope*R], row h being W_UK_h [nope, R]; q_latent [N, H,
-// R], q_rope [N, H, rope]. Types: bf16.
+// R], q_rope [N, H, rope]. Types: bf16 or f16.
 // Returns false, with nothing done, where it cannot run: on the CPU, in another dtype, with other
 // heads than 128 wide or rows that are not aligned to 16 bytes.
 struct MlaQuery {

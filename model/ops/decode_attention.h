@@ -23,7 +23,7 @@ void cache_write(Context& ctx, Tensor cache, Tensor values, Tensor slots);
 // r_u the rest, p = softmax_u(scale * (q_latent.c_u + q_rope.r_u)), o_latent = sum_u p_u c_u.
 // Source: DeepSeek-V2, section 2.1.3; v3-engine 1.3.
 // Shapes: o_latent, q_latent [N, H, R]; q_rope [N, H, Dr]; cache [blocks, block_size, R+Dr].
-// Types: f32 or f64; on the GPU f32 or bf16, sums in f32; all alike.
+// Types: f32 or f64; on the GPU f32, bf16 or f16, sums in f32; all alike.
 void mla_decode_attention(Context& ctx, Tensor o_latent, Tensor q_latent, Tensor q_rope,
                           Tensor cache, const PagedRows& rows, double scale);
 

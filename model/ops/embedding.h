@@ -12,7 +12,7 @@ namespace temper {
 void embedding_forward(Context& ctx, Tensor y, Tensor table, Tensor ids);
 
 // y[index_r] += x_r.  Shapes: y [T, d], x [R, d], index [R] i32 without duplicates.
-// Types: f32 or f64; on the GPU f32 or bf16. Adds into: y.
+// Types: f32 or f64; on the GPU f32, bf16 or f16. Adds into: y.
 void scatter_rows_add(Context& ctx, Tensor y, Tensor x, Tensor index);
 
 // dtable[ids_t] += dy_t, in order of t for each id. Adds into: dtable [V, d].

@@ -9,7 +9,7 @@ namespace temper {
 
 // [q ; k ; v] = qkv + bias, q and k rotated (RopeStyle::halves) where cos is not empty.
 // Shapes: qkv [T, (H + 2 Hkv) D]; bias [(H + 2 Hkv) D] or empty; q [T, H, D]; k, v [T, Hkv, D];
-// cos, sin [T, D/2] or empty. Types: f32 or f64; on the GPU f32 or bf16; all alike.
+// cos, sin [T, D/2] or empty. Types: f32 or f64; on the GPU f32, bf16 or f16; all alike.
 struct GqaHeads {
   Tensor q, k, v;  // written
   Tensor qkv, bias, cos, sin;

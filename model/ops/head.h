@@ -20,7 +20,7 @@ struct HeadTargets {
 // rounded to a narrower one.
 // All T V logits may be in scratch memory.
 // Shapes: hidden [T, d], lm_head [V, d]; out.* [T].
-// Types: f32 or f64; on the GPU f32 or bf16; out in the statistics' dtype of hidden.
+// Types: f32 or f64; on the GPU f32, bf16 or f16; out in the statistics' dtype of hidden.
 void head_log_prob_forward(Context& ctx, const LogProbOutputs& out, Tensor hidden, Tensor lm_head,
                            const HeadTargets& targets);
 

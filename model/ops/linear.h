@@ -9,8 +9,8 @@
 namespace temper {
 
 // y = x w^T + bias.
-// Shapes: y [T, N], x [T, K], w [N, K], bias [N] or empty. Types: f32 or f64, all alike.
-// Aliasing: y overlaps nothing.
+// Shapes: y [T, N], x [T, K], w [N, K], bias [N] or empty.
+// Types: f32 or f64; on the GPU f32, bf16 or f16; all alike. Aliasing: y overlaps nothing.
 // A row of y depends on its row of x and on w alone, never on T or on the row's place (bit for
 // bit).
 void linear_forward(Context& ctx, Tensor y, Tensor x, Tensor w, Tensor bias = {});

@@ -8,7 +8,7 @@
 namespace temper {
 
 // y = silu(gate) * up,  silu(g) = g * sigmoid(g).  Source: Shazeer 2020.
-// Shapes: all [T, I]. Types: f32 or f64; on the GPU f32 or bf16; all alike.
+// Shapes: all [T, I]. Types: f32 or f64; on the GPU f32, bf16 or f16; all alike.
 void swiglu_forward(Context& ctx, Tensor y, Tensor gate, Tensor up);
 
 // dup = dy * silu(gate);  dgate = dy * up * sigmoid(gate) * (1 + gate * (1 - sigmoid(gate))).

@@ -6,7 +6,7 @@
 
 namespace temper::cuda {
 
-// to_j += sum over rows i of a_ij.  Shapes: to [n] f32; a [rows, n] f32 or bf16, rows > 0.
+// to_j += sum over rows i of a_ij.  Shapes: to [n] f32; a [rows, n] f32, bf16 or f16, rows > 0.
 void column_sums(Context& ctx, const Grad& to, Tensor a);
 
 // The same over few rows, for kernels that leave a part of the sum each.
