@@ -1,12 +1,21 @@
 #include "core/cuda/queue.h"
 
+#include <string>
+
 #include "core/cuda/runtime.h"
 
 namespace temper::cuda {
 
 void* allocate_pinned(size_t bytes) {
   void* data = nullptr;
-  check(cudaMallocHost(&data, bytes));
+  const cudaError_t status = cudaMallocHost(&data, bytes);
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();
+    throw SystemError(std::to_string((bytes >> 20) + 1) +
+                      " MiB of the host's memory cannot be pinned for the GPU: it is full, or a "
+                      "limit on this process or its container is met");
+  }
+  check(status);
   return data;
 }
 
